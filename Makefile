@@ -1,0 +1,47 @@
+# The two commands of a newcomer are `make start` and `make test`; `make help` lists the rest.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help start test check lint types contracts format clean
+
+help: ## What can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+start: $(INSTALLED) ## Search baseline_constrained and export the best configuration
+	$(BIN)/cifar-search start --space baseline_constrained --data auto
+
+test: check ## Lint, types, import contracts, then the tests
+	$(BIN)/python -m pytest
+
+check: lint types contracts ## Everything that needs no test to run
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+contracts: $(INSTALLED)
+	$(BIN)/lint-imports
+
+format: $(INSTALLED) ## Put the code into the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove the virtual environment and all caches; results in runs/ stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# Made again whenever what must be installed has changed.
+$(INSTALLED): setup.cfg pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or later is needed, as $(PYTHON)."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; $$($(PYTHON) --version) is too old. Try PYTHON=python3.12."; exit 1; }
+	@echo "Installing into $(VENV): PyTorch and the rest take some minutes and about 6 GB, once."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@

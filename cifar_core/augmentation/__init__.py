@@ -1,0 +1,1 @@
+"""Augmentation in batches, on the device that holds the pictures."""

@@ -1,0 +1,38 @@
+"""Training states on disk: written whole or not at all, read as data and never as code."""
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cifar_core.errors import CheckpointError
+from cifar_core.files import write_atomically
+
+__all__ = ["load_state", "save_state"]
+
+
+def save_state(state: dict[str, Any], path: Path) -> None:
+    """Write `state` to `path`; a kill at any moment leaves the old file or the new one."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a state that `save_state` wrote, on the CPU.
+
+    Raises:
+        CheckpointError: There is no such file, or it is truncated, or not a training state.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"There is no saved state at {path}.") from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        cause = str(error).strip().splitlines() or [type(error).__name__]
+        raise CheckpointError(f"{path} is not a whole training state: {cause[0]}") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} is not a training state: it holds a {type(state).__name__}.")
+    return state

@@ -1,0 +1,79 @@
+"""The pictures that a search or a training runs on, wherever they come from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cifar_core.data import cifar10, synthetic
+from cifar_core.data.download import download
+from cifar_core.data.pictures import Pictures
+from cifar_core.errors import DataError
+
+__all__ = ["AUTO", "DEFAULT_FOLDER", "SYNTHETIC", "DataSet", "open_data"]
+
+AUTO = "auto"
+SYNTHETIC = "synthetic"
+DEFAULT_FOLDER = Path("data")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A set of pictures that can be read.
+
+    Attributes:
+        name: ``cifar10`` or ``synthetic``; stands beside every figure.
+        source: Where the files lie; None for the synthetic set.
+        notice: A word to the user about what was taken, or None.
+    """
+
+    name: Literal["cifar10", "synthetic"]
+    source: cifar10.Source | None = None
+    notice: str | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the ten classes, in the order of the labels."""
+        return synthetic.CLASSES if self.source is None else cifar10.CLASSES
+
+    def read_train(self) -> Pictures:
+        """The 50,000 training pictures; the test files are not opened."""
+        if self.source is None:
+            return Pictures(*synthetic.draw("train"), official=False)
+        return cifar10.read_train(self.source)
+
+    def read_test(self) -> Pictures:
+        """The 10,000 test pictures. Only a final test may call this."""
+        if self.source is None:
+            return Pictures(*synthetic.draw("test"), official=False)
+        return cifar10.read_test(self.source)
+
+
+def open_data(where: str, folder: Path = DEFAULT_FOLDER) -> DataSet:
+    """Find the pictures, or fetch them.
+
+    Args:
+        where: ``synthetic``; ``auto``: CIFAR-10 if it can be had, from `folder` or by download, else
+            the synthetic set, with a notice; or a folder to look in and to download to.
+        folder: Where ``auto`` looks and downloads to.
+
+    Raises:
+        DataError: CIFAR-10 is not there and cannot be fetched, or its files are not what they
+            should be. The text names the ways out.
+    """
+    if where == SYNTHETIC:
+        return DataSet("synthetic")
+    place = folder if where == AUTO else Path(where).expanduser()
+    source = cifar10.find(place)
+    if source is None:
+        try:
+            source = download(place)
+        except DataError as error:
+            if where != AUTO:
+                raise cifar10.not_found(place, str(error)) from error
+            notice = (
+                f"CIFAR-10 is not in {place} and could not be downloaded ({error}) "
+                "The built-in SYNTHETIC pictures are used instead: every figure of this run is "
+                "about them and says nothing about CIFAR-10."
+            )
+            return DataSet("synthetic", notice=notice)
+    return DataSet("cifar10", source)

@@ -1,0 +1,36 @@
+"""What one epoch of training came to. This module imports no torch, so that records can be read fast."""
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["Epoch"]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch of training came to.
+
+    Attributes:
+        number: Counted from 1.
+        train_loss: Mean loss over the epoch's steps, as trained on (with label smoothing).
+        train_accuracy: Share of augmented training pictures classified right during the epoch, 0-1.
+        validation_loss: Mean cross-entropy on the validation part after the epoch.
+        validation_accuracy: Share of validation pictures classified right after the epoch, 0-1.
+        lr: Learning rate of the epoch's last step.
+        seconds: Time of training and validation together.
+        images_per_second: Training pictures per second of training time.
+    """
+
+    number: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    lr: float
+    seconds: float
+    images_per_second: float
+
+    @property
+    def diverged(self) -> bool:
+        """The loss stopped being a number; no later epoch can mend that."""
+        return not (math.isfinite(self.train_loss) and math.isfinite(self.validation_loss))

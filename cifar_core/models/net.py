@@ -1,0 +1,66 @@
+"""The network of the PyTorch CIFAR-10 tutorial and its variants (BatchNorm, dropout, widths, init)."""
+
+from torch import Tensor, nn
+
+from cifar_core.recipe import Net
+
+__all__ = ["TutorialNet"]
+
+CLASSES = 10
+HIDDEN1, HIDDEN2 = 120, 84
+POOLED_SIDE = 5
+"""Side of the map behind both convolutions: (32 - 4) / 2 = 14, (14 - 4) / 2 = 5."""
+
+
+class TutorialNet(nn.Module):
+    """Two 5x5 convolutions with pooling, three linear layers (PyTorch's CIFAR-10 tutorial).
+
+    BatchNorm stands behind the pooling, ``bn(pool(relu(conv(x))))``, and behind the first linear
+    layer's ReLU; dropout stands behind each BatchNorm, or in its place where there is none.
+
+    Args:
+        record: Widths, BatchNorm, dropout and initialisation.
+    """
+
+    def __init__(self, record: Net) -> None:
+        super().__init__()
+        wide1, wide2 = record.channels1, record.channels2
+        # ReLU behind the pooling gives what ReLU before it gives, on a quarter of the values.
+        self.features = nn.Sequential(
+            nn.Conv2d(3, wide1, 5),
+            nn.MaxPool2d(2),
+            nn.ReLU(inplace=True),
+            *_after(nn.BatchNorm2d(wide1), record),
+            nn.Conv2d(wide1, wide2, 5),
+            nn.MaxPool2d(2),
+            nn.ReLU(inplace=True),
+            *_after(nn.BatchNorm2d(wide2), record),
+        )
+        self.classifier = nn.Sequential(
+            nn.Linear(wide2 * POOLED_SIDE**2, HIDDEN1),
+            nn.ReLU(inplace=True),
+            *_after(nn.BatchNorm1d(HIDDEN1), record),
+            nn.Linear(HIDDEN1, HIDDEN2),
+            nn.ReLU(inplace=True),
+            nn.Linear(HIDDEN2, CLASSES),
+        )
+        if record.init == "kaiming":
+            self.apply(_kaiming_uniform)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, 10) of normalised pictures (B, 3, 32, 32)."""
+        maps = self.features(images)  # (B, channels2, 5, 5)
+        logits: Tensor = self.classifier(maps.flatten(1))  # (B, 10)
+        return logits
+
+
+def _after(norm: nn.Module, record: Net) -> list[nn.Module]:
+    """What stands behind a block: BatchNorm and dropout, each only if the recipe has it."""
+    norms = [norm] if record.batch_norm else []
+    return [*norms, nn.Dropout(record.dropout)] if record.dropout else norms
+
+
+def _kaiming_uniform(module: nn.Module) -> None:
+    """He et al. 2015, section 2.2, over the fan-in; biases keep PyTorch's own start."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")

@@ -1,0 +1,56 @@
+"""The random numbers of one training, kept apart from everybody else's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from cifar_core.seeds import derive
+
+__all__ = ["RandomState"]
+
+
+class RandomState:
+    """Generators for one training: its own for the pictures, PyTorch's global ones for the network.
+
+    Initialisation and dropout draw from PyTorch's global generators. While the training is active they
+    are in its state, and afterwards back in the state in which they were found, so that two
+    trainings in one process, or the caller's own random numbers, don't disturb each other.
+
+    Args:
+        seed: Where all of them start.
+        device: The device of the training.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._gpus = [device] if device.type == "cuda" else []
+        self.generator = torch.Generator(device).manual_seed(derive(seed, "pictures"))
+        with torch.random.fork_rng(self._gpus):
+            torch.manual_seed(derive(seed, "network"))
+            self._states = self._capture()
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Within this context PyTorch's global generators are this training's."""
+        with torch.random.fork_rng(self._gpus):
+            self._restore()
+            yield
+            self._states = self._capture()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of all generators, as byte tensors on the CPU."""
+        return {"pictures": self.generator.get_state(), "network": list(self._states)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.generator.set_state(state["pictures"].cpu())
+        self._states = [one.cpu() for one in state["network"]]
+
+    def _capture(self) -> list[torch.Tensor]:
+        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(gpu) for gpu in self._gpus)]
+
+    def _restore(self) -> None:
+        torch.set_rng_state(self._states[0])
+        for gpu, state in zip(self._gpus, self._states[1:], strict=True):
+            torch.cuda.set_rng_state(state, gpu)

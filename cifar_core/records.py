@@ -1,0 +1,75 @@
+"""The base of every record that may come from a file, and plain words for what is wrong with one."""
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = ["Record", "explain"]
+
+UNIONS = {"optimizer", "schedule"}
+"""The recipe's sections that hold one of several records, told apart by their `name`."""
+
+
+class Record(BaseModel):
+    """A frozen record that checks itself: unknown keys, wrong types, NaN and infinities are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def explain(error: ValidationError) -> list[str]:
+    """One sentence for each thing that is wrong: the key, what is allowed, what was found.
+
+    Args:
+        error: What pydantic raised.
+
+    Returns:
+        Sentences such as ``epochs: must be at least 1, but got 0.``
+    """
+    return [_sentence(detail) for detail in error.errors(include_url=False)]
+
+
+def _sentence(detail: "ErrorDetails") -> str:
+    key = ".".join(_path(detail["loc"], detail["type"])) or "the whole"
+    found = _shown(detail["input"])
+    limits = detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"{key}: no such key (found with the value {found})."
+        case "missing":
+            return f"{key}: is missing."
+        case "greater_than_equal":
+            return f"{key}: must be at least {limits['ge']}, but got {found}."
+        case "greater_than":
+            return f"{key}: must be above {limits['gt']}, but got {found}."
+        case "less_than_equal":
+            return f"{key}: must be at most {limits['le']}, but got {found}."
+        case "less_than":
+            return f"{key}: must be below {limits['lt']}, but got {found}."
+        case "literal_error" | "enum":
+            return f"{key}: must be {limits['expected']}, but got {found}."
+        case "union_tag_invalid":
+            return (
+                f"{key}.name: must be one of {limits['expected_tags']}, but got '{limits['tag']}'."
+            )
+        case "union_tag_not_found":
+            return f"{key}: needs a `name` that says which one it is, but got {found}."
+        case "value_error":
+            return f"{key}: {limits['error']}"
+        case _:
+            message = detail["msg"]
+            return f"{key}: {message[:1].lower()}{message[1:]}, but got {found}."
+
+
+def _path(location: tuple[int | str, ...], kind: str) -> list[str]:
+    """The keys as they stand in the file: pydantic also names the member of a union it tried."""
+    parts = [str(part) for part in location]
+    inside_union = len(parts) > 1 and parts[0] in UNIONS and kind != "union_tag_invalid"
+    return [parts[0], *parts[2:]] if inside_union else parts
+
+
+def _shown(value: Any, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -1,0 +1,78 @@
+"""Learning-rate schedules: pure functions from the step to the factor on the recipe's rate."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import assert_never
+
+from cifar_core.recipe import Constant, Cosine, OneCycle, Schedule, Step
+
+__all__ = ["constant", "cosine", "one_cycle", "schedule_of", "step_decay"]
+
+START_OF_ONE_CYCLE = 1 / 25
+"""The first rate of one-cycle against its peak, as in fast.ai's and PyTorch's implementations."""
+
+
+def constant(_step: int) -> float:
+    """The rate never changes.
+
+    >>> constant(7)
+    1.0
+    """
+    return 1.0
+
+
+def step_decay(step: int, steps_per_decay: int, factor: float) -> float:
+    """The rate is multiplied by `factor` each time `steps_per_decay` steps have passed.
+
+    >>> [step_decay(step, steps_per_decay=2, factor=0.5) for step in range(5)]
+    [1.0, 1.0, 0.5, 0.5, 0.25]
+    """
+    return factor ** (step // steps_per_decay)
+
+
+def cosine(step: int, steps: int) -> float:
+    """Half a cosine from 1 at step 0 towards 0 at step `steps` (Loshchilov & Hutter 2017, eq. 5).
+
+    >>> [round(cosine(step, steps=4), 3) for step in range(5)]
+    [1.0, 0.854, 0.5, 0.146, 0.0]
+    """
+    return 0.5 * (1.0 + math.cos(math.pi * step / steps))
+
+
+def one_cycle(step: int, steps: int, warmup: float) -> float:
+    """A linear rise over the first share `warmup` of the steps, then half a cosine towards 0.
+
+    >>> [round(one_cycle(step, steps=8, warmup=0.25), 2) for step in range(9)]
+    [0.04, 0.52, 1.0, 0.93, 0.75, 0.5, 0.25, 0.07, 0.0]
+    """
+    rising = max(1, round(steps * warmup))
+    if step < rising:
+        return START_OF_ONE_CYCLE + (1.0 - START_OF_ONE_CYCLE) * step / rising
+    return cosine(step - rising, max(1, steps - rising))
+
+
+def schedule_of(schedule: Schedule, epochs: int, steps_per_epoch: int) -> Callable[[int], float]:
+    """The function from a step, counted from 0, to the factor on the learning rate.
+
+    Args:
+        schedule: The recipe's schedule.
+        epochs: Epochs of the whole run.
+        steps_per_epoch: Optimizer steps in an epoch.
+    """
+    steps = epochs * steps_per_epoch
+    match schedule:
+        case Constant():
+            return constant
+        case Step():
+            return partial(
+                step_decay,
+                steps_per_decay=schedule.epochs * steps_per_epoch,
+                factor=schedule.factor,
+            )
+        case Cosine():
+            return partial(cosine, steps=steps)
+        case OneCycle():
+            return partial(one_cycle, steps=steps, warmup=schedule.warmup)
+        case _:
+            assert_never(schedule)

@@ -1,0 +1,217 @@
+"""One training run, read from top to bottom: a generator of epochs whose state can be kept.
+
+    training = Training(recipe, splits, seed=0, device=torch.device("cpu"))
+    for epoch in training.epochs():
+        if not keep_going(epoch):
+            break
+
+Whoever consumes the epochs decides whether to go on; stopping is not asking for the next one.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's own documentation uses
+
+from cifar_core.data.resident import Normalization, Part, Splits, training_batches
+from cifar_core.device import Backend, backend_of
+from cifar_core.epoch import Epoch
+from cifar_core.errors import CheckpointError
+from cifar_core.models import network_of
+from cifar_core.optimizers import optimizer_of
+from cifar_core.random_state import RandomState
+from cifar_core.recipe import Recipe
+from cifar_core.schedules import schedule_of
+
+__all__ = ["Training", "evaluate", "set_lr", "train_step"]
+
+Clock = Callable[[], float]
+
+
+class Training:
+    """A training run that can be stopped after any epoch and go on later.
+
+    On the CPU a run that was stopped and resumed ends with the same bits as one that was not, given
+    the same number of threads. PyTorch's global generators are left as they were found.
+
+    Args:
+        recipe: What to train and how.
+        splits: The pictures; they are moved to `device`.
+        seed: Decides initial weights, order, augmentation and dropout.
+        device: Where to train.
+        clock: Seconds, from any start.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        splits: Splits,
+        *,
+        seed: int,
+        device: torch.device,
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        self.recipe = recipe
+        self.seed = seed
+        self.history: list[Epoch] = []
+        self._clock = clock
+        self._backend = backend_of(recipe, device)
+        self._splits = splits.to(device)
+        self._normalize = Normalization.of(recipe, self._splits)
+        self._random = RandomState(seed, device)
+        with self._random.active():
+            self.network = self._backend.place(network_of(recipe.network))
+        self._optimizer = optimizer_of(recipe.optimizer, self.network.parameters())
+        self._steps_per_epoch = len(self._splits.train) // min(
+            recipe.batch_size, len(self._splits.train)
+        )
+        self._schedule = schedule_of(recipe.schedule, recipe.epochs, self._steps_per_epoch)
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train on from where the run stands, an epoch at a time, until the recipe's last one.
+
+        The run ends early, behind an epoch whose `diverged` is true, if the loss stops being a number.
+        """
+        while len(self.history) < self.recipe.epochs:
+            if self.history and self.history[-1].diverged:
+                return
+            with self._random.active():
+                epoch = self._one_epoch(len(self.history) + 1)
+            self.history.append(epoch)
+            yield epoch
+
+    def _one_epoch(self, number: int) -> Epoch:
+        recipe, train = self.recipe, self._splits.train
+        started = self._clock()
+        self.network.train()
+        loss_sum = torch.zeros((), device=train.labels.device)
+        correct = torch.zeros((), device=train.labels.device, dtype=torch.int64)
+        step = (number - 1) * self._steps_per_epoch
+        batches = training_batches(
+            train, recipe.batch_size, recipe.augmentation, self._normalize, self._random.generator
+        )
+        seen = 0
+        lr = recipe.optimizer.lr
+        for images, labels in batches:
+            lr = recipe.optimizer.lr * self._schedule(step)
+            set_lr(self._optimizer, lr)
+            loss, logits = train_step(
+                self.network, self._optimizer, images, labels, recipe.label_smoothing, self._backend
+            )
+            # Sums stay on the device: reading one here would make the host wait for every step.
+            loss_sum += loss
+            correct += (logits.argmax(1) == labels).sum()
+            seen += len(labels)
+            step += 1
+        train_loss = loss_sum.item() / self._steps_per_epoch
+        trained = self._clock()
+        validation_loss, validation_accuracy = evaluate(
+            self.network, self._splits.validation, self._normalize, self._backend
+        )
+        return Epoch(
+            number=number,
+            train_loss=train_loss,
+            train_accuracy=correct.item() / seen,
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
+            lr=lr,
+            seconds=self._clock() - started,
+            images_per_second=seen / max(trained - started, 1e-9),
+        )
+
+    def evaluate(self, part: Part) -> tuple[float, float]:
+        """Loss and accuracy of the network, as it stands, on `part`."""
+        part = part.to(self._splits.train.labels.device)
+        return evaluate(self.network, part, self._normalize, self._backend)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the run's future depends on, as tensors and plain values."""
+        return {
+            "recipe": self.recipe.digest,
+            "seed": self.seed,
+            "split": self._splits.digest,
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "random": self._random.state_dict(),
+            "history": [asdict(epoch) for epoch in self.history],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`, which the same recipe, seed and pictures must have made.
+
+        Raises:
+            CheckpointError: The state belongs to another training, or is not whole.
+        """
+        own = {"recipe": self.recipe.digest, "seed": self.seed, "split": self._splits.digest}
+        for key, value in own.items():
+            if state.get(key) != value:
+                raise CheckpointError(
+                    f"The saved state belongs to another training: its {key} is "
+                    f"{state.get(key)!r}, but this training's is {value!r}."
+                )
+        try:
+            self.network.load_state_dict(state["network"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._random.load_state_dict(state["random"])
+            self.history = [Epoch(**values) for values in state["history"]]
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"The saved state is not whole: {error}") from error
+
+
+def train_step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    label_smoothing: float,
+    backend: Backend,
+) -> tuple[Tensor, Tensor]:
+    """Forward, backward, and one step of the optimizer.
+
+    Args:
+        network: In training mode, on the device of the pictures.
+        optimizer: Over the network's parameters.
+        images: (B, 3, 32, 32) float32, normalised.
+        labels: (B,) int64.
+        label_smoothing: Share of the label's weight spread over all classes.
+        backend: The precision to compute in.
+
+    Returns:
+        The loss before the step () and the logits (B, 10), both detached.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    with backend.precision():
+        logits = network(images)  # (B, 10)
+        loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return loss.detach(), logits.detach()
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Let the next step use this learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+@torch.inference_mode()
+def evaluate(
+    network: nn.Module, part: Part, normalize: Normalization, backend: Backend
+) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy of `network` on `part`; the network is left in evaluation mode."""
+    network.eval()
+    loss_sum = torch.zeros((), device=part.labels.device)
+    correct = torch.zeros((), device=part.labels.device, dtype=torch.int64)
+    size = backend.evaluation_batch
+    for images, labels in zip(
+        torch.split(part.images, size), torch.split(part.labels, size), strict=True
+    ):
+        with backend.precision():
+            logits = network(normalize(images))  # (B, 10)
+        loss_sum += F.cross_entropy(logits.float(), labels, reduction="sum")
+        correct += (logits.argmax(1) == labels).sum()
+    return loss_sum.item() / len(part), correct.item() / len(part)

@@ -1,0 +1,23 @@
+"""The names under which the service keeps its own notes in an Optuna study.
+
+Parameters hold only what was searched; everything else stands in user attributes, under these names.
+"""
+
+# Of a study.
+SETTINGS = "settings"
+BUDGET = "budget"
+LR_BOUNDS = "lr_bounds"
+LR_CURVES = "lr_range_curves"
+SECONDS = "seconds"
+STORED_AT = "created"
+VERSIONS = "versions"
+
+# Of a trial.
+EPOCHS = "epochs"
+INTERRUPTIONS = "interruptions"
+KNOWN = "known"
+REASON = "reason"
+RECIPE = "recipe"
+SEED = "seed"
+SUGGESTED = "suggested"
+TRIAL_SECONDS = "seconds"

@@ -1,0 +1,49 @@
+"""`cifar-search export`."""
+
+from pathlib import Path
+
+import click
+
+from search.commands import options
+from search.home import Home
+
+__all__ = ["export"]
+
+
+@click.command()
+@options.study_argument
+@options.storage
+@options.home
+@click.option(
+    "--top",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="How many configurations, the best first.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["toml", "json", "yaml"]),
+    default="toml",
+    show_default=True,
+    help="The files' format.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder to write to.  [default: HOME/exports/STUDY]",
+)
+def export(
+    study: str | None, storage: str | None, home: Home, top: int, format_: str, out: Path | None
+) -> None:
+    """Write the best configurations as files: the recipe, and where its score comes from."""
+    from search.export import FORMATS, export_best
+    from search.reading import open_existing
+
+    found = open_existing(home, storage, study)
+    (checked,) = [one for one in FORMATS if one == format_]
+    for path in export_best(found, out or home.exports(found.name), top, checked):
+        click.echo(path)

@@ -1,0 +1,118 @@
+"""Options that several commands share."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from search.home import DEFAULT_HOME, Home
+
+__all__ = [
+    "Duration",
+    "data_folder",
+    "device",
+    "home",
+    "json_output",
+    "storage",
+    "study_argument",
+    "workers",
+]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+DEFAULT_DATA = Path("data")
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Duration(click.ParamType[float]):
+    """A time such as 90s, 30m, 1.5h, 2d; a bare number is in seconds."""
+
+    name = "TIME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", str(value).strip())
+        seconds = float(match[1]) * UNITS[match[2] or "s"] if match else 0.0
+        if seconds <= 0:
+            self.fail(f"must be a time such as 90s, 30m or 1.5h, but got {value!r}.", param, ctx)
+        return seconds
+
+
+class _HomeFolder(click.ParamType[Home]):
+    name = "DIR"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Home:
+        return value if isinstance(value, Home) else Home(Path(value).expanduser())
+
+
+def home(command: Command) -> Command:
+    """`--home DIR`, given to the command as a `Home`."""
+    return click.option(
+        "--home",
+        type=_HomeFolder(),
+        default=str(DEFAULT_HOME),
+        show_default=True,
+        envvar="CIFAR_SEARCH_HOME",
+        show_envvar=True,
+        metavar="DIR",
+        help="Folder of everything that is written: studies, checkpoints, exports, logs.",
+    )(command)
+
+
+def storage(command: Command) -> Command:
+    """`--storage URL`."""
+    return click.option(
+        "--storage",
+        metavar="URL",
+        help="Optuna storage of the studies.  [default: sqlite:///HOME/studies.db]",
+    )(command)
+
+
+def json_output(command: Command) -> Command:
+    """`--json`."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON document on standard output."
+    )(command)
+
+
+def workers(command: Command) -> Command:
+    """`--workers N`."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(1, 256),
+        metavar="N",
+        help="Trials that train at the same time.  [default: one a CPU core, up to 8; one a GPU]",
+    )(command)
+
+
+def device(command: Command) -> Command:
+    """`--device NAME`."""
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help="auto, cpu, cuda, or a list such as cuda:0,cuda:1.",
+    )(command)
+
+
+def data_folder(command: Command) -> Command:
+    """`--data DIR|auto|synthetic`."""
+    return click.option(
+        "--data",
+        metavar="DIR|auto|synthetic",
+        help=(
+            "Where CIFAR-10 is, or is downloaded to; auto: the built-in synthetic pictures if it "
+            "cannot be had; synthetic: those.  [default: data/, or CIFAR_SEARCH_DATA]"
+        ),
+    )(command)
+
+
+def study_argument(command: Command) -> Command:
+    """The optional STUDY."""
+    return click.argument("study", required=False, metavar="[STUDY]")(command)

@@ -1,0 +1,62 @@
+"""`cifar-search resume`."""
+
+import click
+
+from search.commands import options
+from search.home import Home
+
+__all__ = ["resume"]
+
+
+@click.command()
+@options.study_argument
+@options.storage
+@options.home
+@click.option(
+    "--trials", type=click.IntRange(1), metavar="N", help="A new total.  [default: as it is]"
+)
+@click.option(
+    "--timeout",
+    type=options.Duration(),
+    metavar="TIME",
+    help="A new total time, such as 30m or 2h.  [default: as it is]",
+)
+@options.workers
+@options.device
+@options.data_folder
+@click.option(
+    "--dashboard/--no-dashboard",
+    default=False,
+    show_default=True,
+    help="Serve optuna-dashboard on this machine while the search runs.",
+)
+@options.json_output
+def resume(
+    study: str | None,
+    storage: str | None,
+    home: Home,
+    trials: int | None,
+    timeout: float | None,
+    workers: int | None,
+    device: str,
+    data: str | None,
+    dashboard: bool,
+    as_json: bool,
+) -> int:
+    """Go on with a study, the newest by default, to its own total.
+
+    Interrupted trials continue from their last epoch; nothing is trained twice.
+    """
+    from search.commands.running import run_search
+    from search.service import ResumeRequest
+    from search.service import resume as resume_search
+
+    request = ResumeRequest(study, storage, trials, timeout, workers, device, data)
+    url = storage or home.storage_url()
+    return run_search(
+        home,
+        url,
+        lambda observe, folder: resume_search(home, request, observe, folder),
+        serve=dashboard,
+        as_json=as_json,
+    )

@@ -1,0 +1,64 @@
+"""What `start` and `resume` share: showing a search while it runs, and its result."""
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from cifar_core.data.dataset import DEFAULT_FOLDER
+from search.coordinator import Outcome
+from search.dashboard import serving
+from search.events import Notice, Observer
+from search.export import export_best
+from search.home import Home
+from search.live import view_for
+from search.result import closing_words
+from search.rows import best_rows
+from search.storage import open_storage
+from search.study import SearchStudy
+from search.summary import summarize
+
+__all__ = ["run_search"]
+
+INTERRUPTED = 130
+Search = Callable[[Observer, Path], tuple[SearchStudy, Outcome]]
+
+
+def run_search(home: Home, url: str, search: Search, *, serve: bool, as_json: bool) -> int:
+    """Run a search, show it, and say what it came to.
+
+    Args:
+        home: Where exports go.
+        url: The studies' storage.
+        search: Does the work.
+        serve: Serve the dashboard meanwhile.
+        as_json: Print one JSON document instead of words; progress goes to standard error.
+
+    Returns:
+        The exit code.
+    """
+    console = Console(stderr=as_json, highlight=False)
+    folder = Path(os.environ.get("CIFAR_SEARCH_DATA", DEFAULT_FOLDER))
+    with ExitStack() as stack:
+        address = None
+        if serve:
+            home.create()
+            address = stack.enter_context(serving(open_storage(url), port=0))
+        view = view_for(console, plain=as_json or not console.is_terminal)
+        stack.enter_context(view)
+        if address:
+            view(Notice(f"The dashboard is at {address} while the search runs."))
+        study, outcome = search(view, folder)
+    exported = None
+    if best_rows(study.rows()):
+        exported = str(export_best(study, home.exports(study.name))[0])
+    summary = summarize(study, url, outcome, exported)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+    else:
+        console.print(closing_words(summary, study.rows(), home))
+    return 0 if outcome == "finished" else INTERRUPTED

@@ -1,0 +1,113 @@
+"""`cifar-search start`."""
+
+from typing import get_args
+
+import click
+
+from search.commands import options
+from search.home import Home
+from search.request import Scale, StartRequest
+from search.settings import Pruner, Sampler
+
+__all__ = ["start"]
+
+
+def _default(name: str) -> object:
+    """The one place where a default is written is the request."""
+    return StartRequest.__dataclass_fields__[name].default
+
+
+@click.command()
+@click.option("--space", required=True, metavar="NAME|FILE", help="The space to search.")
+@click.option("--study", metavar="NAME", help="The study's name.  [default: the space's name]")
+@options.storage
+@options.home
+@click.option(
+    "--trials",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Trials in all, over every session of the study.  [default: by space]",
+)
+@click.option(
+    "--timeout",
+    type=options.Duration(),
+    metavar="TIME",
+    help="Time in all, such as 30m or 2h.  [default: no limit]",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="Epochs of a trial.  [default: by space]",
+)
+@click.option(
+    "--train-images",
+    type=click.IntRange(10),
+    metavar="N",
+    help="Train on so many pictures, as many of each class.  [default: all, 45,000]",
+)
+@click.option(
+    "--scale",
+    type=click.Choice(get_args(Scale)),
+    default=_default("scale"),
+    show_default=True,
+    help="quick: the space's smaller version, minutes on a CPU; auto: quick where there is no GPU.",
+)
+@options.workers
+@options.device
+@options.data_folder
+@click.option(
+    "--lr-bounds",
+    default=_default("lr_bounds"),
+    show_default=True,
+    metavar="auto|off|LOW:HIGH",
+    help="Learning-rate bounds: measured by an LR-range test, the space's own, or yours.",
+)
+@click.option(
+    "--sampler",
+    type=click.Choice(get_args(Sampler)),
+    default=_default("sampler"),
+    show_default=True,
+    help="How configurations are chosen.",
+)
+@click.option(
+    "--pruner",
+    type=click.Choice(get_args(Pruner)),
+    default=_default("pruner"),
+    show_default=True,
+    help="How trials are stopped early.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=_default("seed"),
+    show_default=True,
+    metavar="N",
+    help="Where all random choices start.",
+)
+@click.option(
+    "--dashboard/--no-dashboard",
+    default=False,
+    show_default=True,
+    help="Serve optuna-dashboard on this machine while the search runs.",
+)
+@options.json_output
+def start(home: Home, dashboard: bool, as_json: bool, data: str | None, **wishes: object) -> int:
+    """Search a space: measure learning rates, run trials, export the best configuration.
+
+    The same command again goes on with a search that was stopped, or killed, where it stood.
+    Ctrl-C finishes the running epochs, saves and stops; a second one stops at once.
+    """
+    from search.commands.running import run_search
+    from search.service import start as start_search
+
+    request = StartRequest(data=data, **wishes)  # type: ignore[arg-type] # click has checked them
+    url = request.storage or home.storage_url()
+
+    return run_search(
+        home,
+        url,
+        lambda observe, folder: start_search(home, request, observe, folder),
+        serve=dashboard,
+        as_json=as_json,
+    )

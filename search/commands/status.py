@@ -1,0 +1,43 @@
+"""`cifar-search status`."""
+
+import json
+import time
+
+import click
+
+from search.commands import options
+from search.home import Home
+
+__all__ = ["status"]
+
+SECONDS_BETWEEN_LOOKS = 2.0
+
+
+@click.command()
+@options.study_argument
+@options.storage
+@options.home
+@click.option("--watch", is_flag=True, help="Look again every two seconds, until it has ended.")
+@options.json_output
+def status(study: str | None, storage: str | None, home: Home, watch: bool, as_json: bool) -> None:
+    """Show how a study stands, the newest by default."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from search.reading import StudyReader
+    from search.show import study_page
+
+    reader = StudyReader(home, storage, study)
+    summary, rows = reader.look()
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    console = Console(highlight=False)
+    if not watch:
+        console.print(study_page(summary, rows))
+        return
+    with Live(study_page(summary, rows), console=console, auto_refresh=False) as live:
+        while summary["state"] == "running":
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            summary, rows = reader.look()
+            live.update(study_page(summary, rows), refresh=True)

@@ -1,0 +1,28 @@
+"""`cifar-search studies`."""
+
+import json
+
+import click
+
+from search.commands import options
+from search.home import Home
+
+__all__ = ["studies"]
+
+
+@click.command()
+@options.storage
+@options.home
+@options.json_output
+def studies(storage: str | None, home: Home, as_json: bool) -> None:
+    """List all studies of this home, the newest last."""
+    from rich.console import Console
+
+    from search.reading import all_summaries
+    from search.show import study_list
+
+    summaries = all_summaries(home, storage)
+    if as_json:
+        click.echo(json.dumps(summaries, indent=2))
+    else:
+        Console(highlight=False).print(study_list(summaries, home))

@@ -1,0 +1,112 @@
+"""`cifar-search train`."""
+
+import os
+from pathlib import Path
+
+import click
+
+from search.commands import options
+
+__all__ = ["train"]
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path, dir_okay=False), metavar="CONFIG")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How many trainings, each from its own seed.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Seed of the first training; the others follow.",
+)
+@click.option(
+    "--train-images",
+    type=click.IntRange(10),
+    metavar="N",
+    help="Train on so many pictures.  [default: all, 45,000]",
+)
+@click.option(
+    "--final",
+    is_flag=True,
+    help="Train on all 50,000 pictures, then open the test split. For the end, once.",
+)
+@options.device
+@options.data_folder
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder for result.json and the networks.  [default: CONFIG without its ending]",
+)
+@options.json_output
+def train(
+    config: Path,
+    seeds: int,
+    seed: int,
+    train_images: int | None,
+    final: bool,
+    device: str,
+    data: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Train one configuration: an exported file, or a recipe of your own (TOML, JSON, YAML)."""
+    import json
+
+    from cifar_core.data.dataset import DEFAULT_FOLDER, open_data
+    from cifar_core.device import resolve_devices
+    from cifar_core.epoch import Epoch
+    from search.configuration import read_configuration
+    from search.errors import UsageError
+    from search.retrain import retrain
+    from search.wording import percent
+
+    if final and train_images is not None:
+        raise UsageError("--final trains on all 50,000 pictures; leave --train-images out.")
+    recipe = read_configuration(config)
+    folder = Path(os.environ.get("CIFAR_SEARCH_DATA", DEFAULT_FOLDER))
+    (place, *others) = resolve_devices(device)
+    if others and device != "auto":
+        raise UsageError("train runs on one device; name one, such as --device cuda:0.")
+    pictures = open_data(data or str(folder), folder)
+    if pictures.notice:
+        click.echo(f"note: {pictures.notice}", err=True)
+
+    def show(run_seed: int, epoch: Epoch) -> None:
+        line = (
+            f"seed {run_seed}  epoch {epoch.number}/{recipe.epochs}  loss {epoch.train_loss:.3f}  "
+            f"train {percent(epoch.train_accuracy)}"
+        )
+        if not final:  # the validation pictures are then among those trained on
+            line += f"  validation {percent(epoch.validation_accuracy)}"
+        click.echo(f"{line}  {epoch.images_per_second:,.0f} pictures/s", err=as_json)
+
+    result = retrain(
+        recipe,
+        pictures,
+        seeds=seeds,
+        first_seed=seed,
+        train_images=train_images,
+        final=final,
+        device=place,
+        out=out or config.with_suffix(""),
+        observe=show,
+    )
+    if as_json:
+        click.echo(json.dumps(result.document, indent=2))
+        return
+    spread = "" if result.spread is None else f" +- {percent(result.spread)}"
+    click.echo(
+        f"{result.split} accuracy {percent(result.mean)}{spread}, {len(result.accuracies)} "
+        f"run{'s' if seeds > 1 else ''}, on {result.described_data}"
+    )
+    click.echo(f"Networks and figures: {out or config.with_suffix('')}")

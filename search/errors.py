@@ -1,0 +1,17 @@
+"""What can go wrong in the service for a reason that a user can act on."""
+
+from cifar_core.errors import CifarSearchError
+
+__all__ = ["ServiceError", "StudyHeldError", "UsageError"]
+
+
+class UsageError(CifarSearchError):
+    """The command line asks for something that does not fit; exit code 2."""
+
+
+class ServiceError(CifarSearchError):
+    """The service cannot go on; everything so far is saved; exit code 1."""
+
+
+class StudyHeldError(ServiceError):
+    """Another process runs this study."""

@@ -1,0 +1,83 @@
+"""The best configurations as files: the recipe, and where its score comes from."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+import yaml
+
+from cifar_core.files import write_atomically
+from cifar_core.recipe import Recipe
+from search.errors import ServiceError, UsageError
+from search.rows import Row, best_rows
+from search.study import SearchStudy, versions
+
+__all__ = ["FORMATS", "Format", "export_best", "exported_file"]
+
+Format = Literal["toml", "json", "yaml"]
+
+FORMATS: dict[Format, Callable[[dict[str, Any]], str]] = {
+    "toml": tomli_w.dumps,
+    "json": lambda document: json.dumps(document, indent=2) + "\n",
+    "yaml": lambda document: yaml.safe_dump(document, sort_keys=False),
+}
+
+
+def export_best(
+    study: SearchStudy, folder: Path, count: int = 1, format_: Format = "toml"
+) -> list[Path]:
+    """Write the best complete trials of a study, a file each, named by rank.
+
+    Args:
+        study: The study.
+        folder: Where to write to; made if it is not there.
+        count: How many; fewer if the study has fewer.
+        format_: The files' format.
+
+    Raises:
+        UsageError: No trial is complete.
+        ServiceError: A file cannot be written.
+    """
+    best = best_rows(study.rows(), count)
+    if not best:
+        raise UsageError(
+            f"Study {study.name} has no complete trial yet, so there is nothing to export."
+        )
+    paths = []
+    for rank, row in enumerate(best, start=1):
+        path = exported_file(folder, rank, format_)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, FORMATS[format_](_document(study, row, rank)).encode())
+        except OSError as error:
+            raise ServiceError(f"{path} cannot be written: {error.strerror}.") from error
+        paths.append(path)
+    return paths
+
+
+def exported_file(folder: Path, rank: int = 1, format_: Format = "toml") -> Path:
+    """The file of the configuration of this rank."""
+    return folder / f"best-{rank}.{format_}"
+
+
+def _document(study: SearchStudy, row: Row, rank: int) -> dict[str, Any]:
+    settings = study.settings
+    return {
+        "recipe": row.recipe,
+        "provenance": {
+            "study": study.name,
+            "space": settings.space.name,
+            "scale": settings.scale,
+            "trial": row.number,
+            "rank": rank,
+            "seed": row.seed,
+            "validation_accuracy": row.validation_accuracy,
+            "epochs": row.epochs,
+            "score": "validation accuracy after the last epoch, one run; the test split was not opened",
+            "recipe_digest": Recipe.read(row.recipe).digest,
+            "data": settings.data.model_dump(mode="json"),
+            "versions": dict(versions()),
+        },
+    }

@@ -1,0 +1,174 @@
+"""The home: the one folder that holds everything the service writes."""
+
+import json
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from cifar_core.files import write_atomically
+from search.errors import ServiceError, StudyHeldError, UsageError
+
+__all__ = ["DEFAULT_HOME", "Home", "StudyFolder"]
+
+DEFAULT_HOME = Path("runs")
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where studies, checkpoints, exports and logs are kept.
+
+    Attributes:
+        root: The folder.
+    """
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The database of all studies that have no storage of their own."""
+        return self.root / "studies.db"
+
+    def storage_url(self) -> str:
+        """The default storage, in SQLAlchemy's words."""
+        return f"sqlite:///{self.database}"
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises:
+            ServiceError: It cannot be made or written to.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ServiceError(
+                f"The home {self.root} cannot be created: {error.strerror}. "
+                "Choose another with --home or CIFAR_SEARCH_HOME."
+            ) from error
+        if not os.access(self.root, os.W_OK):
+            raise ServiceError(
+                f"The home {self.root} cannot be written to. "
+                "Choose another with --home or CIFAR_SEARCH_HOME."
+            )
+
+    def study(self, name: str) -> "StudyFolder":
+        """The folder of a study's own files.
+
+        Raises:
+            UsageError: The name cannot be a folder's.
+        """
+        if not STUDY_NAME.fullmatch(name):
+            raise UsageError(
+                f"A study's name has 1 to 80 letters, digits, dots, dashes or underscores and starts "
+                f"with a letter or digit, but got {name!r}."
+            )
+        return StudyFolder(self.root / "studies" / name)
+
+    def exports(self, study: str) -> Path:
+        """Where a study's configurations are exported to."""
+        return self.root / "exports" / study
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """A study's own files: what is needed to go on, what was logged, and who runs it.
+
+    Attributes:
+        root: The folder.
+    """
+
+    root: Path
+
+    @property
+    def pictures(self) -> Path:
+        """The prepared pictures that all workers map; there while the study runs."""
+        return self.root / "pictures"
+
+    @property
+    def sweeps(self) -> Path:
+        """Finished sweeps of the LR-range test; there until its bounds are stored."""
+        return self.root / "sweeps"
+
+    @property
+    def stop_request(self) -> Path:
+        """A file whose presence asks the coordinator to stop."""
+        return self.root / "stop"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the workers' logs."""
+        return self.root / "logs"
+
+    def checkpoint(self, trial: int) -> Path:
+        """The state of an unfinished trial after its last epoch."""
+        return self.root / "checkpoints" / f"{trial}.pt"
+
+    def create(self) -> None:
+        """Make the folder and those inside of it."""
+        for folder in (self.sweeps, self.root / "checkpoints", self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def holder(self) -> dict[str, Any] | None:
+        """Who runs the study now (`pid`, `host`, `since`), or None if nobody does."""
+        if not self.root.is_dir():
+            return None
+        lock = FileLock(self.root / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return self._read_holder()
+        lock.release()
+        return None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the study. The operating system lets go when this process ends, however it ends.
+
+        Raises:
+            StudyHeldError: Another process holds it.
+        """
+        lock = FileLock(self.root / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            who = self._read_holder()
+            raise StudyHeldError(
+                f"Study {self.root.name} is already running: process {who.get('pid', 'unknown')} on "
+                f"{who.get('host', 'this machine')}, since {who.get('since', 'some moments')}. "
+                f"Watch it with: cifar-search status {self.root.name} --watch"
+            ) from error
+        try:
+            holder = {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            write_atomically(self.root / "holder.json", json.dumps(holder).encode())
+            self.stop_request.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()
+
+    def tidy(self) -> None:
+        """Remove what only an unfinished study needs."""
+        self.pictures.unlink(missing_ok=True)
+        self.stop_request.unlink(missing_ok=True)
+        for folder in (self.sweeps, self.root / "checkpoints"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _read_holder(self) -> dict[str, Any]:
+        try:
+            holder = json.loads((self.root / "holder.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return holder if isinstance(holder, dict) else {}

@@ -1,0 +1,109 @@
+"""What coordinator and workers say to each other."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cifar_core.epoch import Epoch
+from cifar_core.lr_range import Sweep
+from cifar_core.recipe import Recipe
+
+__all__ = [
+    "Died",
+    "EpochsDone",
+    "Failed",
+    "Finished",
+    "Ready",
+    "SweepDone",
+    "SweepTask",
+    "Task",
+    "TrainTask",
+    "WorkerMessage",
+]
+
+
+@dataclass(frozen=True)
+class TrainTask:
+    """Train a trial, from its checkpoint if there is one.
+
+    Attributes:
+        number: The trial's number.
+        recipe: What to train.
+        seed: The trial's seed.
+        checkpoint: Where the state is kept after every epoch.
+    """
+
+    number: int
+    recipe: Recipe
+    seed: int
+    checkpoint: Path
+
+
+@dataclass(frozen=True)
+class SweepTask:
+    """Run one sweep of the LR-range test.
+
+    Attributes:
+        key: Names the sweep.
+        recipe: What to train.
+        seed: The sweep's seed.
+    """
+
+    key: str
+    recipe: Recipe
+    seed: int
+
+
+Task = TrainTask | SweepTask
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker holds the pictures and waits for a task."""
+
+
+@dataclass(frozen=True)
+class EpochsDone:
+    """A trial has these epochs behind it, its state is saved, and the worker waits for a word.
+
+    Attributes:
+        epochs: The newest; after a resume all so far, some of which may have been seen before.
+    """
+
+    epochs: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trial has no further epochs, or was told to stop."""
+
+
+@dataclass(frozen=True)
+class SweepDone:
+    """A sweep is done."""
+
+    sweep: Sweep
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A task cannot be done.
+
+    Attributes:
+        reason: One line for the user; the worker's log has the rest.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Died:
+    """A worker's process has ended by itself or was killed; said by the pool.
+
+    Attributes:
+        reason: How it ended, such as ``killed by signal 9``.
+    """
+
+    reason: str
+
+
+WorkerMessage = Ready | EpochsDone | Finished | SweepDone | Failed | Died

@@ -1,0 +1,199 @@
+"""The pool: worker processes, one for each slot of a device, replaced when they die."""
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from search.errors import ServiceError
+from search.messages import Died, Failed, Finished, Ready, SweepDone, Task, WorkerMessage
+from search.worker import work
+
+__all__ = ["Pool", "Slot", "Worker"]
+
+DEATHS_IN_A_ROW = 3
+"""Deaths of one slot's workers, without an answer in between, after which it is given up."""
+SECONDS_TO_END = 5.0
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A share of a device.
+
+    Attributes:
+        device: Such as ``cpu`` or ``cuda:0``.
+        threads: CPU threads of the worker.
+    """
+
+    device: str
+    threads: int
+
+
+@dataclass
+class Worker:
+    """A worker process as the coordinator sees it.
+
+    Attributes:
+        slot: Its share of a device.
+        index: Counted from 0.
+        task: What it does now, or None.
+        ready: It has come up and holds the pictures.
+        deaths: Processes of this slot that died since the last answer.
+    """
+
+    slot: Slot
+    index: int
+    task: Task | None = None
+    ready: bool = False
+    deaths: int = 0
+    process: SpawnProcess | None = field(default=None, repr=False)
+    connection: Connection | None = field(default=None, repr=False)
+
+    @property
+    def idle(self) -> bool:
+        """It waits for a task."""
+        return self.ready and self.task is None
+
+    @property
+    def pid(self) -> int | None:
+        """The process, if there is one."""
+        return self.process.pid if self.process else None
+
+
+class Pool:
+    """Worker processes that are started when the pool is entered and ended when it is left.
+
+    Args:
+        slots: One for each worker.
+        pictures: The file of the prepared pictures.
+        log: The folder of the workers' logs.
+    """
+
+    def __init__(self, slots: Sequence[Slot], pictures: Path, log: Path) -> None:
+        self.workers = [Worker(slot, index) for index, slot in enumerate(slots)]
+        self._pictures = pictures
+        self._log = log
+        self._context = multiprocessing.get_context("spawn")
+
+    def __enter__(self) -> "Pool":
+        for worker in self.workers:
+            self._start(worker)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def assign(self, worker: Worker, task: Task) -> None:
+        """Give an idle worker something to do."""
+        worker.task = task
+        self._say(worker, task)
+
+    def answer(self, worker: Worker, keep_going: bool) -> None:
+        """Answer a worker that asked whether its trial goes on."""
+        self._say(worker, keep_going)
+
+    def poll(self, seconds: float) -> list[tuple[Worker, Task | None, WorkerMessage]]:
+        """What workers have said, waiting up to `seconds` for the first word.
+
+        A worker that has died is replaced, and what it was doing is in the answer.
+
+        Raises:
+            ServiceError: The workers of a slot keep dying.
+        """
+        by_handle: dict[object, Worker] = {}
+        for worker in self.workers:
+            if worker.connection is not None and worker.process is not None:
+                by_handle[worker.connection] = worker
+                by_handle[worker.process.sentinel] = worker
+        ready = wait(list(by_handle), timeout=seconds)  # type: ignore[arg-type]
+        heard: dict[int, Worker] = {by_handle[one].index: by_handle[one] for one in ready}
+        return [self._hear(worker) for worker in heard.values()]
+
+    def close(self, patience: float = SECONDS_TO_END) -> None:
+        """End all workers; an epoch under way is given up, what is saved stays."""
+        for worker in self.workers:
+            if worker.connection is not None:
+                worker.connection.close()
+                worker.connection = None
+            if worker.process is not None and worker.task is not None:
+                worker.process.terminate()
+        until = time.monotonic() + patience
+        for worker in self.workers:
+            if worker.process is None:
+                continue
+            worker.process.join(max(0.1, until - time.monotonic()))
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.process.close()
+            worker.process = None
+
+    def _start(self, worker: Worker) -> None:
+        ours, theirs = self._context.Pipe()
+        log = self._log / f"worker-{worker.index}.log"
+        worker.process = self._context.Process(
+            target=work,
+            args=(theirs, worker.slot.device, worker.slot.threads, self._pictures, log),
+            name=f"cifar-search worker {worker.index}",
+            daemon=True,
+        )
+        worker.process.start()
+        theirs.close()  # so that the worker's death ends the connection
+        worker.connection = ours
+        worker.ready, worker.task = False, None
+
+    def _hear(self, worker: Worker) -> tuple[Worker, Task | None, WorkerMessage]:
+        task = worker.task
+        assert worker.connection is not None  # noqa: S101 - for mypy; `poll` asked only such workers
+        try:
+            # What a worker said before it died still counts.
+            message: WorkerMessage = worker.connection.recv()
+        except (EOFError, OSError):
+            return worker, task, self._replace(worker)
+        if isinstance(message, Ready):
+            worker.ready = True
+        else:
+            worker.deaths = 0
+        if isinstance(message, Finished | Failed | SweepDone):
+            worker.task = None
+        return worker, task, message
+
+    def _replace(self, worker: Worker) -> Died:
+        assert worker.process is not None  # noqa: S101 - for mypy; it had a connection
+        assert worker.connection is not None  # noqa: S101
+        worker.connection.close()
+        worker.process.join(SECONDS_TO_END)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        died = Died(_how_it_ended(worker.process.exitcode))
+        worker.process.close()
+        worker.process = worker.connection = None
+        worker.deaths += 1
+        if worker.deaths >= DEATHS_IN_A_ROW:
+            raise ServiceError(
+                f"The workers on {worker.slot.device} keep dying ({died.reason}, {worker.deaths} times "
+                f"without an answer). The log may say why: {self._log / f'worker-{worker.index}.log'}"
+            )
+        self._start(worker)
+        return died
+
+    def _say(self, worker: Worker, what: Task | bool) -> None:
+        if worker.connection is not None:
+            # A worker that died meanwhile is noticed at the next poll.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                worker.connection.send(what)
+
+
+def _how_it_ended(exit_code: int | None) -> str:
+    if exit_code is None or exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    try:
+        return f"killed by {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"killed by signal {-exit_code}"

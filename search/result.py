@@ -1,0 +1,96 @@
+"""The last words of a search: what was found, what it gained, where it is, what to do next."""
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from search.home import DEFAULT_HOME, Home
+from search.rows import Row, best_rows
+from search.settings import DataIdentity
+from search.summary import gains
+from search.wording import duration, percent, points, short
+
+__all__ = ["closing_words"]
+
+
+def closing_words(summary: dict[str, Any], rows: list[Row], home: Home) -> RenderableType:
+    """What `start` and `resume` end with.
+
+    Args:
+        summary: The study's summary.
+        rows: Its trials.
+        home: Where it is kept.
+    """
+    lines = [Text(), _outcome(summary), *_found(summary, rows), Text()]
+    # A home other than the default must be named in every further command.
+    where = "" if home.root == DEFAULT_HOME else f" --home {home.root}"
+    lines += _next_steps(summary, where)
+    return Group(*lines)
+
+
+def _outcome(summary: dict[str, Any]) -> Text:
+    trials, epochs = summary["trials"], summary["epochs"]
+    ended = "finished" if summary["state"] == "finished" else "stopped, everything is saved"
+    text = Text(f"Search {summary['study']} {ended}: ", style="bold")
+    text.append(
+        f"{trials['finished']} of {trials['total']} trials ({trials['complete']} complete, "
+        f"{trials['pruned']} stopped early, {trials['failed']} failed) in "
+        f"{duration(summary['seconds'])}; {epochs['trained']:.0f} epochs trained where trials without "
+        f"early stopping would have taken {epochs['full_cost']:.0f}.",
+        style="not bold",
+    )
+    return text
+
+
+def _found(summary: dict[str, Any], rows: list[Row]) -> list[Text]:
+    best = next(iter(best_rows(rows)), None)
+    if best is None:
+        return [Text("No trial is complete yet.")]
+    data = DataIdentity.model_validate(summary["data"]).described()
+    lines = [
+        Text.assemble(
+            ("Best: ", "bold"),
+            (percent(best.validation_accuracy), "bold green"),
+            f" validation accuracy after {best.epochs} epochs, trial {best.number}, one run; "
+            "references measured in this study",
+        ),
+        Text(f"  on {data}", style="dim"),
+        Text(f"  {short(best.values)}"),
+    ]
+    lines += [
+        Text(f"  this is {name} itself" if name == best.label else f"  {points(gain)} over {name}")
+        for name, gain in gains(rows)
+    ]
+    if summary["best"]["exported"]:
+        lines.append(Text.assemble("  exported to ", (summary["best"]["exported"], "bold")))
+    # The best of many single scores is a little lucky (Dodge et al. 2019, arXiv 1909.03004).
+    lines.append(
+        Text(
+            "  The highest of many single scores is a little lucky: retrain it to know.",
+            style="dim",
+        )
+    )
+    return lines
+
+
+def _next_steps(summary: dict[str, Any], where: str) -> list[Text]:
+    study = summary["study"]
+    steps = [
+        (f"cifar-search status {study}{where}", "all trials"),
+        (f"cifar-search dashboard{where}", "plots in a browser"),
+    ]
+    if summary["best"] is not None and summary["best"]["exported"]:
+        steps += [
+            (f"cifar-search export {study} --top 5{where}", "the five best as files"),
+            (f"cifar-search train {summary['best']['exported']} --seeds 3", "retrain the best"),
+        ]
+    if summary["state"] != "finished":
+        steps.insert(0, (f"cifar-search resume {study}{where}", "go on"))
+    width = max(len(what) for _, what in steps)
+    # A command must stay on one line to be copied, however narrow the terminal is.
+    lines = [
+        Text(f"  {what:<{width}}  {command}", no_wrap=True, overflow="ignore")
+        for command, what in steps
+    ]
+    return [Text("Next:", style="bold"), *lines]

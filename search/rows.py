@@ -1,0 +1,88 @@
+"""Trials as plain records: the one place where Optuna's trials are read for showing and exporting."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from search import attributes
+from spaces.space import Values
+
+__all__ = ["Row", "best_rows", "row_of", "rows_of"]
+
+State = Literal["waiting", "running", "complete", "pruned", "failed"]
+
+STATES: dict[TrialState, State] = {
+    TrialState.WAITING: "waiting",
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial.
+
+    Attributes:
+        number: Its number in the study.
+        state: What has become of it; a trial of a stopped search that can go on is ``running``.
+        validation_accuracy: After its last epoch, 0-1; None before the first.
+        epochs: Epochs trained.
+        values: The searched parameters.
+        recipe: The full recipe as plain values; None if it was never started.
+        seed: The trial's seed; None if it was never started.
+        label: Name of the known configuration it is, or of what suggested it; None otherwise.
+        known: It is one of the space's known configurations.
+        reason: Why it ended before its last epoch; None if it did not.
+        seconds: Time spent training it.
+    """
+
+    number: int
+    state: State
+    validation_accuracy: float | None
+    epochs: int
+    values: Values
+    recipe: dict[str, Any] | None
+    seed: int | None
+    label: str | None
+    known: bool
+    reason: str | None
+    seconds: float
+
+    @property
+    def finished(self) -> bool:
+        """It will not change any more."""
+        return self.state in {"complete", "pruned", "failed"}
+
+
+def rows_of(study: optuna.Study) -> list[Row]:
+    """All trials of a study, by number."""
+    return [row_of(trial) for trial in study.get_trials(deepcopy=False)]
+
+
+def row_of(trial: FrozenTrial) -> Row:
+    """One trial."""
+    notes = trial.user_attrs
+    last = max(trial.intermediate_values, default=None)
+    return Row(
+        number=trial.number,
+        state=STATES[trial.state],
+        validation_accuracy=None if last is None else trial.intermediate_values[last],
+        epochs=last or 0,
+        values=dict(trial.params),
+        recipe=notes.get(attributes.RECIPE),
+        seed=notes.get(attributes.SEED),
+        label=notes.get(attributes.KNOWN) or notes.get(attributes.SUGGESTED),
+        known=attributes.KNOWN in notes,
+        reason=notes.get(attributes.REASON),
+        seconds=notes.get(attributes.TRIAL_SECONDS, 0.0),
+    )
+
+
+def best_rows(rows: list[Row], count: int = 1) -> list[Row]:
+    """The complete trials with the highest validation accuracy, the earlier first where it is equal."""
+    complete = [row for row in rows if row.state == "complete"]
+    return sorted(complete, key=lambda row: (-(row.validation_accuracy or 0.0), row.number))[:count]

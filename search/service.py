@@ -1,0 +1,276 @@
+"""A search from beginning to end: pictures, study, bounds, trials, result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cifar_core.data.dataset import AUTO, SYNTHETIC, DataSet, open_data
+from cifar_core.data.resident import splits_of
+from cifar_core.data.split import split
+from cifar_core.device import resolve_devices
+from search import attributes
+from search.bounds import Bounds, StopBeforeTrials, measure, values_for
+from search.coordinator import Coordinator, Outcome
+from search.errors import ServiceError, UsageError
+from search.events import BoundsFound, Notice, Observer, SearchStarted
+from search.home import Home, StudyFolder
+from search.pictures import store_pictures
+from search.plan import plan_of, slots_of
+from search.pool import Pool, Slot
+from search.request import StartRequest
+from search.settings import Budget, DataIdentity, Settings
+from search.stopping import StopSwitch
+from search.storage import open_storage
+from search.study import SearchStudy, create_or_open, open_study
+from spaces.files import load_space
+from spaces.space import Space, Values
+
+__all__ = ["ResumeRequest", "resume", "start"]
+
+StopRequested = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class ResumeRequest:
+    """The options of `cifar-search resume`.
+
+    Attributes:
+        study: The study's name; the newest by default.
+        storage: Database URL; the home's own by default.
+        trials: A new total of trials, or None to keep it.
+        timeout: A new total of seconds, or None to keep it.
+        workers: Worker processes; by device by default.
+        device: As for `StartRequest`.
+        data: Where the pictures are; by default where `start` would look.
+    """
+
+    study: str | None
+    storage: str | None
+    trials: int | None
+    timeout: float | None
+    workers: int | None
+    device: str
+    data: str | None
+
+
+def start(
+    home: Home, request: StartRequest, observe: Observer, data_folder: Path
+) -> tuple[SearchStudy, Outcome]:
+    """Start a search, or go on with it if its study is there with the same settings.
+
+    Args:
+        home: Where everything is kept.
+        request: What the user asked for.
+        observe: Told what happens.
+        data_folder: Where ``--data auto`` looks for CIFAR-10.
+
+    Returns:
+        The study as it stands at the end, and whether its budget is used up.
+
+    Raises:
+        CifarSearchError: Something is wrong that the user can mend.
+    """
+    space = load_space(request.space)
+    devices = resolve_devices(request.device)
+    slots = slots_of(devices, request.workers)
+    plan = plan_of(request, space, devices)
+    name = request.study or space.name
+    folder = home.study(name)
+    _check_bounds_wish(request.lr_bounds)
+    home.create()
+    data = open_data(request.data or str(data_folder), data_folder)
+    folder.create()
+    with folder.held():
+        for notice in (data.notice, plan.notice):
+            if notice:
+                observe(Notice(notice))
+        identity = _prepare_pictures(data, plan.train_images, folder)
+        settings = Settings(
+            space=plan.space,
+            scale=plan.scale,
+            data=identity,
+            seed=request.seed,
+            sampler=request.sampler,
+            pruner=request.pruner,
+            lr_bounds=request.lr_bounds,
+        )
+        storage = open_storage(request.storage or home.storage_url())
+        study, _ = create_or_open(storage, name, settings, plan.budget)
+        return _run(study, folder, slots, observe)
+
+
+def resume(
+    home: Home, request: ResumeRequest, observe: Observer, data_folder: Path
+) -> tuple[SearchStudy, Outcome]:
+    """Go on with a study, with the settings that it has.
+
+    Args:
+        home: Where everything is kept.
+        request: What the user asked for.
+        observe: Told what happens.
+        data_folder: Where ``--data auto`` looks for CIFAR-10.
+
+    Returns:
+        The study as it stands at the end, and whether its budget is used up.
+
+    Raises:
+        CifarSearchError: Something is wrong that the user can mend.
+    """
+    slots = slots_of(resolve_devices(request.device), request.workers)
+    storage = open_storage(request.storage or home.storage_url())
+    study = open_study(storage, request.study)
+    settings = study.settings
+    folder = home.study(study.name)
+    home.create()
+    folder.create()
+    with folder.held():
+        wanted = request.data
+        if settings.data.name == SYNTHETIC and wanted in {None, AUTO}:
+            wanted = SYNTHETIC
+        pictures = open_data(wanted or str(data_folder), data_folder)
+        found = _prepare_pictures(pictures, settings.data.train, folder)
+        if found != settings.data:
+            raise UsageError(
+                f"Study {study.name} was begun on other pictures: {settings.data.described()}. "
+                f"These are: {found.described()}. Give --data the folder it was begun with."
+            )
+        budget = Budget(
+            trials=request.trials or study.budget.trials,
+            timeout=request.timeout or study.budget.timeout,
+        )
+        study, _ = create_or_open(storage, study.name, settings, budget)
+        return _run(study, folder, slots, observe)
+
+
+def _run(
+    study: SearchStudy, folder: StudyFolder, slots: list[Slot], observe: Observer
+) -> tuple[SearchStudy, Outcome]:
+    outcome: Outcome = "finished"
+    if not study.complete:
+        with (
+            Pool(slots, folder.pictures, folder.logs) as pool,
+            StopSwitch(folder.stop_request) as stop,
+        ):
+            try:
+                space = _bounded_space(study, pool, folder, observe, stop)
+            except StopBeforeTrials:
+                return study, "stopped"
+            _enqueue(study, space)
+            observe(_started(study, space, slots))
+            outcome = Coordinator(study, space, pool, folder, observe, stop).run()
+    if outcome == "finished":
+        folder.tidy()
+    return study, outcome
+
+
+def _prepare_pictures(data: DataSet, train_images: int | None, folder: StudyFolder) -> DataIdentity:
+    """Read the training files, split them, and store what the workers map."""
+    pictures = data.read_train()
+    parts = split(pictures, train_images)
+    splits = splits_of(pictures, parts)
+    try:
+        store_pictures(splits, folder.pictures)
+    except OSError as error:
+        raise ServiceError(
+            f"The pictures cannot be written to {folder.pictures}: {error.strerror}. "
+            "Make space, or choose another home with --home."
+        ) from error
+    return DataIdentity(
+        name=data.name,
+        official=pictures.official,
+        train=len(splits.train),
+        validation=len(splits.validation),
+        split=splits.digest,
+    )
+
+
+def _bounded_space(
+    study: SearchStudy,
+    pool: Pool,
+    folder: StudyFolder,
+    observe: Observer,
+    stop_requested: StopRequested,
+) -> Space:
+    """The space with the learning-rate bounds of the study, measured if they are not yet."""
+    space = study.settings.space
+    stored = study.note(attributes.LR_BOUNDS)
+    if stored is not None:
+        bounds = [Bounds(**one) for one in stored]
+    elif study.settings.lr_bounds == "auto" and space.measured():
+        seed = study.settings.seed
+        bounds, curves = measure(space, pool, seed, folder.sweeps, observe, stop_requested)
+        study.write(attributes.LR_CURVES, curves)
+        study.write(attributes.LR_BOUNDS, [one.plain() for one in bounds])
+    else:
+        bounds = _given_bounds(space, study.settings.lr_bounds)
+        study.write(attributes.LR_BOUNDS, [one.plain() for one in bounds])
+    for one in bounds:
+        observe(BoundsFound(one.optimizer, one.low, one.high, one.how))
+    return space.with_ranges({one.parameter: {"low": one.low, "high": one.high} for one in bounds})
+
+
+def _given_bounds(space: Space, wish: str) -> list[Bounds]:
+    """Bounds that are not measured: the space's own, or the user's."""
+    given = None if wish in {"auto", "off"} else tuple(float(end) for end in wish.split(":"))
+    found = []
+    for name, parameter in space.measured().items():
+        low, high = given or (float(end) for end in parameter.extremes())
+        how = "given with --lr-bounds" if given else "the space's own range"
+        for known in space.known:
+            rate = known.values.get(name)
+            if isinstance(rate, int | float) and not low <= rate <= high:
+                low, high = min(low, rate), max(high, rate)
+                how += f", widened to hold the {rate:g} of {known.name}"
+        choice = parameter.when
+        optimizer = str(next(iter(choice.values()))[0]) if choice else name
+        found.append(Bounds(name, optimizer, low, high, None, False, how))
+    return found
+
+
+def _check_bounds_wish(wish: str) -> None:
+    if wish in {"auto", "off"}:
+        return
+    try:
+        low, high = (float(end) for end in wish.split(":"))
+    except ValueError:
+        low = high = 0.0
+    if not 0.0 < low < high <= 1000.0:
+        raise UsageError(
+            "--lr-bounds must be auto, off, or LOW:HIGH with 0 < LOW < HIGH <= 1000, such as "
+            f"1e-4:0.1, but got {wish!r}."
+        )
+
+
+def _enqueue(study: SearchStudy, space: Space) -> None:
+    """Put the known configurations, and those with the measured rates, before all others, once."""
+    wanted: list[tuple[str, str, Values]] = [
+        (attributes.KNOWN, known.name, space.fit(known.values)) for known in space.known
+    ]
+    if space.lr_range is not None:
+        base = next(one for one in space.known if one.name == space.lr_range.base)
+        for one in (Bounds(**plain) for plain in study.note(attributes.LR_BOUNDS) or []):
+            if one.suggested is not None:
+                values = values_for(space, base, one.parameter, one.suggested)
+                wanted.append((attributes.SUGGESTED, f"LR-range test, {one.optimizer}", values))
+    there = {row.label for row in study.rows()}
+    for kind, label, values in wanted:
+        if label not in there:
+            study.optuna.enqueue_trial(values, user_attrs={kind: label})
+
+
+def _started(study: SearchStudy, space: Space, slots: list[Slot]) -> SearchStarted:
+    timeout = study.budget.timeout
+    threads = slots[0].threads
+    devices = ", ".join(sorted({slot.device for slot in slots}))
+    workers = f"{len(slots)} worker{'s' if len(slots) > 1 else ''} on {devices}"
+    if devices == "cpu":
+        workers += f", {threads} thread{'s' if threads > 1 else ''} each"
+    return SearchStarted(
+        study=study.name,
+        data=study.settings.data.described(),
+        trials=study.budget.trials,
+        epochs=space.epochs,
+        workers=workers,
+        rows=tuple(study.rows()),
+        timeout=None if timeout is None else max(0.0, timeout - study.seconds),
+    )

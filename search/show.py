@@ -1,0 +1,148 @@
+"""Spaces and studies as tables and pages for the terminal."""
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from search.home import Home
+from search.rows import Row
+from search.settings import DataIdentity
+from search.summary import gains
+from search.wording import cut, duration, how_it_ended, number, percent, points, short, why
+from spaces.space import Space
+
+__all__ = ["space_list", "space_page", "study_list", "study_page"]
+
+
+def space_list(spaces: list[Space]) -> RenderableType:
+    """All spaces, a line each."""
+    table = Table.grid(padding=(0, 2))
+    for space in spaces:
+        table.add_row(Text(space.name, style="bold"), Text(space.title))
+    return Group(table, Text(), Text("One in full: cifar-search spaces NAME", style="dim"))
+
+
+def space_page(space: Space) -> RenderableType:
+    """One space in full."""
+    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    for heading in ("parameter", "searched", "sets", "when"):
+        table.add_column(heading, overflow="fold")
+    for name, parameter in space.parameters.items():
+        conditions = ", ".join(
+            f"{other} is {' or '.join(map(str, wanted))}"
+            for other, wanted in parameter.when.items()
+        )
+        searched = parameter.described() + (" (measured)" if parameter.measured else "")
+        table.add_row(*map(Text, (name, searched, parameter.sets, conditions)))
+    fixed = Table.grid(padding=(0, 2))
+    for key, value in _flat(space.recipe):
+        fixed.add_row(Text(key), Text(str(value)))
+    parts: list[RenderableType] = [Text.assemble((space.name, "bold"), f": {space.title}")]
+    if space.about:
+        parts.append(Text(f"\n{space.about}"))
+    parts += [Text(), table, Text("\nFixed", style="bold"), fixed]
+    if space.known:
+        parts.append(Text("\nTried first", style="bold"))
+    for known in space.known:
+        parts.append(Text.assemble((known.name, "bold"), f": {known.about or short(known.values)}"))
+    if space.quick:
+        changes = "; ".join(f"{name} {_changed(new)}" for name, new in space.quick.ranges.items())
+        parts.append(
+            Text(
+                f"\nWithout a GPU (--scale quick): {space.quick.epochs} epochs, "
+                f"{space.quick.train_images:,} training pictures, {space.quick.trials} trials; {changes}"
+            )
+        )
+    parts.append(Text(f"\nSearch it: cifar-search start --space {space.name}", style="dim"))
+    return Group(*parts)
+
+
+def study_list(summaries: list[dict[str, Any]], home: Home) -> RenderableType:
+    """All studies of a home, a line each."""
+    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    for heading in ("study", "space", "data", "state", "trials", "best"):
+        table.add_column(heading)
+    for one in summaries:
+        trials, best = one["trials"], one["best"]
+        data = one["data"]["name"] + ("" if one["data"]["official"] else " (not official)")
+        table.add_row(
+            *map(
+                Text,
+                (
+                    one["study"],
+                    one["space"],
+                    data if one["data"]["name"] == "cifar10" else "SYNTHETIC",
+                    one["state"],
+                    f"{trials['finished']}/{trials['total']}",
+                    percent(best["validation_accuracy"]) if best else "-",
+                ),
+            )
+        )
+    note = f"Best: validation accuracy of one run. Studies in {home.root}."
+    return Group(table, Text(note, style="dim"))
+
+
+def study_page(summary: dict[str, Any], rows: list[Row]) -> RenderableType:
+    """One study: how it stands, what was found, and every trial that was begun."""
+    trials = summary["trials"]
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (summary["study"], "bold"),
+            f": {summary['state']}, {trials['finished']} of {trials['total']} trials "
+            f"({trials['complete']} complete, {trials['pruned']} stopped early, "
+            f"{trials['failed']} failed, {trials['running']} running, {trials['paused']} paused), "
+            f"{duration(summary['seconds'])}",
+        ),
+        Text(DataIdentity.model_validate(summary["data"]).described(), style="dim"),
+    ]
+    for optimizer, bounds in summary["lr_bounds"].items():
+        line = (
+            f"{optimizer} lr {number(bounds['low'])} to {number(bounds['high'])}, {bounds['how']}"
+        )
+        parts.append(Text(line, style="dim"))
+    if best := summary["best"]:
+        over = ", ".join(f"{points(gain)} over {name}" for name, gain in gains(rows))
+        line = f"Best: trial {best['number']}, {percent(best['validation_accuracy'])}"
+        parts.append(Text(f"{line} ({over})" if over else line, style="bold green"))
+    parts += [Text(), _trial_table(rows, summary["state"] == "running")]
+    if summary["state"] == "stopped":
+        parts.append(Text(f"\nGo on: cifar-search resume {summary['study']}", style="dim"))
+    return Group(*parts)
+
+
+def _trial_table(rows: list[Row], running: bool) -> Table:
+    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    table.add_column("trial", justify="right")
+    table.add_column("validation", justify="right")
+    table.add_column("epochs", justify="right")
+    table.add_column("state")
+    table.add_column("configuration", overflow="fold")
+    for row in rows:
+        if row.state == "waiting":
+            continue
+        state = how_it_ended(row) if row.finished else "running" if running else "paused"
+        if (reason := why(row)) is not None:
+            state = f"{state}: {cut(reason, 60)}"
+        named = f"{row.label}: " if row.label else ""
+        table.add_row(
+            str(row.number),
+            percent(row.validation_accuracy),
+            str(row.epochs),
+            Text(state),
+            Text(named + short(row.values)),
+        )
+    return table
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        pairs += _flat(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
+    return pairs
+
+
+def _changed(new: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in new.items())

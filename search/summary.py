@@ -1,0 +1,103 @@
+"""What a study has come to, as one JSON document and in words."""
+
+from typing import Any, Literal
+
+from search import attributes
+from search.rows import Row, best_rows
+from search.storage import shown_url
+from search.study import SearchStudy
+
+__all__ = ["State", "gains", "summarize"]
+
+State = Literal["running", "stopped", "finished"]
+
+
+def summarize(
+    study: SearchStudy, storage_url: str, state: State, exported: str | None
+) -> dict[str, Any]:
+    """The study as plain JSON.
+
+    Args:
+        study: The study.
+        storage_url: Where it is kept; a password in it is not shown.
+        state: Whether a process runs it now, and if not, whether its budget is used up.
+        exported: The file of its best configuration, if there is one.
+    """
+    rows = study.rows()
+    finished = [row for row in rows if row.finished]
+    unfinished = [row for row in rows if row.state == "running"]
+    counts = {
+        name: sum(row.state == name for row in rows) for name in ("complete", "pruned", "failed")
+    }
+    settings = study.settings
+    best = next(iter(best_rows(rows)), None)
+    return {
+        "study": study.name,
+        "space": settings.space.name,
+        "scale": settings.scale,
+        "storage": shown_url(storage_url),
+        "state": state,
+        "data": settings.data.model_dump(mode="json"),
+        "trials": {
+            "total": study.budget.trials,
+            "finished": len(finished),
+            **counts,
+            "running": len(unfinished) if state == "running" else 0,
+            "paused": 0 if state == "running" else len(unfinished),
+        },
+        "epochs": {
+            "trained": float(sum(row.epochs for row in rows)),
+            "full_cost": float(study.budget.trials * settings.space.epochs),
+        },
+        "seconds": study.seconds,
+        "timeout": study.budget.timeout,
+        "baseline": _reference(_known(rows)[0]) if _known(rows) else None,
+        "references": [_reference(row) for row in _known(rows)],
+        "best": None if best is None else _best(best, exported),
+        "lr_bounds": {
+            one["optimizer"]: {
+                key: one[key] for key in ("low", "high", "suggested", "conclusive", "how")
+            }
+            for one in study.note(attributes.LR_BOUNDS) or []
+        },
+        "failures": {str(row.number): row.reason for row in rows if row.state == "failed"},
+    }
+
+
+def gains(rows: list[Row]) -> list[tuple[str, float]]:
+    """What the best complete trial is above each known configuration of the same study.
+
+    Returns:
+        Name and difference in validation accuracy, -1 to 1, in the order of the space.
+    """
+    best = next(iter(best_rows(rows)), None)
+    if best is None or best.validation_accuracy is None:
+        return []
+    return [
+        (row.label or "", best.validation_accuracy - row.validation_accuracy)
+        for row in _known(rows)
+        if row.validation_accuracy is not None
+    ]
+
+
+def _known(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row.known and row.state == "complete"]
+
+
+def _reference(row: Row) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "name": row.label,
+        "validation_accuracy": row.validation_accuracy,
+    }
+
+
+def _best(row: Row, exported: str | None) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "validation_accuracy": row.validation_accuracy,
+        "epoch": row.epochs,
+        "seed": row.seed,
+        "recipe": row.recipe,
+        "exported": exported,
+    }

@@ -1,0 +1,1 @@
+"""What may be searched: space files and their meaning."""

@@ -1,0 +1,9 @@
+"""What can be wrong with a space."""
+
+from cifar_core.errors import CifarSearchError
+
+__all__ = ["SpaceError"]
+
+
+class SpaceError(CifarSearchError):
+    """A space file is not valid, or a value does not fit a space."""

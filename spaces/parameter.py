@@ -1,0 +1,105 @@
+"""One searched parameter: its range or choices, what of the recipe it sets, and when it applies."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, model_validator
+
+from cifar_core.records import Record
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+__all__ = ["Name", "Parameter", "Value", "Values"]
+
+Value = bool | int | float | str
+Values = dict[str, Value]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+
+
+class Parameter(Record):
+    """One searched parameter. It has either `choices`, or `low` and `high`.
+
+    Attributes:
+        sets: The recipe's field that it sets, such as ``network.channels1``.
+        choices: The values to choose from.
+        low: Smallest value; a whole number makes it an integer parameter.
+        high: Largest value.
+        log: Search the logarithm.
+        measured: The LR-range test replaces `low` and `high`, which are what is searched without it.
+        when: Other parameters and the values of theirs for which this one applies.
+    """
+
+    sets: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")]
+    choices: Annotated[list[Value], Field(min_length=1, max_length=100)] | None = None
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+    measured: bool = False
+    when: dict[Name, list[Value]] = {}
+
+    @model_validator(mode="after")
+    def _is_one_of_two_kinds(self) -> "Parameter":
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log or self.measured:
+                raise ValueError("`choices` stands without `low`, `high`, `log` and `measured`.")
+            if len({(type(c), c) for c in self.choices}) != len(self.choices):
+                raise ValueError(f"`choices` names a value twice: {self.choices}.")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("needs either `choices`, or both `low` and `high`.")
+        if self.low > self.high:
+            raise ValueError(f"`low` must be at most `high`, but got {self.low} and {self.high}.")
+        if self.log and self.low <= 0:
+            raise ValueError(f"`low` must be above 0 where `log` is true, but got {self.low}.")
+        return self
+
+    @property
+    def is_integer(self) -> bool:
+        """Both ends of its range are whole numbers."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def extremes(self) -> list[Value]:
+        """Every choice, or both ends of the range."""
+        if self.choices is not None:
+            return list(self.choices)
+        assert self.low is not None  # noqa: S101 - for mypy; checked when the record was made
+        assert self.high is not None  # noqa: S101
+        return [self.low, self.high]
+
+    def contains(self, value: object) -> bool:
+        """`value` is one of the choices, or of the right type and in the range."""
+        if self.choices is not None:
+            return any(type(value) is type(choice) and value == choice for choice in self.choices)
+        low, high = self.extremes()
+        kinds = (int,) if self.is_integer else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            return False
+        return low <= value <= high  # type: ignore[operator] # both are numbers here
+
+    def clip(self, value: Value) -> Value:
+        """The nearest value of the range; a choice is left as it is."""
+        if self.choices is not None or isinstance(value, str):
+            return value
+        low, high = self.extremes()
+        return min(max(value, low), high)
+
+    def applies(self, values: dict[str, Value]) -> bool:
+        """The values of the parameters before it are those that `when` asks for."""
+        return all(name in values and values[name] in wanted for name, wanted in self.when.items())
+
+    def suggest(self, name: str, trial: "Trial") -> Value:
+        """Let an Optuna trial choose a value."""
+        if self.choices is not None:
+            chosen: Any = trial.suggest_categorical(name, self.choices)
+            return chosen  # type: ignore[no-any-return]
+        low, high = self.extremes()
+        if self.is_integer:
+            return trial.suggest_int(name, int(low), int(high), log=self.log)
+        return trial.suggest_float(name, float(low), float(high), log=self.log)
+
+    def described(self) -> str:
+        """The range or the choices in a few words, such as ``0.001 to 0.1, log``."""
+        if self.choices is not None:
+            return ", ".join(str(choice) for choice in self.choices)
+        words = f"{self.low:g} to {self.high:g}"
+        return f"{words}, log" if self.log else words

@@ -1,0 +1,201 @@
+"""A space: what is searched, what stays fixed, and which configurations are known to be good."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from cifar_core.recipe import Recipe
+from cifar_core.records import Record, explain
+from spaces.checks import problems_of
+from spaces.errors import SpaceError
+from spaces.parameter import Name, Parameter, Value, Values
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+__all__ = ["Known", "LrRange", "Quick", "Space", "Values"]
+
+Text = Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+class Known(Record):
+    """A configuration that is tried first, so that a search says what it gained over it.
+
+    Attributes:
+        name: A short name to show, such as ``reference base``.
+        about: Where it comes from.
+        values: A value for every parameter that applies.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    about: Text | None = None
+    values: Values
+
+
+class LrRange(Record):
+    """Where the LR-range test measures.
+
+    Attributes:
+        base: Name of the known configuration that it starts from.
+        corners: Groups of parameters; all of a group stand at their lowest or all at their highest
+            value, and the test runs for every combination.
+        seeds: Sweeps for each combination.
+    """
+
+    base: str
+    corners: list[list[Name]] = []
+    seeds: Annotated[int, Field(ge=1, le=20)] = 2
+
+
+class Quick(Record):
+    """What a quick run, on a machine without a GPU, makes smaller.
+
+    Attributes:
+        epochs: Epochs of a trial.
+        train_images: Pictures to train on.
+        trials: Trials of the study.
+        ranges: Parameters whose range or choices are narrowed, and to what.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)]
+    train_images: Annotated[int, Field(ge=10)]
+    trials: Annotated[int, Field(ge=1)]
+    ranges: dict[Name, dict[str, Any]] = {}
+
+
+class Space(Record):
+    """What is searched, as it stands in a space file.
+
+    Attributes:
+        name: Its name, by which `--space` finds it.
+        title: One line for lists.
+        about: What it is for.
+        recipe: The recipe's fixed fields; those not named have the recipe's defaults.
+        parameters: The searched parameters, in the order in which they are chosen.
+        known: Configurations tried first, the strongest last.
+        lr_range: Where the LR-range test measures; None where no parameter is `measured`.
+        quick: What a quick run makes smaller, or None if there is no such run.
+        trials: Trials of a study that doesn't say otherwise.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    title: Annotated[str, Field(min_length=1, max_length=120)]
+    about: Text | None = None
+    recipe: dict[str, Any] = {}
+    parameters: Annotated[dict[Name, Parameter], Field(min_length=1, max_length=100)]
+    known: list[Known] = []
+    lr_range: LrRange | None = None
+    quick: Quick | None = None
+    trials: Annotated[int, Field(ge=1)] = 50
+
+    @classmethod
+    def read(cls, values: object, origin: str) -> "Space":
+        """Make a space of plain values, as they stand in a file, and check every part of it.
+
+        Args:
+            values: A mapping, nested as the file is.
+            origin: The file, for the error.
+
+        Raises:
+            SpaceError: Something is wrong; the text names file and key, what was found, what is allowed.
+        """
+        try:
+            space = cls.model_validate(values)
+        except ValidationError as error:
+            problems = explain(error)
+        else:
+            problems = list(problems_of(space))
+        if problems:
+            listed = "\n".join(f"  {problem}" for problem in problems)
+            raise SpaceError(f"{origin} is not a valid space:\n{listed}")
+        return space
+
+    def suggest(self, trial: "Trial") -> Values:
+        """Let an Optuna trial choose a value for every parameter that applies."""
+        values: Values = {}
+        for name, parameter in self.parameters.items():
+            if parameter.applies(values):
+                values[name] = parameter.suggest(name, trial)
+        return values
+
+    def recipe_of(self, values: Mapping[str, Value]) -> Recipe:
+        """The recipe that the space's fixed fields and these values make.
+
+        Raises:
+            RecipeError: They make no valid recipe.
+        """
+        return Recipe.read(self._plain_recipe(values), f"the recipe of space {self.name}")
+
+    def with_ranges(self, ranges: Mapping[str, Mapping[str, Any]]) -> "Space":
+        """The same space with other `low`, `high` or `choices` for some parameters.
+
+        The known configurations are cut to the new ranges, and say so.
+
+        Raises:
+            SpaceError: A parameter is not there, or its range is not valid.
+        """
+        plain = self.model_dump(mode="python")
+        for name, changes in ranges.items():
+            if name not in self.parameters:
+                raise SpaceError(f"Space {self.name} has no parameter {name!r}.")
+            plain["parameters"][name] |= changes
+        try:
+            changed = Space.model_validate({**plain, "known": []})
+        except ValidationError as error:
+            problems = "; ".join(explain(error))
+            raise SpaceError(f"Space {self.name} with other ranges: {problems}") from error
+        plain["known"] = [_cut(known, changed) for known in self.known]
+        return Space.read(plain, f"space {self.name} with other ranges")
+
+    def with_epochs(self, epochs: int) -> "Space":
+        """The same space with another number of epochs."""
+        return self.model_copy(update={"recipe": {**self.recipe, "epochs": epochs}})
+
+    def fit(self, values: Values) -> Values:
+        """`values` with every number moved into the range of its parameter."""
+        return {name: self.parameters[name].clip(value) for name, value in values.items()}
+
+    def measured(self) -> dict[str, Parameter]:
+        """The parameters whose range the LR-range test measures."""
+        return {name: one for name, one in self.parameters.items() if one.measured}
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of a trial that is not stopped early."""
+        found = self.recipe.get("epochs", Recipe.model_fields["epochs"].default)
+        return int(found)
+
+    def _plain_recipe(self, values: Mapping[str, Value]) -> dict[str, Any]:
+        plain = _copy(self.recipe)
+        for name, value in values.items():
+            *sections, field = self.parameters[name].sets.split(".")
+            place = plain
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[field] = value
+        # Ask for each section's kind once more: what a file leaves out is the recipe's default.
+        for section in ("network", "optimizer", "schedule"):
+            if section in plain:
+                default = Recipe.model_fields[section].default
+                plain[section] = {"name": default.name, **plain[section]}
+        return plain
+
+
+def _copy(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _copy(value) if isinstance(value, Mapping) else value for key, value in section.items()
+    }
+
+
+def _cut(known: Known, space: Space) -> dict[str, Any]:
+    """`known` as plain values, with what lies outside of the ranges of `space` moved into them."""
+    fitted = {
+        name: value if space.parameters[name].measured else space.parameters[name].clip(value)
+        for name, value in known.values.items()
+    }
+    cuts = [f"{n} {v} for {known.values[n]}" for n, v in fitted.items() if v != known.values[n]]
+    about = known.about or ""
+    if cuts:
+        about = f"{about} Cut to this run's ranges: {', '.join(cuts)}.".strip()
+    return {"name": known.name, "about": about or None, "values": fitted}
