@@ -1,7 +1,7 @@
 """How far a search is: built from its events, drawn by the views."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cifar_core.epoch import Epoch
@@ -15,7 +15,7 @@ from search.events import (
     TrialEnded,
     TrialStarted,
 )
-from search.rows import Row, best_rows
+from search.rows import Row, best_rows, gains
 from spaces.space import Values
 
 __all__ = ["Clock", "Progress", "RunningTrial"]
@@ -117,19 +117,9 @@ class Progress:
         """The complete trial with the highest validation accuracy; None before the first."""
         return next(iter(best_rows(self.ended)), None)
 
-    def gains(self) -> Iterator[tuple[str, float]]:
-        """What the best trial gained over each other known configuration that is complete.
-
-        Yields:
-            The configuration's name and the difference of validation accuracies, both 0-1.
-        """
-        best = self.best
-        if best is None or best.validation_accuracy is None:
-            return
-        for row in sorted(self._ended.values(), key=lambda row: row.number):
-            comparable = row.known and row.state == "complete" and row.number != best.number
-            if comparable and row.label and row.validation_accuracy is not None:
-                yield row.label, best.validation_accuracy - row.validation_accuracy
+    def gains(self) -> list[tuple[str, float]]:
+        """What the best trial gained over each other known configuration that is complete, 0-1."""
+        return gains(self.ended)
 
     @property
     def images_per_second(self) -> float:

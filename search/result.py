@@ -5,26 +5,23 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from search.home import DEFAULT_HOME, Home
 from search.rows import Row, best_rows
 from search.settings import DataIdentity
-from search.summary import gains
-from search.wording import duration, percent, points, short
+from search.summary import compared
+from search.wording import duration, percent, short
 
 __all__ = ["closing_words"]
 
 
-def closing_words(summary: dict[str, Any], rows: list[Row], home: Home) -> RenderableType:
+def closing_words(summary: dict[str, Any], rows: list[Row], where: str) -> RenderableType:
     """What `start` and `resume` end with.
 
     Args:
         summary: The study's summary.
         rows: Its trials.
-        home: Where it is kept.
+        where: Options that name the study's place in further commands, such as `` --home elsewhere``.
     """
     lines = [Text(), _outcome(summary), *_found(summary, rows), Text()]
-    # A home other than the default must be named in every further command.
-    where = "" if home.root == DEFAULT_HOME else f" --home {home.root}"
     lines += _next_steps(summary, where)
     return Group(*lines)
 
@@ -58,10 +55,7 @@ def _found(summary: dict[str, Any], rows: list[Row]) -> list[Text]:
         Text(f"  on {data}", style="dim"),
         Text(f"  {short(best.values)}"),
     ]
-    lines += [
-        Text(f"  this is {name} itself" if name == best.label else f"  {points(gain)} over {name}")
-        for name, gain in gains(rows)
-    ]
+    lines += [Text(f"  {words}") for words in compared(rows)]
     if summary["best"]["exported"]:
         lines.append(Text.assemble("  exported to ", (summary["best"]["exported"], "bold")))
     # The best of many single scores is a little lucky (Dodge et al. 2019, arXiv 1909.03004).

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search import attributes
 from spaces.space import Values
 
-__all__ = ["Row", "best_rows", "row_of", "rows_of"]
+__all__ = ["Row", "best_rows", "gains", "row_of", "rows_of"]
 
 State = Literal["waiting", "running", "complete", "pruned", "failed"]
 
@@ -86,3 +86,20 @@ def best_rows(rows: list[Row], count: int = 1) -> list[Row]:
     """The complete trials with the highest validation accuracy, the earlier first where it is equal."""
     complete = [row for row in rows if row.state == "complete"]
     return sorted(complete, key=lambda row: (-(row.validation_accuracy or 0.0), row.number))[:count]
+
+
+def gains(rows: list[Row]) -> list[tuple[str, float]]:
+    """What the best complete trial is above each other known configuration that is complete.
+
+    Returns:
+        Name and difference in validation accuracy, 0 to 1, in the order of the trials.
+    """
+    best = next(iter(best_rows(rows)), None)
+    if best is None or best.validation_accuracy is None:
+        return []
+    return [
+        (row.label or "", best.validation_accuracy - row.validation_accuracy)
+        for row in sorted(rows, key=lambda row: row.number)
+        if row.known and row.state == "complete" and row.number != best.number
+        if row.validation_accuracy is not None
+    ]

@@ -9,8 +9,8 @@ from rich.text import Text
 from search.home import Home
 from search.rows import Row
 from search.settings import DataIdentity
-from search.summary import gains
-from search.wording import cut, duration, how_it_ended, number, percent, points, short, why
+from search.summary import compared
+from search.wording import cut, duration, how_it_ended, number, percent, short, why
 from spaces.space import Space
 
 __all__ = ["space_list", "space_page", "study_list", "study_page"]
@@ -28,7 +28,7 @@ def space_page(space: Space) -> RenderableType:
     """One space in full."""
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for heading in ("parameter", "searched", "sets", "when"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "sets")
     for name, parameter in space.parameters.items():
         conditions = ", ".join(
             f"{other} is {' or '.join(map(str, wanted))}"
@@ -62,8 +62,8 @@ def space_page(space: Space) -> RenderableType:
 def study_list(summaries: list[dict[str, Any]], home: Home) -> RenderableType:
     """All studies of a home, a line each."""
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
-    for heading in ("study", "space", "data", "state", "trials", "best"):
-        table.add_column(heading)
+    for heading in ("study", "data", "state", "trials", "best"):
+        table.add_column(heading, no_wrap=heading == "study")
     for one in summaries:
         trials, best = one["trials"], one["best"]
         data = one["data"]["name"] + ("" if one["data"]["official"] else " (not official)")
@@ -72,7 +72,6 @@ def study_list(summaries: list[dict[str, Any]], home: Home) -> RenderableType:
                 Text,
                 (
                     one["study"],
-                    one["space"],
                     data if one["data"]["name"] == "cifar10" else "SYNTHETIC",
                     one["state"],
                     f"{trials['finished']}/{trials['total']}",
@@ -103,7 +102,7 @@ def study_page(summary: dict[str, Any], rows: list[Row]) -> RenderableType:
         )
         parts.append(Text(line, style="dim"))
     if best := summary["best"]:
-        over = ", ".join(f"{points(gain)} over {name}" for name, gain in gains(rows))
+        over = ", ".join(compared(rows))
         line = f"Best: trial {best['number']}, {percent(best['validation_accuracy'])}"
         parts.append(Text(f"{line} ({over})" if over else line, style="bold green"))
     parts += [Text(), _trial_table(rows, summary["state"] == "running")]
@@ -113,12 +112,12 @@ def study_page(summary: dict[str, Any], rows: list[Row]) -> RenderableType:
 
 
 def _trial_table(rows: list[Row], running: bool) -> Table:
-    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold", expand=True)
     table.add_column("trial", justify="right")
     table.add_column("validation", justify="right")
     table.add_column("epochs", justify="right")
     table.add_column("state")
-    table.add_column("configuration", overflow="fold")
+    table.add_column("configuration", no_wrap=True, overflow="ellipsis", ratio=1)
     for row in rows:
         if row.state == "waiting":
             continue

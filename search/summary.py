@@ -3,11 +3,12 @@
 from typing import Any, Literal
 
 from search import attributes
-from search.rows import Row, best_rows
+from search.rows import Row, best_rows, gains
 from search.storage import shown_url
 from search.study import SearchStudy
+from search.wording import points
 
-__all__ = ["State", "gains", "summarize"]
+__all__ = ["State", "compared", "summarize"]
 
 State = Literal["running", "stopped", "finished"]
 
@@ -64,20 +65,11 @@ def summarize(
     }
 
 
-def gains(rows: list[Row]) -> list[tuple[str, float]]:
-    """What the best complete trial is above each known configuration of the same study.
-
-    Returns:
-        Name and difference in validation accuracy, -1 to 1, in the order of the space.
-    """
+def compared(rows: list[Row]) -> list[str]:
+    """The best complete trial against the known configurations of the same study, in words."""
     best = next(iter(best_rows(rows)), None)
-    if best is None or best.validation_accuracy is None:
-        return []
-    return [
-        (row.label or "", best.validation_accuracy - row.validation_accuracy)
-        for row in _known(rows)
-        if row.validation_accuracy is not None
-    ]
+    itself = [f"this is {best.label} itself"] if best is not None and best.known else []
+    return itself + [f"{points(gain)} over {name}" for name, gain in gains(rows)]
 
 
 def _known(rows: list[Row]) -> list[Row]:

@@ -100,6 +100,10 @@ class Parameter(Record):
     def described(self) -> str:
         """The range or the choices in a few words, such as ``0.001 to 0.1, log``."""
         if self.choices is not None:
-            return ", ".join(str(choice) for choice in self.choices)
+            return ", ".join(_as_in_file(choice) for choice in self.choices)
         words = f"{self.low:g} to {self.high:g}"
         return f"{words}, log" if self.log else words
+
+
+def _as_in_file(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -14,11 +14,11 @@ from search.coordinator import Outcome
 from search.dashboard import serving
 from search.events import Notice, Observer
 from search.export import export_best
-from search.home import Home
+from search.home import DEFAULT_HOME, Home
 from search.live import view_for
 from search.result import closing_words
 from search.rows import best_rows
-from search.storage import open_storage
+from search.storage import open_storage, shown_url
 from search.study import SearchStudy
 from search.summary import summarize
 
@@ -60,5 +60,11 @@ def run_search(home: Home, url: str, search: Search, *, serve: bool, as_json: bo
     if as_json:
         click.echo(json.dumps(summary, indent=2))
     else:
-        console.print(closing_words(summary, study.rows(), home))
+        console.print(closing_words(summary, study.rows(), _where(home, url)))
     return 0 if outcome == "finished" else INTERRUPTED
+
+
+def _where(home: Home, url: str) -> str:
+    """What further commands must name because it is not the default."""
+    where = "" if home.root == DEFAULT_HOME else f" --home {home.root}"
+    return where if url == home.storage_url() else f"{where} --storage {shown_url(url)}"

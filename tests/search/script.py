@@ -1,6 +1,6 @@
 """Events and rows for tests of what shows a search."""
 
-from cifar_core.trainer import Epoch
+from cifar_core.epoch import Epoch
 from search.events import EpochSeen, SearchStarted, TrialEnded, TrialStarted
 from search.rows import Row, State
 from spaces.space import Values

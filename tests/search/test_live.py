@@ -2,7 +2,6 @@
 
 import io
 import threading
-from collections.abc import Iterator
 
 import pytest
 from rich.console import Console, RenderableType
@@ -13,9 +12,9 @@ from tests.search.script import HandClock, begins, ends, epoch, started
 
 
 @pytest.fixture
-def console(monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
+def console(monkeypatch: pytest.MonkeyPatch) -> Console:
     monkeypatch.setenv("TERM", "xterm-256color")
-    yield Console(width=80, height=30, file=io.StringIO(), force_terminal=True, color_system=None)
+    return Console(width=80, height=30, file=io.StringIO(), force_terminal=True, color_system=None)
 
 
 def text_of(console: Console, picture: RenderableType) -> str:
@@ -82,26 +81,36 @@ def test_the_terminal_is_given_back_when_the_search_raises(console: Console) -> 
     assert "\x1b[?25h" in written(console)  # the cursor is shown again
 
 
-def test_redrawing_while_events_come_does_not_fail(console: Console) -> None:
-    failures: list[BaseException] = []
-    view = LiveView(console, HandClock())
-    view(started(trials=10_000))
-    over = threading.Event()
+@pytest.mark.parametrize("first", ["event", "redraw"])
+def test_an_event_and_a_redraw_wait_for_each_other(console: Console, first: str) -> None:
+    waited: list[bool] = []
+
+    class MeddlingClock(HandClock):
+        """Amid one of the two, which both read the clock, it has another thread try the other."""
+
+        meddle = False
+
+        def __call__(self) -> float:
+            if self.meddle:
+                self.meddle = False
+                thread = threading.Thread(target=redraw if first == "event" else tell)
+                thread.start()
+                thread.join(0.05)
+                waited.append(thread.is_alive())
+                threads.append(thread)
+            return self.now
+
+    def tell() -> None:
+        view(started(timeout=100.0))
 
     def redraw() -> None:
-        try:
-            while not over.is_set():
-                view.render()
-        except BaseException as error:  # noqa: BLE001, RUF100 - handed to the test
-            failures.append(error)
+        view.render()
 
-    thread = threading.Thread(target=redraw)
-    thread.start()
-    for number in range(300):
-        view(begins(number))
-        view(epoch(number, 1))
-        if number >= 20:
-            view(ends(number - 20))
-    over.set()
-    thread.join()
-    assert failures == []
+    threads: list[threading.Thread] = []
+    clock = MeddlingClock()
+    view = LiveView(console, clock)
+    clock.meddle = True
+    (tell if first == "event" else redraw)()
+    for thread in threads:
+        thread.join()
+    assert waited == [True]

@@ -1,0 +1,73 @@
+"""What the tests share: the real pictures where they are, and small sets that train in moments."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from cifar_core.data import cifar10, synthetic
+from cifar_core.data.pictures import Pictures
+from cifar_core.data.resident import Part, Splits, splits_of
+from cifar_core.data.split import Split, split
+
+
+@pytest.fixture(scope="session")
+def pictures_folder() -> Path:
+    """The folder of the real pictures; a test that asks for it is skipped where there are none."""
+    folder = os.environ.get("CIFAR_SEARCH_DATA")
+    if not folder:
+        pytest.skip("CIFAR_SEARCH_DATA does not name a folder with CIFAR-10")
+    if cifar10.find(Path(folder)) is None:
+        pytest.skip(f"no CIFAR-10 in {folder}, which CIFAR_SEARCH_DATA names")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def real_pictures(pictures_folder: Path) -> Pictures:
+    """The 50,000 real training pictures."""
+    source = cifar10.find(pictures_folder)
+    assert source is not None
+    return cifar10.read_train(source)
+
+
+@pytest.fixture(scope="session")
+def real_splits(real_pictures: Pictures) -> Splits:
+    """2,000 real pictures to train on, 5,000 to validate on."""
+    return splits_of(real_pictures, split(real_pictures, 2_000))
+
+
+@pytest.fixture(scope="session")
+def synthetic_pictures() -> Pictures:
+    """The 50,000 synthetic training pictures."""
+    return Pictures(*synthetic.draw("train"), official=False)
+
+
+@pytest.fixture(scope="session")
+def small_splits() -> Splits:
+    """A few hundred random pictures of which the brightness gives the class away; no data is needed."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(10).repeat(40)
+    noise = torch.randint(0, 60, (400, 3, 32, 32), generator=generator)
+    images = (noise + 19 * labels.view(-1, 1, 1, 1)).to(torch.uint8)
+    pictures = Pictures(images.numpy(), labels.numpy(), official=False)
+    rows = torch.randperm(400, generator=generator).numpy()
+    return splits_of(pictures, Split(rows[:300], rows[300:], "0123456789abcdef"))
+
+
+@pytest.fixture
+def cpu() -> torch.device:
+    """The CPU."""
+    return torch.device("cpu")
+
+
+def part_of(splits: Splits, pictures: int) -> Splits:
+    """The same splits with fewer pictures in both parts."""
+    train, validation = splits.train, splits.validation
+    return Splits(
+        Part(train.images[:pictures], train.labels[:pictures]),
+        Part(validation.images[:pictures], validation.labels[:pictures]),
+        splits.mean,
+        splits.std,
+        splits.digest,
+    )
