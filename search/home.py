@@ -38,6 +38,11 @@ class Home:
         """The database of all studies that have no storage of their own."""
         return self.root / "studies.db"
 
+    @property
+    def flag(self) -> str:
+        """What further commands must add to find this home; nothing for the default one."""
+        return "" if self.root == DEFAULT_HOME else f" --home {self.root}"
+
     def storage_url(self) -> str:
         """The default storage, in SQLAlchemy's words."""
         return f"sqlite:///{self.database}"

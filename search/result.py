@@ -29,12 +29,14 @@ def closing_words(summary: dict[str, Any], rows: list[Row], where: str) -> Rende
 def _outcome(summary: dict[str, Any]) -> Text:
     trials, epochs = summary["trials"], summary["epochs"]
     ended = "finished" if summary["state"] == "finished" else "stopped, everything is saved"
+    unpruned = epochs["full_cost"] / trials["total"] * trials["finished"]
+    swept = f" after {epochs['lr_range']:.0f} for the LR-range test" if epochs["lr_range"] else ""
     text = Text(f"Search {summary['study']} {ended}: ", style="bold")
     text.append(
         f"{trials['finished']} of {trials['total']} trials ({trials['complete']} complete, "
         f"{trials['pruned']} stopped early, {trials['failed']} failed) in "
-        f"{duration(summary['seconds'])}; {epochs['trained']:.0f} epochs trained where trials without "
-        f"early stopping would have taken {epochs['full_cost']:.0f}.",
+        f"{duration(summary['seconds'])}; {epochs['trained']:.0f} epochs trained{swept}, instead of "
+        f"{unpruned:.0f} without early stopping.",
         style="not bold",
     )
     return text

@@ -1,5 +1,6 @@
 """A search from beginning to end: pictures, study, bounds, trials, result."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,10 +152,14 @@ def _run(
             Pool(slots, folder.pictures, folder.logs) as pool,
             StopSwitch(folder.stop_request) as stop,
         ):
+            began = time.monotonic()
             try:
                 space = _bounded_space(study, pool, folder, observe, stop)
             except StopBeforeTrials:
                 return study, "stopped"
+            finally:
+                seconds = study.seconds + time.monotonic() - began
+                study.write(attributes.SECONDS, round(seconds, 1))
             _enqueue(study, space)
             observe(_started(study, space, slots))
             outcome = Coordinator(study, space, pool, folder, observe, stop).run()

@@ -83,8 +83,8 @@ def study_list(summaries: list[dict[str, Any]], home: Home) -> RenderableType:
     return Group(table, Text(note, style="dim"))
 
 
-def study_page(summary: dict[str, Any], rows: list[Row]) -> RenderableType:
-    """One study: how it stands, what was found, and every trial that was begun."""
+def study_page(summary: dict[str, Any], rows: list[Row], home: Home) -> RenderableType:
+    """One study of `home`: how it stands, what was found, and every trial that was begun."""
     trials = summary["trials"]
     parts: list[RenderableType] = [
         Text.assemble(
@@ -107,7 +107,9 @@ def study_page(summary: dict[str, Any], rows: list[Row]) -> RenderableType:
         parts.append(Text(f"{line} ({over})" if over else line, style="bold green"))
     parts += [Text(), _trial_table(rows, summary["state"] == "running")]
     if summary["state"] == "stopped":
-        parts.append(Text(f"\nGo on: cifar-search resume {summary['study']}", style="dim"))
+        parts.append(
+            Text(f"\nGo on: cifar-search resume {summary['study']}{home.flag}", style="dim")
+        )
     return Group(*parts)
 
 

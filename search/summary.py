@@ -32,6 +32,7 @@ def summarize(
     }
     settings = study.settings
     best = next(iter(best_rows(rows)), None)
+    swept = study.note(attributes.LR_CURVES)
     return {
         "study": study.name,
         "space": settings.space.name,
@@ -49,6 +50,7 @@ def summarize(
         "epochs": {
             "trained": float(sum(row.epochs for row in rows)),
             "full_cost": float(study.budget.trials * settings.space.epochs),
+            "lr_range": round(swept["pictures"] / settings.data.train, 2) if swept else 0.0,
         },
         "seconds": study.seconds,
         "timeout": study.budget.timeout,

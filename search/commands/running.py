@@ -14,7 +14,7 @@ from search.coordinator import Outcome
 from search.dashboard import serving
 from search.events import Notice, Observer
 from search.export import export_best
-from search.home import DEFAULT_HOME, Home
+from search.home import Home
 from search.live import view_for
 from search.result import closing_words
 from search.rows import best_rows
@@ -66,5 +66,4 @@ def run_search(home: Home, url: str, search: Search, *, serve: bool, as_json: bo
 
 def _where(home: Home, url: str) -> str:
     """What further commands must name because it is not the default."""
-    where = "" if home.root == DEFAULT_HOME else f" --home {home.root}"
-    return where if url == home.storage_url() else f"{where} --storage {shown_url(url)}"
+    return home.flag if url == home.storage_url() else f"{home.flag} --storage {shown_url(url)}"

@@ -29,4 +29,4 @@ def stop(study: str | None, storage: str | None, home: Home, no_wait: bool) -> N
     while not no_wait and folder.holder() is not None:
         time.sleep(0.2)
     if not no_wait:
-        click.echo(f"Stopped. Go on with: cifar-search resume {name}")
+        click.echo(f"Stopped. Go on with: cifar-search resume {name}{home.flag}")

@@ -1,0 +1,152 @@
+"""A training that was stopped and resumed is the one that was not; a foreign state is refused."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cifar_core.checkpoint import load_state, save_state
+from cifar_core.data.resident import Splits
+from cifar_core.errors import CheckpointError
+from cifar_core.recipe import (
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    Net,
+    OneCycle,
+    Optimizer,
+    Recipe,
+    Schedule,
+    Sgd,
+    Step,
+)
+from tests.cifar_core.trainings import EVERYTHING, alike, begin, finished, same
+from tests.conftest import part_of
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": Sgd(lr=0.05, momentum=0.0),
+    "momentum": Sgd(lr=0.05, weight_decay=0.01),
+    "nesterov": Sgd(lr=0.05, nesterov=True),
+    "adam": Adam(lr=0.01, weight_decay=0.01),
+    "adamw": AdamW(lr=0.01),
+}
+SCHEDULES: list[Schedule] = [Constant(), Step(epochs=1), Cosine(), OneCycle(warmup=0.4)]
+
+
+@pytest.fixture(scope="module")
+def few(small_splits: Splits) -> Splits:
+    """96 pictures to train on, 96 to validate on: three steps of 32."""
+    return part_of(small_splits, 96)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.name)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_run_that_was_stopped_after_any_epoch_ends_with_the_same_bits(
+    optimizer: Optimizer, schedule: Schedule, few: Splits, tmp_path: Path
+) -> None:
+    recipe = EVERYTHING.model_copy(update={"optimizer": optimizer, "schedule": schedule})
+    whole = begin(recipe, few)
+    states = [tmp_path / f"{number}.pt" for number in range(recipe.epochs + 1)]
+    save_state(whole.state_dict(), states[0])
+    for epoch in whole.epochs():
+        save_state(whole.state_dict(), states[epoch.number])
+    assert not any(epoch.diverged for epoch in whole.history)
+    for number, path in enumerate(states):
+        resumed = begin(recipe, few)
+        resumed.load_state_dict(load_state(path))
+        assert len(resumed.history) == number
+        for _ in resumed.epochs():
+            pass
+        assert alike(resumed, whole), f"resumed after epoch {number}"
+
+
+def test_a_state_that_is_loaded_and_saved_again_is_the_same(few: Splits, tmp_path: Path) -> None:
+    training = finished(EVERYTHING, few)
+    save_state(training.state_dict(), tmp_path / "state.pt")
+    assert same(load_state(tmp_path / "state.pt"), training.state_dict())
+
+
+@pytest.mark.xfail(
+    reason="Training.load_state_dict: the optimizer goes on in the given state's own tensors"
+)
+def test_two_runs_that_go_on_from_one_state_in_memory_do_not_disturb_each_other(
+    few: Splits,
+) -> None:
+    first, second = begin(EVERYTHING, few), begin(EVERYTHING, few)
+    epochs = first.epochs()
+    next(epochs)
+    second.load_state_dict(first.state_dict())
+    next(epochs)
+    next(second.epochs())
+    assert alike(first, second)
+
+
+@pytest.mark.xfail(reason="Training.state_dict: weights in it change while the training goes on")
+def test_a_state_in_memory_stays_what_it_was(few: Splits) -> None:
+    training = begin(EVERYTHING, few)
+    epochs = training.epochs()
+    next(epochs)
+    state = training.state_dict()
+    before = copy.deepcopy(state)
+    next(epochs)
+    assert same(state, before)
+
+
+# Foreign and damaged states
+
+
+@pytest.fixture(scope="module")
+def state(few: Splits) -> dict[str, Any]:
+    training = begin(EVERYTHING, few)
+    next(training.epochs())
+    return training.state_dict()
+
+
+def test_the_state_of_another_recipe_is_refused(few: Splits, state: dict[str, Any]) -> None:
+    other = begin(EVERYTHING.model_copy(update={"epochs": 4}), few)
+    with pytest.raises(CheckpointError, match=rf"its recipe is '{EVERYTHING.digest}', but"):
+        other.load_state_dict(state)
+    assert other.history == []
+
+
+def test_the_state_of_another_seed_is_refused(few: Splits, state: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError, match="its seed is 0, but this training's is 1"):
+        begin(EVERYTHING, few, seed=1).load_state_dict(state)
+
+
+def test_the_state_of_other_pictures_is_refused(few: Splits, state: dict[str, Any]) -> None:
+    others = replace(few, digest="f" * 16)
+    with pytest.raises(CheckpointError, match="its split is '0123456789abcdef', but .* 'ffff"):
+        begin(EVERYTHING, others).load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    "key", ["recipe", "seed", "split", "network", "optimizer", "random", "history"]
+)
+def test_a_state_without_one_of_its_parts_is_refused(
+    key: str, few: Splits, state: dict[str, Any]
+) -> None:
+    part = {name: value for name, value in state.items() if name != key}
+    with pytest.raises(CheckpointError, match=key):
+        begin(EVERYTHING, few).load_state_dict(part)
+
+
+def wider(state: dict[str, Any]) -> dict[str, Any]:
+    """The weights of a network with other widths."""
+    network = Net(channels1=7, batch_norm=True, dropout=0.2)
+    other = begin(Recipe(network=network), EMPTY)
+    return {**state, "network": other.network.state_dict()}
+
+
+EMPTY = Splits(*[None] * 2, (1.0,) * 3, (1.0,) * 3, "") if False else None  # type: ignore
+
+
+@pytest.mark.parametrize("key", ["network", "optimizer", "random", "history"])
+def test_a_part_of_another_type_is_refused(key: str, few: Splits, state: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError):
+        begin(EVERYTHING, few).load_state_dict({**state, key: 5})
