@@ -12,6 +12,12 @@ from cifar_core.data.resident import Part, Splits, splits_of
 from cifar_core.data.split import Split, split
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Small networks train no faster on two threads, and tests run side by side."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def pictures_folder() -> Path:
     """The folder of the real pictures; a test that asks for it is skipped where there are none."""

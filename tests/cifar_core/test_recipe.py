@@ -76,9 +76,16 @@ recipes = st.builds(
 KEYS = sorted({*Recipe.model_fields, *Net.model_fields, *Sgd.model_fields, *Adam.model_fields})
 texts = st.text(st.characters(exclude_categories=[]), max_size=8)  # lone surrogates as well
 json_values: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | texts | st.sampled_from(["sgd", "net"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(KEYS) | texts, inner, max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | texts
+    | st.sampled_from(["sgd", "net"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS) | texts, inner, max_size=5)
+    ),
     max_leaves=12,
 )
 
@@ -182,7 +189,10 @@ def test_reading_a_recipe_imports_no_torch() -> None:
         ({"batch_size": "64"}, "batch_size: input should be a valid integer, but got '64'."),
         ({"batch_size": 8193}, "batch_size: must be at most 8192, but got 8193."),
         ({"label_smoothing": 1.0}, "label_smoothing: must be below 1.0, but got 1.0."),
-        ({"label_smoothing": None}, "label_smoothing: input should be a valid number, but got None."),
+        (
+            {"label_smoothing": None},
+            "label_smoothing: input should be a valid number, but got None.",
+        ),
         (
             {"normalization": "imagenet"},
             "normalization: must be 'symmetric' or 'standard', but got 'imagenet'.",
@@ -195,13 +205,19 @@ def test_reading_a_recipe_imports_no_torch() -> None:
         ({"network": {"width": 3}}, "network.width: no such key (found with the value 3)."),
         ({"network": {"name": "resnet"}}, "network.name: must be 'net', but got 'resnet'."),
         ({"network": {"channels1": 0}}, "network.channels1: must be at least 1, but got 0."),
-        ({"network": {"channels2": 4097}}, "network.channels2: must be at most 4096, but got 4097."),
+        (
+            {"network": {"channels2": 4097}},
+            "network.channels2: must be at most 4096, but got 4097.",
+        ),
         ({"network": {"dropout": 1.0}}, "network.dropout: must be below 1.0, but got 1.0."),
         (
             {"network": {"batch_norm": 1}},
             "network.batch_norm: input should be a valid boolean, but got 1.",
         ),
-        ({"augmentation": {"flip": -0.1}}, "augmentation.flip: must be at least 0.0, but got -0.1."),
+        (
+            {"augmentation": {"flip": -0.1}},
+            "augmentation.flip: must be at least 0.0, but got -0.1.",
+        ),
         (
             {"augmentation": {"crop_padding": 17}},
             "augmentation.crop_padding: must be at most 16, but got 17.",

@@ -1,8 +1,6 @@
 """The trainer: it learns, is reproducible, minds its own random numbers, and measures right."""
 
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -13,8 +11,6 @@ from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's own
 from cifar_core import trainer
 from cifar_core.data.resident import Normalization, Part, Splits
 from cifar_core.device import Backend
-from cifar_core.epoch import Epoch
-from cifar_core.errors import CheckpointError
 from cifar_core.models import network_of
 from cifar_core.recipe import Adam, Cosine, Net, OneCycle, Optimizer, Recipe, Sgd
 from cifar_core.schedules import schedule_of
@@ -23,7 +19,11 @@ from tests.cifar_core.trainings import EVERYTHING, alike, begin, finished
 from tests.conftest import part_of
 
 LEARNER = Recipe(
-    network=Net(batch_norm=True), optimizer=Adam(lr=0.003), schedule=Cosine(), batch_size=20, epochs=6
+    network=Net(batch_norm=True),
+    optimizer=Adam(lr=0.003),
+    schedule=Cosine(),
+    batch_size=20,
+    epochs=6,
 )
 STILL = Recipe(network=Net(), optimizer=Sgd(lr=1e-12, momentum=0.0), batch_size=32, epochs=3)
 
@@ -213,9 +213,7 @@ def test_a_run_that_diverges_yields_that_epoch_and_ends(few: Splits) -> None:
 def test_time_is_measured_by_the_clock_that_is_handed_in(few: Splits) -> None:
     ticks = count(100.0, 0.5)
     recipe = Recipe(batch_size=40)
-    training = Training(
-        recipe, few, seed=0, device=torch.device("cpu"), clock=lambda: next(ticks)
-    )
+    training = Training(recipe, few, seed=0, device=torch.device("cpu"), clock=lambda: next(ticks))
     epoch = next(training.epochs())
     assert epoch.seconds == 1.0  # a tick for training, one for validation
     assert epoch.images_per_second == 160.0  # 80 pictures in one tick
@@ -311,6 +309,3 @@ def test_set_lr_reaches_every_group() -> None:
 def test_a_recipe_that_is_valid_can_be_trained_whatever_its_batch_size(few: Splits) -> None:
     recipe = Recipe(network=Net(batch_norm=True), batch_size=1, epochs=1)
     assert len(finished(recipe, few).history) == 1
-
-
-# Keep the trainings of test_trainer_resume apart from these: they are many, and all alike.

