@@ -121,7 +121,7 @@ def test_weights_fill_the_range_that_their_initialisation_gives_them(init: str) 
         # PyTorch's own is Kaiming with a = sqrt(5): sqrt(6 / ((1 + 5) fan_in)).
         bound = math.sqrt(6 / fan_in) if init == "kaiming" else 1 / math.sqrt(fan_in)
         assert 0.98 * bound < layer.weight.abs().max() <= bound
-        assert layer.weight.std() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+        assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
         assert layer.bias is not None
         assert layer.bias.abs().max() <= 1 / math.sqrt(fan_in)
 

@@ -1,5 +1,6 @@
 """Each optimizer takes the steps that PyTorch's plain one takes with the same settings."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from torch import nn
 from cifar_core.optimizers import optimizer_of
 from cifar_core.recipe import Adam, AdamW, Optimizer, Sgd
 
-CASES: list[tuple[Optimizer, type[torch.optim.Optimizer], dict[str, Any]]] = [
+CASES: list[tuple[Optimizer, Callable[..., torch.optim.Optimizer], dict[str, Any]]] = [
     (Sgd(lr=0.1, momentum=0.0), torch.optim.SGD, {"lr": 0.1}),
     (
         Sgd(lr=0.1, momentum=0.8, weight_decay=0.01),
@@ -53,7 +54,7 @@ def walk(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], steps
 
 @pytest.mark.parametrize(("record", "kind", "settings"), CASES, ids=lambda value: str(value)[:60])
 def test_an_optimizer_takes_pytorchs_steps(
-    record: Optimizer, kind: type[torch.optim.Optimizer], settings: dict[str, Any]
+    record: Optimizer, kind: Callable[..., torch.optim.Optimizer], settings: dict[str, Any]
 ) -> None:
     mine, its, start = weights(), weights(), weights()
     walk(optimizer_of(record, mine), mine)

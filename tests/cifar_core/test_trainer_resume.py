@@ -18,7 +18,6 @@ from cifar_core.recipe import (
     Cosine,
     OneCycle,
     Optimizer,
-    Recipe,
     Schedule,
     Sgd,
     Step,
@@ -120,7 +119,7 @@ def test_the_state_of_another_seed_is_refused(few: Splits, state: dict[str, Any]
 
 def test_the_state_of_other_pictures_is_refused(few: Splits, state: dict[str, Any]) -> None:
     others = replace(few, digest="f" * 16)
-    with pytest.raises(CheckpointError, match="its split is '0123456789abcdef', but .* 'ffff"):
+    with pytest.raises(CheckpointError, match=r"its split is '0123456789abcdef', but .* 'ffff"):
         begin(EVERYTHING, others).load_state_dict(state)
 
 
@@ -137,7 +136,7 @@ def test_a_state_without_one_of_its_parts_is_refused(
 
 def test_weights_of_another_shape_are_refused(few: Splits, state: dict[str, Any]) -> None:
     weights = {**state["network"], "features.0.weight": torch.zeros(7, 3, 5, 5)}
-    with pytest.raises(CheckpointError, match=r"not whole: .*features\.0\.weight"):
+    with pytest.raises(CheckpointError, match=r"(?s)not whole: .*features\.0\.weight"):
         begin(EVERYTHING, few).load_state_dict({**state, "network": weights})
 
 

@@ -1,0 +1,215 @@
+"""The pictures on the device: moved, normalised and batched without mixing anything up."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from cifar_core.data.pictures import Pictures
+from cifar_core.data.resident import Normalization, Part, Splits, splits_of, training_batches
+from cifar_core.data.split import Split
+from cifar_core.recipe import Augmentation, Recipe
+
+PLAIN = Augmentation()
+AS_BYTES = Normalization(torch.ones(1, 3, 1, 1), torch.zeros(1, 3, 1, 1))
+examples = settings(deadline=None, max_examples=40)
+
+
+def numbered(count: int) -> Part:
+    """Pictures whose first two bytes are their number, and whose label is its last digit."""
+    numbers = torch.arange(count)
+    images = torch.zeros(count, 3, 32, 32, dtype=torch.uint8)
+    images[:, 0, 0, 0], images[:, 1, 0, 0] = (numbers // 256).byte(), (numbers % 256).byte()
+    return Part(images, numbers % 10)
+
+
+def numbers_of(images: Tensor) -> Tensor:
+    return (256 * images[:, 0, 0, 0] + images[:, 1, 0, 0]).long()
+
+
+def batches(
+    part: Part, size: int, augmentation: Augmentation = PLAIN, seed: int = 0
+) -> list[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    return list(training_batches(part, size, augmentation, AS_BYTES, generator))
+
+
+@pytest.fixture
+def pictures() -> Pictures:
+    """Random pictures, darker in red than in blue."""
+    random = np.random.default_rng(0)
+    images = random.integers(256, size=(60, 3, 32, 32)) * np.array([1, 2, 4]).reshape(3, 1, 1) // 4
+    return Pictures(images.astype(np.uint8), random.integers(10, size=60), official=False)
+
+
+@pytest.fixture
+def parts(pictures: Pictures) -> Splits:
+    rows = np.random.default_rng(1).permutation(60)
+    return splits_of(pictures, Split(rows[:41], rows[41:], "digest"))
+
+
+# Batches
+
+
+@given(count=st.integers(1, 700), size=st.integers(1, 800), seed=st.integers(0, 2**31))
+@examples
+def test_every_picture_comes_at_most_once_an_epoch_and_with_its_label(
+    count: int, size: int, seed: int
+) -> None:
+    found = batches(numbered(count), size, seed=seed)
+    width = min(size, count)
+    assert [images.shape for images, _ in found] == [(width, 3, 32, 32)] * (count // width)
+    numbers = torch.cat([numbers_of(images) for images, _ in found])
+    assert torch.equal(torch.cat([labels for _, labels in found]), numbers % 10)
+    assert len(set(numbers.tolist())) == len(numbers) == count // width * width
+
+
+def test_batches_are_float32_channels_last_with_whole_labels() -> None:
+    for images, labels in batches(numbered(20), 5):
+        assert images.dtype == torch.float32
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        assert labels.dtype == torch.int64
+
+
+def test_the_generator_decides_the_order_and_goes_on_from_epoch_to_epoch() -> None:
+    part, generator = numbered(100), torch.Generator().manual_seed(0)
+    orders = [
+        torch.cat(
+            [numbers_of(one) for one, _ in training_batches(part, 10, PLAIN, AS_BYTES, generator)]
+        )
+        for _ in range(3)
+    ]
+    assert len({tuple(order.tolist()) for order in orders}) == 3
+    assert torch.equal(numbers_of(batches(part, 10)[0][0]), orders[0][:10])
+
+
+def test_what_is_left_out_of_one_epoch_comes_in_others() -> None:
+    part, generator = numbered(15), torch.Generator().manual_seed(0)
+    seen: set[int] = set()
+    for _ in range(20):
+        for images, _ in training_batches(part, 10, PLAIN, AS_BYTES, generator):
+            seen.update(numbers_of(images).tolist())
+    assert seen == set(range(15))
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        Augmentation(flip=1.0),
+        Augmentation(crop_padding=4),
+        Augmentation(cutout=8),
+        Augmentation(strength=1.0),
+    ],
+    ids=["flip", "crop_padding", "cutout", "strength"],
+)
+def test_each_augmentation_changes_the_pictures_and_not_the_labels(
+    augmentation: Augmentation, parts: Splits
+) -> None:
+    """The order is drawn first, so that it is the same with and without."""
+    plain, changed = batches(parts.train, 41)[0], batches(parts.train, 41, augmentation)[0]
+    assert torch.equal(plain[1], changed[1])
+    assert not torch.equal(plain[0], changed[0])
+
+
+def test_the_pictures_themselves_are_never_changed(parts: Splits) -> None:
+    before = parts.train.images.clone()
+    everything = Augmentation(flip=0.5, crop_padding=4, cutout=8, strength=1.0)
+    for augmentation in (PLAIN, everything):
+        generator = torch.Generator().manual_seed(0)
+        for images, _ in training_batches(parts.train, 7, augmentation, AS_BYTES, generator):
+            images.zero_()
+    assert torch.equal(parts.train.images, before)
+
+
+# Normalisation
+
+
+def test_symmetric_normalisation_maps_bytes_to_minus_1_to_1(parts: Splits) -> None:
+    levels = torch.arange(256, dtype=torch.uint8).view(-1, 1, 1, 1).expand(256, 3, 2, 2)
+    result = Normalization.of(Recipe(normalization="symmetric"), parts)(levels)
+    expected = (torch.arange(256) / 255 - 0.5) / 0.5  # ToTensor and Normalize((0.5,), (0.5,))
+    torch.testing.assert_close(result[:, 1, 0, 1], expected)
+    assert (result.amin().item(), result.amax().item()) == pytest.approx((-1, 1), abs=1e-6)
+
+
+def test_standard_normalisation_gives_the_training_part_mean_0_and_deviation_1(
+    parts: Splits,
+) -> None:
+    result = Normalization.of(Recipe(normalization="standard"), parts)(parts.train.images)
+    means, deviations = result.mean((0, 2, 3)), result.std((0, 2, 3), correction=0)
+    torch.testing.assert_close(means, torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(deviations, torch.ones(3), atol=1e-5, rtol=0)
+
+
+def test_each_channel_is_normalised_by_its_own_numbers(parts: Splits) -> None:
+    mean, std = (10.0, 100.0, 200.0), (2.0, 5.0, 50.0)
+    splits = Splits(parts.train, parts.validation, mean, std, "digest")
+    images = parts.train.images
+    result = Normalization.of(Recipe(normalization="standard"), splits)(images)
+    for channel in range(3):
+        expected = (images[:, channel].float() - mean[channel]) / std[channel]
+        torch.testing.assert_close(result[:, channel], expected)
+
+
+def test_normalising_changes_neither_bytes_nor_floats_it_is_given(parts: Splits) -> None:
+    normalize = Normalization.of(Recipe(), parts)
+    for images in (parts.train.images, parts.train.images.float().contiguous()):
+        before = images.clone()
+        normalize(images)
+        assert torch.equal(images, before)
+
+
+# Splits
+
+
+def test_both_parts_hold_their_pictures_and_labels(pictures: Pictures) -> None:
+    rows = np.random.default_rng(1).permutation(60)
+    splits = splits_of(pictures, Split(rows[:41], rows[41:], "digest"))
+    for part, indices in ((splits.train, rows[:41]), (splits.validation, rows[41:])):
+        assert len(part) == len(indices)
+        assert np.array_equal(part.images.numpy(), pictures.images[indices])
+        assert np.array_equal(part.labels.numpy(), pictures.labels[indices])
+        assert (part.images.dtype, part.labels.dtype) == (torch.uint8, torch.int64)
+    assert splits.digest == "digest"
+
+
+def test_mean_and_deviation_are_numpys_of_the_training_part_alone(
+    pictures: Pictures, parts: Splits
+) -> None:
+    images = parts.train.images.numpy().astype(np.float64)
+    assert parts.mean == pytest.approx(images.mean((0, 2, 3)))
+    assert parts.std == pytest.approx(images.std((0, 2, 3)))
+    assert parts.mean != pytest.approx(pictures.images.mean((0, 2, 3)))
+
+
+def test_statistics_count_all_pictures_however_many() -> None:
+    random = np.random.default_rng(0)
+    images = random.integers(256, size=(10_001, 3, 2, 2), dtype=np.uint8)
+    images[5_000:] //= 2
+    labels = np.zeros(10_001, np.int64)
+    rows = np.arange(10_001)
+    splits = splits_of(Pictures(images, labels, official=False), Split(rows, rows[:1], ""))
+    assert splits.mean == pytest.approx(images.mean((0, 2, 3), dtype=np.float64))
+    assert splits.std == pytest.approx(images.std((0, 2, 3), dtype=np.float64))
+
+
+def test_a_channel_of_one_level_can_be_normalised() -> None:
+    images, rows = np.full((20, 3, 32, 32), 7, np.uint8), np.arange(20)
+    pictures = Pictures(images, np.zeros(20, np.int64), official=False)
+    splits = splits_of(pictures, Split(rows, rows, ""))
+    result = Normalization.of(Recipe(normalization="standard"), splits)(splits.train.images)
+    torch.testing.assert_close(result, torch.zeros_like(result), atol=1e-5, rtol=0)
+
+
+def test_cifar10s_statistics_are_the_known_ones(real_splits: Splits) -> None:
+    """Not the deviations of (0.2023, 0.1994, 0.2010) that are met everywhere."""
+    assert np.array(real_splits.mean) / 255 == pytest.approx([0.4914, 0.4822, 0.4465], abs=0.01)
+    assert np.array(real_splits.std) / 255 == pytest.approx([0.2470, 0.2435, 0.2616], abs=0.01)
+
+
+def test_moving_to_where_the_pictures_are_copies_nothing(parts: Splits) -> None:
+    moved = parts.to(torch.device("cpu"))
+    assert moved.train.images.data_ptr() == parts.train.images.data_ptr()
+    assert (moved.mean, moved.std, moved.digest) == (parts.mean, parts.std, parts.digest)

@@ -1,0 +1,174 @@
+"""Devices by name, and what is done differently on a GPU."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from cifar_core.device import Backend, available_cores, backend_of, resolve_devices
+from cifar_core.errors import DeviceError
+from cifar_core.recipe import Recipe
+
+CPU = torch.device("cpu")
+GPUS = [torch.device("cuda", 0), torch.device("cuda", 1)]
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    # A driver without a usable GPU can still count some.
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+@pytest.fixture
+def global_settings() -> Iterator[None]:
+    """Puts back the settings that hold for the whole process."""
+    precision = torch.get_float32_matmul_precision()
+    cudnn = torch.backends.cudnn
+    tf32, benchmark = cudnn.allow_tf32, cudnn.benchmark
+    yield
+    torch.set_float32_matmul_precision(precision)
+    cudnn.allow_tf32, cudnn.benchmark = tf32, benchmark
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize(
+    ("wanted", "devices"),
+    [
+        ("auto", GPUS),
+        ("cuda", GPUS),
+        ("cuda:0", GPUS[:1]),
+        ("cuda:1", GPUS[1:]),
+        ("cuda:1,cuda:0", GPUS[::-1]),
+        (" cuda:0 , cuda:1 ", GPUS),
+        ("cpu", [CPU]),
+        ("cpu,cuda:1", [CPU, GPUS[1]]),
+    ],
+)
+def test_with_two_gpus_a_word_names(wanted: str, devices: list[torch.device]) -> None:
+    assert resolve_devices(wanted) == devices
+
+
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize("wanted", ["auto", "cpu"])
+def test_without_a_gpu_the_cpu_is_taken(wanted: str) -> None:
+    assert resolve_devices(wanted) == [CPU]
+
+
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize("wanted", ["cuda", "cuda:0", "cpu,cuda:0"])
+def test_a_gpu_that_is_asked_for_and_not_there_is_an_error_with_the_ways_out(wanted: str) -> None:
+    with pytest.raises(DeviceError) as caught:
+        resolve_devices(wanted)
+    assert str(caught.value) == (
+        "--device asks for cuda:0, but PyTorch sees no CUDA device here. "
+        "Use --device cpu, or --device auto to take what there is."
+    )
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_gpu_too_many_is_an_error_that_names_those_there_are() -> None:
+    with pytest.raises(DeviceError, match="asks for cuda:2, but PyTorch sees cuda:0, cuda:1 here"):
+        resolve_devices("cuda:0,cuda:2")
+
+
+@pytest.mark.xfail(reason="torch.device keeps eight bits of the number: cuda:256 becomes cuda:0")
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize("wanted", ["cuda:256", "cuda:257"])
+def test_a_number_that_is_far_too_large_is_not_taken_for_another_gpu(wanted: str) -> None:
+    with pytest.raises(DeviceError, match=wanted):
+        resolve_devices(wanted)
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize("wanted", ["cuda:0,cuda:0", "cpu,cpu", "cuda,cuda:0"])
+def test_a_device_named_twice_is_an_error(wanted: str) -> None:
+    with pytest.raises(DeviceError, match=f"names a device twice: {wanted}"):
+        resolve_devices(wanted)
+
+
+@pytest.mark.xfail(reason="resolve_devices: cpu:0 counts as another device than cpu")
+def test_the_cpu_is_one_device_whatever_its_name() -> None:
+    with pytest.raises(DeviceError):
+        resolve_devices("cpu,cpu:0")
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize(
+    "wanted",
+    ["", "gpu", "mps", "meta", "CPU", "cpu,", "cuda:", "cuda:-1", "cuda:x", "0", "auto,cpu"],
+)
+def test_what_is_no_device_of_ours_is_an_error_with_the_words_there_are(wanted: str) -> None:
+    with pytest.raises(DeviceError) as caught:
+        resolve_devices(wanted)
+    assert str(caught.value) == (
+        f"--device must be auto, cpu, cuda, or a list such as cuda:0,cuda:1, but got {wanted!r}."
+    )
+
+
+@given(wanted=st.text(max_size=12))
+def test_any_text_names_devices_or_is_a_device_error(wanted: str) -> None:
+    with suppress(DeviceError):
+        assert resolve_devices(wanted)
+
+
+def test_there_is_at_least_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert available_cores() == 1
+
+
+@pytest.mark.usefixtures("global_settings")
+@pytest.mark.parametrize(
+    ("precision", "device", "autocast"),
+    [
+        ("auto", "cpu", None),
+        ("auto", "cuda", torch.bfloat16),
+        ("float32", "cpu", None),
+        ("float32", "cuda", None),
+        ("bfloat16", "cpu", torch.bfloat16),
+        ("bfloat16", "cuda", torch.bfloat16),
+    ],
+)
+def test_the_type_that_is_computed_in(
+    precision: str, device: str, autocast: torch.dtype | None
+) -> None:
+    recipe = Recipe.read({"precision": precision})
+    assert backend_of(recipe, torch.device(device)).autocast is autocast
+
+
+@pytest.mark.usefixtures("global_settings")
+def test_a_gpu_gets_tf32_and_cudnns_choice_and_the_cpu_changes_nothing() -> None:
+    cudnn = torch.backends.cudnn
+    cudnn.benchmark = False
+    torch.set_float32_matmul_precision("highest")
+    backend_of(Recipe(), CPU)
+    assert (cudnn.benchmark, torch.get_float32_matmul_precision()) == (False, "highest")
+    backend_of(Recipe(), torch.device("cuda"))
+    assert (cudnn.benchmark, torch.get_float32_matmul_precision()) == (True, "high")
+    assert cudnn.allow_tf32
+
+
+def test_bfloat16_is_what_convolutions_compute_in_only_within_precision() -> None:
+    network, images = nn.Conv2d(3, 4, 5), torch.zeros(1, 3, 32, 32)
+    for autocast, expected in ((torch.bfloat16, torch.bfloat16), (None, torch.float32)):
+        with Backend(CPU, autocast, 1).precision():
+            assert network(images).dtype == expected
+    assert network(images).dtype == torch.float32
+
+
+def test_networks_are_placed_channels_last() -> None:
+    network = backend_of(Recipe(), CPU).place(nn.Conv2d(3, 4, 5))
+    assert next(network.parameters()).is_contiguous(memory_format=torch.channels_last)

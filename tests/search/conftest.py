@@ -1,0 +1,71 @@
+"""What the end-to-end tests share: pictures that are quickly read, and one search that was left alone."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.search.running import FAST, Database, Ended, run, space_file, write_pictures
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A search that was left alone until its end; its studies are only read.
+
+    Attributes:
+        folder: Where it ran.
+        home: Its home.
+        space: Its space file.
+        options: All that followed `start`, but for `--home`.
+        ended: Its output.
+    """
+
+    folder: Path
+    home: Path
+    space: Path
+    options: tuple[str, ...]
+    ended: Ended
+
+    @property
+    def database(self) -> Database:
+        """Its studies."""
+        return Database(self.home)
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all of pytest-xdist's workers of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "end-to-end"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plain_pictures(shared_folder: Path) -> Path:
+    """A data folder of pictures that a narrow network learns in an epoch, without a test file."""
+    folder = shared_folder / "pictures"
+    with FileLock(shared_folder / "pictures.lock"):
+        if not folder.exists():
+            write_pictures(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(shared_folder: Path, plain_pictures: Path) -> Undisturbed:
+    """A search of twelve trials by one worker, with a measured learning-rate range."""
+    folder = shared_folder / "undisturbed"
+    space, home = folder / "my_space.toml", folder / "home"
+    options = ("--space", str(space), *FAST)
+    out, err = folder / "out", folder / "err"
+    with FileLock(shared_folder / "undisturbed.lock"):
+        if not err.exists():
+            folder.mkdir()
+            space_file(folder, seeds="2")
+            ended = run("start", *options, "--home", home, folder=folder, data=plain_pictures)
+            assert ended.code == 0, ended
+            out.write_text(ended.out)
+            err.write_text(ended.err)
+    return Undisturbed(folder, home, space, options, Ended(0, out.read_text(), err.read_text()))

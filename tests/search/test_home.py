@@ -1,0 +1,209 @@
+"""The home: names, folders, and who holds a study."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from search.errors import ServiceError, StudyHeldError, UsageError
+from search.home import Home, StudyFolder
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from search.home import StudyFolder
+with StudyFolder(Path(sys.argv[1])).held():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    folder = Home(tmp_path / "home").study("mine")
+    folder.create()
+    return folder
+
+
+@contextmanager
+def holding(folder: StudyFolder) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the study."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder.root)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("name", ["a", "7", "Mine-2_b.c", "x" * 80, "baseline_constrained"])
+def test_a_study_is_named_like_a_folder(tmp_path: Path, name: str) -> None:
+    assert Home(tmp_path).study(name).root == tmp_path / "studies" / name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../a",
+        "a/b",
+        "/a",
+        "-a",
+        ".a",
+        "_a",
+        "a b",
+        "x" * 81,
+        "é",
+        "a\n",
+        "a\0",
+        "\u0661",
+    ],
+)
+def test_a_name_that_is_no_folders_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Home(tmp_path).study(name)
+    assert repr(name) in str(caught.value)
+    assert "1 to 80 letters" in str(caught.value)
+
+
+def test_looking_at_a_study_that_is_not_there_creates_nothing(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    assert home.study("mine").holder() is None
+    assert not home.root.exists()
+
+
+def test_a_home_is_made_with_the_folders_above_it(tmp_path: Path) -> None:
+    home = Home(tmp_path / "a" / "b")
+    home.create()
+    home.create()
+    assert home.root.is_dir()
+
+
+def test_a_home_that_is_a_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for root in (tmp_path / "file", tmp_path / "file" / "home"):
+        with pytest.raises(ServiceError) as caught:
+            Home(root).create()
+        assert f"The home {root} cannot be created" in str(caught.value)
+        assert "--home or CIFAR_SEARCH_HOME" in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_home_that_cannot_be_written_to_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        for root in (tmp_path, tmp_path / "home"):
+            with pytest.raises(ServiceError, match="--home or CIFAR_SEARCH_HOME"):
+                Home(root).create()
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_held_study_is_held_by_this_process_alone(folder: StudyFolder) -> None:
+    other = StudyFolder(folder.root)
+    with folder.held(), pytest.raises(StudyHeldError), other.held():
+        pytest.fail("two hold it")
+    with other.held():
+        pass
+
+
+def test_a_study_is_free_again_after_an_error(folder: StudyFolder) -> None:
+    with pytest.raises(KeyError), folder.held():
+        raise KeyError
+    assert folder.holder() is None
+
+
+def test_a_hold_is_exclusive_between_processes_and_says_who_has_it(folder: StudyFolder) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    with holding(folder) as process:
+        who = folder.holder()
+        assert who is not None
+        assert who["pid"] == process.pid
+        assert before <= datetime.fromisoformat(who["since"]) <= datetime.now(UTC)
+        with pytest.raises(StudyHeldError) as caught, folder.held():
+            pytest.fail("two hold it")
+        assert f"process {process.pid} on " in str(caught.value)
+        assert "cifar-search status mine --watch" in str(caught.value)
+
+
+def test_a_hold_ends_with_the_process_that_is_killed(folder: StudyFolder) -> None:
+    with holding(folder) as process:
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(10) == -signal.SIGKILL
+        assert (folder.root / "holder.json").exists()  # what it wrote is still there
+        assert folder.holder() is None
+        with folder.held():
+            mine = folder._read_holder()
+            assert mine["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "null", "\0"])
+def test_a_damaged_note_of_the_holder_does_not_free_the_study(
+    folder: StudyFolder, content: str
+) -> None:
+    with folder.held():
+        (folder.root / "holder.json").write_text(content)
+        assert folder.holder() == {}
+        with pytest.raises(StudyHeldError, match="process unknown on this machine"):
+            StudyFolder(folder.root).held().__enter__()
+
+
+def test_looking_changes_nothing_for_the_holder(folder: StudyFolder) -> None:
+    with folder.held():
+        assert folder.holder() == folder.holder() != {}
+        with pytest.raises(StudyHeldError):
+            StudyFolder(folder.root).held().__enter__()
+
+
+@pytest.mark.xfail(reason="search/home.py: a look takes the lock, and `held` waits for nothing")
+def test_looks_do_not_keep_a_search_from_starting(folder: StudyFolder) -> None:
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            folder.holder()
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        for _ in range(300):
+            with StudyFolder(folder.root).held():
+                pass
+    finally:
+        done.set()
+        watcher.join()
+
+
+def test_taking_a_study_takes_back_an_old_request_to_stop(folder: StudyFolder) -> None:
+    folder.stop_request.touch()
+    with folder.held():
+        assert not folder.stop_request.exists()
+
+
+def test_tidying_removes_what_only_an_unfinished_study_needs(folder: StudyFolder) -> None:
+    for file in (
+        folder.pictures,
+        folder.stop_request,
+        folder.sweeps / "0-0.json",
+        folder.checkpoint(3),
+        folder.logs / "worker-0.log",
+    ):
+        file.touch()
+    folder.tidy()
+    folder.tidy()
+    assert sorted(path.name for path in folder.root.iterdir()) == ["logs"]
+    assert (folder.logs / "worker-0.log").exists()
+    folder.create()
+    assert folder.checkpoint(0).parent.is_dir()

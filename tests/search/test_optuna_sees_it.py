@@ -1,0 +1,118 @@
+"""A study is an ordinary Optuna study: Optuna's own tools read it, during the search and after."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import optuna
+import pytest
+from optuna_dashboard import wsgi
+
+from tests.search.conftest import Undisturbed
+from tests.search.running import COMMAND, FAST, Database, begin, needs_proc, space_file
+
+App = Callable[..., Any]
+
+
+def get(app: App, path: str) -> Any:
+    """The JSON that a WSGI app answers with."""
+    environ: dict[str, Any] = {"PATH_INFO": path}
+    setup_testing_defaults(environ)
+    answers: list[str] = []
+    body = b"".join(app(environ, lambda status, *_: answers.append(status)))
+    assert answers == ["200 OK"], (path, answers, body[:500])
+    return json.loads(body)
+
+
+def the_study(app: App) -> dict[str, Any]:
+    """The one study that optuna-dashboard lists."""
+    (study,) = get(app, "/api/studies")["study_summaries"]
+    assert study["study_name"] == "tiny"
+    detail: dict[str, Any] = get(app, f"/api/studies/{study['study_id']}")
+    return detail
+
+
+def test_the_optuna_command_names_the_best_trial(undisturbed: Undisturbed) -> None:
+    optuna_command = COMMAND.with_name("optuna")
+    where = ["--storage", undisturbed.database.url, "--study-name", "tiny", "--format", "json"]
+    result = subprocess.run(
+        [optuna_command, "best-trial", *where], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 0, result
+    best = json.loads(result.stdout)
+    expected = max(
+        (trial for trial in undisturbed.database.trials() if trial.state.name == "COMPLETE"),
+        key=lambda trial: (trial.value or 0.0, -trial.number),
+    )
+    assert best["number"] == expected.number
+    assert best["params"] == expected.params
+
+
+def test_a_script_of_the_users_loads_the_study(undisturbed: Undisturbed) -> None:
+    with undisturbed.database.opened() as study:
+        assert study.direction is optuna.study.StudyDirection.MAXIMIZE
+        assert study.metric_names == ["validation accuracy"]
+        assert {"settings", "budget", "lr_bounds", "seconds", "versions"} <= study.user_attrs.keys()
+        trials = study.get_trials()
+        assert len(trials) == 12
+        assert study.best_value == max(
+            trial.value for trial in trials if trial.state.name == "COMPLETE" and trial.value
+        )
+        for trial in trials:
+            assert trial.state.is_finished()
+            assert trial.params.keys() == {"sgd_lr", "batch_size", "dropout"}
+            assert {"recipe", "seed", "epochs", "seconds"} <= trial.user_attrs.keys()
+            numbers = [epoch["number"] for epoch in trial.user_attrs["epochs"]]
+            assert numbers == list(trial.intermediate_values) == list(range(1, len(numbers) + 1))
+        # One range for each parameter throughout: samplers model nothing else jointly.
+        assert len({str(trial.distributions) for trial in trials}) == 1
+
+
+def test_optuna_dashboard_reads_a_finished_study(undisturbed: Undisturbed) -> None:
+    storage = optuna.storages.RDBStorage(undisturbed.database.url)
+    try:
+        detail = the_study(wsgi(storage))
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+    assert len(detail["trials"]) == 12
+    assert {trial["state"] for trial in detail["trials"]} == {"Complete", "Pruned"}
+    assert detail["metric_names"] == ["validation accuracy"]
+
+
+@needs_proc
+def test_optuna_dashboard_reads_a_running_study_and_does_not_disturb_it(
+    plain_pictures: Path, tmp_path: Path
+) -> None:
+    database = Database(tmp_path)
+    command = ("start", "--space", space_file(tmp_path), *FAST, "--home", tmp_path)
+    wishes = ("--trials", 3, "--lr-bounds", "off")
+    with begin(*command, *wishes, folder=tmp_path, data=plain_pictures) as running:
+        running.until(lambda: database.epochs(0), "trial 0 has an epoch")
+        storage = optuna.storages.RDBStorage(database.url)
+        try:
+            app = wsgi(optuna.storages.get_storage(storage))
+            running.until(
+                lambda: (
+                    {"Running", "Complete"}
+                    <= {trial["state"] for trial in the_study(app)["trials"]}
+                ),
+                "the dashboard shows a running and a finished trial",
+            )
+            result = running.wait()
+            assert {trial["state"] for trial in the_study(app)["trials"]} == {"Complete", "Pruned"}
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+    assert result.code == 0, running.story
+    assert result.err == ""
+
+
+def test_optuna_takes_no_trial_for_its_own(undisturbed: Undisturbed) -> None:
+    """Nothing is left waiting or running that a user's `study.optimize` would stumble over."""
+    assert set(undisturbed.database.states().values()) == {"COMPLETE", "PRUNED"}
+    with pytest.raises(KeyError):
+        undisturbed.database.note("nothing")

@@ -1,0 +1,112 @@
+"""The prepared pictures that all workers map."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from cifar_core.data.resident import Part, Splits
+from search.pictures import map_pictures, store_pictures
+
+
+def same(found: Splits, stored: Splits) -> bool:
+    pairs = [(found.train, stored.train), (found.validation, stored.validation)]
+    return all(
+        torch.equal(one.images, other.images) and torch.equal(one.labels, other.labels)
+        for one, other in pairs
+    )
+
+
+def test_what_is_mapped_is_what_was_stored(small_splits: Splits, tmp_path: Path) -> None:
+    store_pictures(small_splits, tmp_path / "pictures")
+    found = map_pictures(tmp_path / "pictures")
+    assert same(found, small_splits)
+    assert (found.mean, found.std, found.digest) == (
+        small_splits.mean,
+        small_splits.std,
+        small_splits.digest,
+    )
+    for part in (found.train, found.validation):
+        assert part.images.dtype == torch.uint8
+        assert part.images.shape[1:] == (3, 32, 32)
+        assert part.labels.dtype == torch.int64
+
+
+@pytest.mark.parametrize(("train", "validation"), [(1, 1), (13, 1), (3, 7)])
+def test_parts_of_any_size_are_mapped(
+    small_splits: Splits, tmp_path: Path, train: int, validation: int
+) -> None:
+    few = Splits(
+        Part(small_splits.train.images[:train], small_splits.train.labels[:train]),
+        Part(
+            small_splits.validation.images[:validation], small_splits.validation.labels[:validation]
+        ),
+        small_splits.mean,
+        small_splits.std,
+        small_splits.digest,
+    )
+    store_pictures(few, tmp_path / "pictures")
+    assert same(map_pictures(tmp_path / "pictures"), few)
+
+
+def test_pictures_that_are_laid_out_otherwise_are_stored_in_order(
+    small_splits: Splits, tmp_path: Path
+) -> None:
+    images = small_splits.train.images.contiguous(memory_format=torch.channels_last)
+    odd = Splits(
+        Part(images, small_splits.train.labels),
+        small_splits.validation,
+        small_splits.mean,
+        small_splits.std,
+        small_splits.digest,
+    )
+    store_pictures(odd, tmp_path / "pictures")
+    assert same(map_pictures(tmp_path / "pictures"), small_splits)
+
+
+def test_one_who_writes_into_mapped_pictures_changes_nothing_for_others(
+    small_splits: Splits, tmp_path: Path
+) -> None:
+    store_pictures(small_splits, tmp_path / "pictures")
+    before = (tmp_path / "pictures").read_bytes()
+    mine, theirs = (map_pictures(tmp_path / "pictures") for _ in range(2))
+    mine.train.images.zero_()
+    mine.validation.labels.zero_()
+    assert same(theirs, small_splits)
+    assert (tmp_path / "pictures").read_bytes() == before
+
+
+def test_workers_go_on_with_the_old_pictures_when_new_ones_are_stored(
+    small_splits: Splits, tmp_path: Path
+) -> None:
+    store_pictures(small_splits, tmp_path / "pictures")
+    found = map_pictures(tmp_path / "pictures")
+    other = Splits(
+        small_splits.validation, small_splits.train, (1.0,) * 3, (2.0,) * 3, "fedcba9876543210"
+    )
+    store_pictures(other, tmp_path / "pictures")
+    assert same(found, small_splits)
+    assert map_pictures(tmp_path / "pictures").digest == "fedcba9876543210"
+    assert [file.name for file in tmp_path.iterdir()] == ["pictures"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="reads /proc")
+def test_mapped_pictures_are_shared_and_not_copied(small_splits: Splits, tmp_path: Path) -> None:
+    """Reading all pictures leaves no private page of the file in this process."""
+    file = tmp_path / "pictures"
+    store_pictures(small_splits, file)
+    found = map_pictures(file)
+    assert int(found.train.images.sum()) + int(found.validation.images.sum()) > 0
+    blocks = Path("/proc/self/smaps").read_text().split("VmFlags")
+    (block,) = [one for one in blocks if str(file) in one]
+    fields = dict(line.split(":", 1) for line in block.splitlines() if ":" in line[:30])
+    assert fields["Private_Dirty"].split()[0] == "0"
+    assert int(fields["Rss"].split()[0]) * 1024 >= 400 * 3_072
+
+
+def test_a_file_that_is_cut_short_is_no_pictures(small_splits: Splits, tmp_path: Path) -> None:
+    store_pictures(small_splits, tmp_path / "pictures")
+    os.truncate(tmp_path / "pictures", 100_000)
+    with pytest.raises((ValueError, RuntimeError)):
+        map_pictures(tmp_path / "pictures")

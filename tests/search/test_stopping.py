@@ -1,0 +1,55 @@
+"""How a search is asked to stop."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from search.stopping import SIGNALS, StopSwitch
+
+
+def test_nobody_has_asked_at_first(tmp_path: Path) -> None:
+    assert StopSwitch(tmp_path / "stop")() is False
+
+
+def test_a_file_asks_to_stop(tmp_path: Path) -> None:
+    switch = StopSwitch(tmp_path / "stop")
+    (tmp_path / "stop").touch()
+    assert switch() is True
+    (tmp_path / "stop").unlink()
+    assert switch() is False
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_asks_and_the_second_insists(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with StopSwitch(tmp_path / "stop") as switch:
+        os.kill(os.getpid(), number)
+        assert switch() is True
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert switch() is True
+
+
+def test_different_signals_count_together(tmp_path: Path) -> None:
+    with StopSwitch(tmp_path / "stop") as switch:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert switch() is True
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_signals_mean_afterwards_what_they_meant_before(tmp_path: Path) -> None:
+    def mine(_number: int, _frame: object) -> None:
+        """Stands for whatever the caller has set."""
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        with StopSwitch(tmp_path / "stop"):
+            assert signal.getsignal(signal.SIGTERM) is not mine
+        assert signal.getsignal(signal.SIGTERM) is mine
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,164 @@
+"""Optuna's storage, as the service opens it."""
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from sqlalchemy import text
+
+from search.errors import ServiceError, UsageError
+from search.storage import open_storage, shown_url, sqlite_file
+
+
+def test_readers_and_writer_do_not_lock_each_other_out(tmp_path: Path) -> None:
+    open_storage(f"sqlite:///{tmp_path}/studies.db")
+    with sqlite3.connect(tmp_path / "studies.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_every_connection_synchronises_at_checkpoints_only(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/studies.db")
+    storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE])
+    found = []
+
+    def look() -> None:
+        with storage.engine.connect() as connection:
+            found.append(connection.execute(text("PRAGMA synchronous")).scalar())
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    look()
+    assert found == [1] * 5
+
+
+def test_folders_above_the_database_are_made(tmp_path: Path) -> None:
+    open_storage(f"sqlite:///{tmp_path}/a/b/studies.db")
+    assert (tmp_path / "a" / "b" / "studies.db").is_file()
+
+
+def test_a_database_that_another_writer_has_locked_is_waited_for(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/studies.db")
+    study = optuna.create_study(storage=storage)
+    writer = sqlite3.connect(tmp_path / "studies.db", check_same_thread=False)
+    writer.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(6.0, writer.commit)  # Optuna's own patience ends after five seconds
+    release.start()
+    began = time.monotonic()
+    try:
+        study.set_user_attr("key", "value")
+    finally:
+        release.join()
+        writer.close()
+    assert time.monotonic() - began > 5.5
+    assert study.user_attrs == {"key": "value"}
+
+
+@pytest.mark.parametrize("url", ["", "x", "runs/studies.db", "sqlite:/x", "://:@"])
+def test_what_is_no_url_is_refused_with_an_example(url: str) -> None:
+    for look in (sqlite_file, open_storage):
+        with pytest.raises(UsageError) as caught:
+            look(url)
+        assert "sqlite:///runs/studies.db" in str(caught.value)
+        assert repr(url) in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_study_in_memory_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="lost when the search ends"):
+        open_storage(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@host:5/db", "postgresql://me:***@host:5/db"),
+        ("mysql+pymysql://me:secret@host/db", "mysql+pymysql://me:***@host/db"),
+        ("sqlite:///runs/studies.db", "sqlite:///runs/studies.db"),
+        ("secret", "(not a database URL)"),
+    ],
+)
+def test_a_password_is_not_shown(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql+pymysql://me:secret@host/db", "oracle+oracledb://me:secret@host/db"]
+)
+def test_a_missing_driver_is_named_without_the_password(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_storage(url)
+    assert "needs a database driver that is not installed" in str(caught.value)
+    assert "me:***@host" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_missing_postgres_driver_is_answered_with_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
+    with pytest.raises(UsageError) as caught:
+        open_storage("postgresql+psycopg://me:secret@host/db")
+    assert "pip install 'cifar-search[postgres]'" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_unknown_kind_of_database_is_refused_without_the_password() -> None:
+    with pytest.raises((UsageError, ServiceError)) as caught:
+        open_storage("nonsense://me:secret@host/db")
+    assert "nonsense" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.xfail(reason="search/storage.py:69 repeats the whole of what is no URL")
+@pytest.mark.parametrize(
+    "url", ["postgresql//me:secret@host/db", "me:secret@host", "postgresql:/me:secret@host/db"]
+)
+def test_a_password_in_what_is_no_url_is_not_repeated(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_storage(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.xfail(
+    reason="search/storage.py:67,84: SQLAlchemy raises a plain ValueError for a bad port"
+)
+def test_a_port_that_is_no_number_is_refused_without_the_password() -> None:
+    url = "postgresql://me:secret@host:port/db"
+    assert "secret" not in shown_url(url)
+    with pytest.raises(UsageError) as caught:
+        open_storage(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match="cannot be opened: unable to open database file"):
+        open_storage(f"sqlite:///{tmp_path}")
+
+
+def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("not a database, but a text of some length" * 50)
+    before = file.read_bytes()
+    with pytest.raises(ServiceError, match="file is not a database"):
+        open_storage(f"sqlite:///{file}")
+    assert file.read_bytes() == before
+
+
+def test_a_database_below_a_file_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ServiceError, match="cannot be opened"):
+        open_storage(f"sqlite:///{tmp_path}/file/studies.db")
+
+
+def test_the_file_of_a_url_is_known_before_it_is_there(tmp_path: Path) -> None:
+    assert sqlite_file(f"sqlite:///{tmp_path}/x.db") == tmp_path / "x.db"
+    assert sqlite_file("sqlite:///runs/x.db") == Path("runs/x.db")
+    assert sqlite_file("postgresql://host/db") is None
+    assert not (tmp_path / "x.db").exists()

@@ -1,0 +1,188 @@
+"""A study as one JSON document: what `status --json` promises."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search import attributes
+from search.bounds import Bounds
+from search.messages import Failed, WorkerMessage
+from search.study import SearchStudy
+from search.summary import State, compared, summarize
+from tests.search.script import row
+from tests.search.scripted import (
+    DATA,
+    ScriptedPool,
+    enqueue_known,
+    epoch_of,
+    folder_in,
+    new_study,
+    reopened,
+    search,
+)
+
+URL = "postgresql://me:secret@host/db"
+
+
+def trouble(trial: int, epoch: int) -> WorkerMessage | None:
+    return Failed("out of memory") if (trial, epoch) == (3, 2) else None
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> SearchStudy:
+    """Some of twelve trials finished, one of them failed, two interrupted."""
+    asked = [False]
+
+    def after(polls: int) -> None:
+        asked[0] = polls >= 20
+
+    made = new_study(trials=12, timeout=900.0, pruner="halving")
+    enqueue_known(made)
+    bounds = Bounds("sgd_lr", "sgd", 0.004, 0.4, 0.05, True, "measured")
+    made.write(attributes.LR_BOUNDS, [bounds.plain()])
+    made.write(attributes.LR_CURVES, {"pictures": 90_000, "corners": []})
+    folder = folder_in(tmp_path_factory.mktemp("home"))
+    pool = ScriptedPool(2, trouble=trouble, after=after)
+    assert search(made, pool, folder, stop=lambda: asked[0]) == "stopped"
+    return reopened(made)
+
+
+def document(study: SearchStudy, state: State = "stopped") -> dict[str, Any]:
+    text = json.dumps(summarize(study, URL, state, None), allow_nan=False)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def test_every_key_of_the_contract_is_there(study: SearchStudy) -> None:
+    found = document(study)
+    assert found.keys() >= {
+        "study",
+        "space",
+        "storage",
+        "state",
+        "data",
+        "trials",
+        "epochs",
+        "seconds",
+        "baseline",
+        "best",
+        "lr_bounds",
+    }
+    assert (
+        found["data"]
+        == DATA.model_dump()
+        == {
+            "name": "cifar10",
+            "official": True,
+            "train": 45_000,
+            "validation": 5_000,
+            "split": "0123456789abcdef",
+        }
+    )
+    counts = {"total", "finished", "complete", "pruned", "failed", "running", "paused"}
+    assert found["trials"].keys() == counts
+    assert found["epochs"].keys() >= {"trained", "full_cost"}
+    assert found["baseline"].keys() >= {"number", "validation_accuracy"}
+    expected = {"number", "validation_accuracy", "epoch", "recipe", "exported"}
+    assert found["best"].keys() >= expected
+    assert found["lr_bounds"]["sgd"].keys() >= {"low", "high", "suggested", "conclusive"}
+    assert (found["study"], found["space"], found["state"]) == ("mine", "small", "stopped")
+
+
+def test_counts_add_up(study: SearchStudy) -> None:
+    trials = document(study)["trials"]
+    assert trials["finished"] == trials["complete"] + trials["pruned"] + trials["failed"]
+    assert (trials["total"], trials["failed"], trials["paused"]) == (12, 1, 2)
+    assert trials["complete"] >= 2
+    assert trials["pruned"] >= 1
+    assert trials["finished"] + trials["paused"] == len(study.rows())
+
+
+def test_unfinished_trials_run_while_a_process_runs_them_and_else_are_paused(
+    study: SearchStudy,
+) -> None:
+    running, stopped = document(study, "running")["trials"], document(study)["trials"]
+    assert (running["running"], running["paused"]) == (2, 0)
+    assert (stopped["running"], stopped["paused"]) == (0, 2)
+
+
+def test_epochs_are_those_trained_and_those_of_a_search_without_pruning(
+    study: SearchStudy,
+) -> None:
+    epochs = document(study)["epochs"]
+    assert epochs["trained"] == sum(one.epochs for one in study.rows())
+    assert epochs["full_cost"] == 12 * 4
+    assert epochs["lr_range"] == 2.0
+
+
+def test_the_best_is_told_with_its_recipe_and_the_first_known_one_as_baseline(
+    study: SearchStudy,
+) -> None:
+    found = document(study)
+    best = study.optuna.best_trial
+    assert found["best"]["number"] == best.number
+    assert found["best"]["validation_accuracy"] == best.value
+    assert found["best"]["epoch"] == 4
+    assert found["best"]["recipe"] == study.settings.space.recipe_of(best.params).plain()
+    base = study.optuna.trials[0]
+    assert found["baseline"]["name"] == "base"
+    assert (found["baseline"]["number"], found["baseline"]["validation_accuracy"]) == (
+        0,
+        base.value,
+    )
+    assert [one["name"] for one in found["references"]] == ["base", "best"]
+
+
+def test_failures_are_told_with_their_reasons(study: SearchStudy) -> None:
+    assert document(study)["failures"] == {"3": "out of memory"}
+
+
+def test_the_export_is_named_where_there_is_one(study: SearchStudy) -> None:
+    assert document(study)["best"]["exported"] is None
+    assert summarize(study, URL, "stopped", "a/b.toml")["best"]["exported"] == "a/b.toml"
+
+
+def test_a_password_is_not_told(study: SearchStudy) -> None:
+    assert "secret" not in json.dumps(document(study))
+    assert document(study)["storage"] == "postgresql://me:***@host/db"
+
+
+def test_a_study_that_has_not_begun_is_told_too() -> None:
+    found = document(new_study(trials=5))
+    assert found["trials"] == {
+        "total": 5,
+        "finished": 0,
+        "complete": 0,
+        "pruned": 0,
+        "failed": 0,
+        "running": 0,
+        "paused": 0,
+    }
+    assert (found["best"], found["baseline"], found["lr_bounds"]) == (None, None, {})
+    assert (found["seconds"], found["epochs"]["trained"]) == (0.0, 0.0)
+
+
+def test_a_study_of_diverged_trials_is_still_json(tmp_path: Path) -> None:
+    study = new_study(trials=2)
+    pool = ScriptedPool(epoch=lambda r, n: replace(epoch_of(r, n), validation_loss=float("nan")))
+    search(study, pool, folder_in(tmp_path))
+    found = document(study, "finished")
+    assert found["trials"]["pruned"] == 2
+    assert found["best"] is None
+    json.dumps(study.optuna.trials[0].user_attrs, allow_nan=False)
+
+
+def test_the_best_is_compared_with_each_known_one_in_words() -> None:
+    rows = [row(0, accuracy=0.5, known="base"), row(1, accuracy=0.625, known="better")]
+    words = compared([*rows, row(2, accuracy=0.75)])
+    assert any("+25.0 points" in one and "base" in one for one in words)
+    assert any("+12.5 points" in one and "better" in one for one in words)
+    assert compared([]) == []
+
+
+def test_a_best_that_is_a_known_one_says_so() -> None:
+    words = compared([row(0, accuracy=0.5, known="base"), row(1, accuracy=0.625, known="better")])
+    assert any("better" in one and "itself" in one for one in words)
