@@ -1,6 +1,7 @@
 """Device policy: the one place that knows how a CPU and a GPU are used differently."""
 
 import os
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -92,12 +93,9 @@ def available_cores() -> int:
 
 
 def _device(name: str, wanted: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in {"cpu", "cuda"}:
+    found = re.fullmatch(r"cpu|cuda(?::(0|[1-9][0-9]{0,1}))?", name)
+    if found is None:
         raise DeviceError(
             f"--device must be auto, cpu, cuda, or a list such as cuda:0,cuda:1, but got {wanted!r}."
         )
-    return torch.device("cuda", 0) if name == "cuda" else device
+    return torch.device("cpu") if name == "cpu" else torch.device("cuda", int(found[1] or 0))

@@ -161,7 +161,7 @@ def find_bounds(sweeps: Sequence[Sweep]) -> Finding:
     ceiling = start * 1.25
     curves = np.full((len(sweeps), len(lr)), ceiling)
     for row, one in zip(curves, sweeps, strict=True):
-        row[: len(one.loss)] = np.minimum(one.loss, ceiling)
+        row[: len(one.loss)] = np.fmin(one.loss, ceiling)
     loss = np.median(curves, axis=0)
     smoothed = _smooth(np.log10(lr), loss)
     finding = Finding(sweeps[0].lr, tuple(loss.tolist()), tuple(smoothed.tolist()))
@@ -185,7 +185,8 @@ def find_bounds(sweeps: Sequence[Sweep]) -> Finding:
         minimum=minimum,
         divergence=divergence,
         low=minimum * BELOW_MINIMUM,
-        high=min(minimum * ABOVE_MINIMUM, divergence or math.inf),
+        # What lies above the sweep was not measured.
+        high=min(minimum * ABOVE_MINIMUM, divergence or math.inf, float(lr[-1])),
         suggested=minimum * SUGGESTED,
     )
 

@@ -26,9 +26,12 @@ class RandomState:
     def __init__(self, seed: int, device: torch.device) -> None:
         self._gpus = [device] if device.type == "cuda" else []
         self.generator = torch.Generator(device).manual_seed(derive(seed, "pictures"))
-        with torch.random.fork_rng(self._gpus):
-            torch.manual_seed(derive(seed, "network"))
-            self._states = self._capture()
+        # Not by torch.manual_seed, which would seed every GPU of the process for good.
+        start = derive(seed, "network")
+        self._states = [
+            torch.Generator(place).manual_seed(start).get_state()
+            for place in (torch.device("cpu"), *self._gpus)
+        ]
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -45,7 +48,10 @@ class RandomState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self.generator.set_state(state["pictures"].cpu())
-        self._states = [one.cpu() for one in state["network"]]
+        states = [one.cpu() for one in state["network"]]
+        if [len(one) for one in states] != [len(one) for one in self._states]:
+            raise ValueError("the random numbers' state is not one of these devices")
+        self._states = states
 
     def _capture(self) -> list[torch.Tensor]:
         return [torch.get_rng_state(), *(torch.cuda.get_rng_state(gpu) for gpu in self._gpus)]

@@ -172,6 +172,11 @@ class Recipe(Record):
     normalization: Literal["symmetric", "standard"] = "symmetric"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
+    def model_post_init(self, _: Any) -> None:
+        """Refuse batches that BatchNorm has no variance of."""
+        if self.network.batch_norm and self.batch_size == 1:
+            raise ValueError("batch_size must be at least 2 with batch_norm, but got 1.")
+
     @classmethod
     def read(cls, values: object, origin: str = "recipe") -> Self:
         """Make a recipe of plain values, as they stand in a file.

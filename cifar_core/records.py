@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -17,6 +17,12 @@ class Record(BaseModel):
     """A frozen record that checks itself: unknown keys, wrong types, NaN and infinities are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _one_zero(cls, value: Any) -> Any:
+        """-0.0 equals 0.0, so it must be written like it."""
+        return value + 0.0 if isinstance(value, float) else value
 
 
 def explain(error: ValidationError) -> list[str]:

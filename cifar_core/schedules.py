@@ -46,7 +46,7 @@ def one_cycle(step: int, steps: int, warmup: float) -> float:
     >>> [round(one_cycle(step, steps=8, warmup=0.25), 2) for step in range(9)]
     [0.04, 0.52, 1.0, 0.93, 0.75, 0.5, 0.25, 0.07, 0.0]
     """
-    rising = max(1, round(steps * warmup))
+    rising = min(max(1, round(steps * warmup)), steps - 1)  # one step at least is at the peak
     if step < rising:
         return START_OF_ONE_CYCLE + (1.0 - START_OF_ONE_CYCLE) * step / rising
     return cosine(step - rising, max(1, steps - rising))

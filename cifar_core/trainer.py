@@ -8,6 +8,7 @@
 Whoever consumes the epochs decides whether to go on; stopping is not asking for the next one.
 """
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -134,8 +135,8 @@ class Training:
             "recipe": self.recipe.digest,
             "seed": self.seed,
             "split": self._splits.digest,
-            "network": self.network.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "network": copy.deepcopy(self.network.state_dict()),
+            "optimizer": copy.deepcopy(self._optimizer.state_dict()),
             "random": self._random.state_dict(),
             "history": [asdict(epoch) for epoch in self.history],
         }
@@ -155,10 +156,10 @@ class Training:
                 )
         try:
             self.network.load_state_dict(state["network"])
-            self._optimizer.load_state_dict(state["optimizer"])
+            self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
             self._random.load_state_dict(state["random"])
             self.history = [Epoch(**values) for values in state["history"]]
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"The saved state is not whole: {error}") from error
 
 

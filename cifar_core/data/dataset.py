@@ -62,7 +62,12 @@ def open_data(where: str, folder: Path = DEFAULT_FOLDER) -> DataSet:
     """
     if where == SYNTHETIC:
         return DataSet("synthetic")
-    place = folder if where == AUTO else Path(where).expanduser()
+    try:
+        place = folder if where == AUTO else Path(where).expanduser()
+    except RuntimeError as error:
+        raise DataError(
+            f"--data names {where}, but there is no such user's home folder."
+        ) from error
     source = cifar10.find(place)
     if source is None:
         try:

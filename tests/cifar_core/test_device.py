@@ -83,7 +83,6 @@ def test_a_gpu_too_many_is_an_error_that_names_those_there_are() -> None:
         resolve_devices("cuda:0,cuda:2")
 
 
-@pytest.mark.xfail(reason="torch.device keeps eight bits of the number: cuda:256 becomes cuda:0")
 @pytest.mark.usefixtures("two_gpus")
 @pytest.mark.parametrize("wanted", ["cuda:256", "cuda:257"])
 def test_a_number_that_is_far_too_large_is_not_taken_for_another_gpu(wanted: str) -> None:
@@ -98,7 +97,6 @@ def test_a_device_named_twice_is_an_error(wanted: str) -> None:
         resolve_devices(wanted)
 
 
-@pytest.mark.xfail(reason="resolve_devices: cpu:0 counts as another device than cpu")
 def test_the_cpu_is_one_device_whatever_its_name() -> None:
     with pytest.raises(DeviceError):
         resolve_devices("cpu,cpu:0")

@@ -149,7 +149,6 @@ def test_a_huge_loss_counts_no_more_than_one_that_is_too_high() -> None:
     assert huge == high
 
 
-@pytest.mark.xfail(reason="find_bounds: np.minimum and np.median carry a NaN into every point")
 def test_a_loss_that_is_no_number_counts_as_too_high() -> None:
     high, none = (
         find_bounds([curve(lambda decade, top=top: valley(-2.0)(decade) if decade < -1.5 else top)])  # type: ignore[misc]

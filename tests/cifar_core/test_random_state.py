@@ -54,9 +54,6 @@ def test_a_loaded_state_goes_on_where_the_saved_one_stood() -> None:
     assert draws(other) == expected
 
 
-@pytest.mark.xfail(
-    reason="RandomState seeds with torch.manual_seed, which seeds every GPU, and restores only its own"
-)
 def test_a_training_on_the_cpu_does_not_seed_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     seeded: list[int] = []
     monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)

@@ -355,7 +355,6 @@ def test_the_order_of_keys_and_whole_numbers_for_floats_do_not_change_the_digest
     assert Recipe.read(values).digest == Recipe().digest
 
 
-@pytest.mark.xfail(reason="Recipe.digest: -0.0 equals 0.0, but JSON writes it differently")
 def test_equal_recipes_have_equal_digests_even_where_a_zero_is_negative() -> None:
     one, other = Recipe(label_smoothing=-0.0), Recipe(label_smoothing=0.0)
     assert one == other

@@ -73,7 +73,6 @@ def test_one_cycle_rises_to_exactly_1_at_the_end_of_its_warmup_and_falls_from_th
     assert factors[top:] == sorted(factors[top:], reverse=True)
 
 
-@pytest.mark.xfail(reason="one_cycle: a warm-up rounded up to all steps leaves none for the peak")
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0.25), (10, 0.99), (3, 0.9)])
 def test_one_cycle_reaches_the_recipes_rate_however_long_its_warmup(
     steps: int, warmup: float

@@ -303,10 +303,6 @@ def test_set_lr_reaches_every_group() -> None:
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
 
 
-@pytest.mark.xfail(
-    reason="Recipe takes batch_size 1 with batch_norm, of which BatchNorm1d makes a ValueError",
-    raises=ValueError,
-)
 def test_batches_of_one_picture_with_batch_norm_are_trained_on_or_refused_by_the_recipe(
     few: Splits,
 ) -> None:

@@ -149,6 +149,7 @@ class TestOnAGpu:
         next(training.epochs())
         assert same([torch.get_rng_state(), *torch.cuda.get_rng_state_all()], before)
 
+    @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
     def test_no_step_of_an_epoch_makes_the_host_wait(
         self, small_splits: Splits, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -165,6 +166,7 @@ class TestOnAGpu:
         monkeypatch.setattr(trainer, "training_batches", watched)
         next(epochs)
 
+    @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
     def test_evaluation_makes_the_host_wait_only_for_its_sums(
         self, small_splits: Splits, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -69,9 +69,6 @@ def test_a_state_that_is_loaded_and_saved_again_is_the_same(few: Splits, tmp_pat
     assert same(load_state(tmp_path / "state.pt"), training.state_dict())
 
 
-@pytest.mark.xfail(
-    reason="Training.load_state_dict: the optimizer goes on in the given state's own tensors"
-)
 def test_two_runs_that_go_on_from_one_state_in_memory_do_not_disturb_each_other(
     few: Splits,
 ) -> None:
@@ -84,7 +81,6 @@ def test_two_runs_that_go_on_from_one_state_in_memory_do_not_disturb_each_other(
     assert alike(first, second)
 
 
-@pytest.mark.xfail(reason="Training.state_dict: weights in it change while the training goes on")
 def test_a_state_in_memory_stays_what_it_was(few: Splits) -> None:
     training = begin(EVERYTHING, few)
     epochs = training.epochs()
@@ -163,11 +159,10 @@ def test_an_optimizer_of_other_parameters_is_refused(few: Splits, state: dict[st
         ("random", {"pictures": torch.zeros(3), "network": []}),
         ("history", 5),
         ("history", [{"number": 1}]),
-        pytest.param("optimizer", 5, marks=pytest.mark.xfail(reason=NARROW, raises=AttributeError)),
+        pytest.param("optimizer", 5),
         pytest.param(
             "random",
             {"pictures": 5, "network": []},
-            marks=pytest.mark.xfail(reason=NARROW, raises=AttributeError),
         ),
     ],
 )
@@ -178,9 +173,6 @@ def test_a_part_that_is_something_else_is_refused(
         begin(EVERYTHING, few).load_state_dict({**state, key: value})
 
 
-@pytest.mark.xfail(
-    reason="RandomState.load_state_dict does not look at the global generators' state"
-)
 @pytest.mark.parametrize("states", [[], [torch.zeros(3, dtype=torch.uint8)]], ids=["none", "short"])
 def test_random_numbers_that_cannot_be_gone_on_with_are_refused(
     states: list[torch.Tensor], few: Splits, state: dict[str, Any]

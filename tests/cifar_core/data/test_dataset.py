@@ -148,7 +148,6 @@ def test_a_tilde_is_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("offline")
-@pytest.mark.xfail(reason="open_data lets expanduser's RuntimeError through", raises=RuntimeError)
 def test_the_home_of_nobody_is_an_error_of_ours() -> None:
     with pytest.raises(DataError):
         open_data("~nobody-of-this-name/data")

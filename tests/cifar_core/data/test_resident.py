@@ -155,7 +155,8 @@ def test_each_channel_is_normalised_by_its_own_numbers(parts: Splits) -> None:
 
 def test_normalising_changes_neither_bytes_nor_floats_it_is_given(parts: Splits) -> None:
     normalize = Normalization.of(Recipe(), parts)
-    for images in (parts.train.images, parts.train.images.float().contiguous()):
+    bytes_, floats = parts.train.images, parts.train.images.float()
+    for images in (bytes_, floats, floats.to(memory_format=torch.channels_last)):
         before = images.clone()
         normalize(images)
         assert torch.equal(images, before)
