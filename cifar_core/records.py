@@ -1,5 +1,6 @@
 """The base of every record that may come from a file, and plain words for what is wrong with one."""
 
+import reprlib
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -76,6 +77,16 @@ def _path(location: tuple[int | str, ...], kind: str) -> list[str]:
     return [parts[0], *parts[2:]] if inside_union else parts
 
 
+class _Shortened(reprlib.Repr):
+    """Writes values from files without writing out what is large, or deep, or names itself."""
+
+    def repr_int(self, value: int, level: int) -> str:
+        """Python refuses to write integers of thousands of digits."""
+        return super().repr_int(value, level) if value.bit_length() < 1000 else "a huge number"
+
+
 def _shown(value: Any, limit: int = 60) -> str:
-    text = repr(value)
+    shortened = _Shortened()
+    shortened.maxlevel, shortened.maxstring, shortened.maxother = 3, limit, limit
+    text = shortened.repr(value)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -16,9 +16,18 @@ from search.errors import ServiceError
 from search.events import Observer, SweepsProgress
 from search.messages import Died, Failed, SweepDone, SweepTask
 from search.pool import Pool
+from search.settings import given_range
 from spaces.space import Known, Space, Values
 
-__all__ = ["Bounds", "StopBeforeTrials", "combine", "corner_recipes", "measure", "values_for"]
+__all__ = [
+    "Bounds",
+    "StopBeforeTrials",
+    "combine",
+    "corner_recipes",
+    "measure",
+    "unmeasured",
+    "values_for",
+]
 
 ATTEMPTS = 3
 """Times a sweep is tried if its worker is killed."""
@@ -128,15 +137,14 @@ def measure(
     assert space.lr_range is not None  # noqa: S101 - for mypy; a space with measured rates has it
     corners = corner_recipes(space)
     tasks = [
-        SweepTask(f"{index}-{repeat}", corner.recipe, derive(seed, "sweep", index, repeat))
+        [
+            _task(corner, derive(seed, "sweep", index, repeat))
+            for repeat in range(space.lr_range.seeds)
+        ]
         for index, corner in enumerate(corners)
-        for repeat in range(space.lr_range.seeds)
     ]
-    sweeps = _run(tasks, pool, folder, observer, stop_requested)
-    findings = []
-    for index, _ in enumerate(corners):
-        own = [sweeps[f"{index}-{repeat}"] for repeat in range(space.lr_range.seeds)]
-        findings.append(find_bounds(own))
+    sweeps = _run([task for own in tasks for task in own], pool, folder, observer, stop_requested)
+    findings = [find_bounds([sweeps[task.key] for task in own]) for own in tasks]
     bounds = [
         combine(
             space,
@@ -162,26 +170,60 @@ def combine(space: Space, parameter: str, findings: list[Finding]) -> Bounds:
 
     Where fewer than half of the corners have a conclusion, the range of the space's file is used.
     """
-    record = space.parameters[parameter]
-    optimizer = space.recipe_of(values_for(space, _base(space), parameter)).optimizer.name
     found = [one for one in findings if one.conclusive]
     if 2 * len(found) < len(findings):
-        low, high = (float(end) for end in record.extremes())
+        low, high = (float(end) for end in space.parameters[parameter].extremes())
         reason = next(one.reason for one in findings if not one.conclusive)
         how = f"the space's own range, because the LR-range test was inconclusive: {reason}"
-        return Bounds(parameter, optimizer, low, high, None, False, how)
-    low = min(one.low for one in found if one.low is not None)
-    high = max(one.high for one in found if one.high is not None)
-    suggested = statistics.geometric_mean(
-        one.suggested for one in found if one.suggested is not None
+        return _bounds(space, parameter, low, high, how)
+    corners = "1 corner" if len(found) == 1 else f"{len(found)} corners"
+    return _bounds(
+        space,
+        parameter,
+        min(one.low for one in found if one.low is not None),
+        max(one.high for one in found if one.high is not None),
+        f"measured by an LR-range test at {corners} of the space",
+        statistics.geometric_mean(one.suggested for one in found if one.suggested is not None),
     )
-    how = f"measured by an LR-range test at {len(found)} corners of the space"
+
+
+def unmeasured(space: Space, wish: str) -> list[Bounds]:
+    """Bounds that are not measured: the user's, or the space's own.
+
+    Args:
+        space: The space.
+        wish: What `--lr-bounds` says.
+    """
+    found = []
+    for name, parameter in space.measured().items():
+        given = given_range(wish)
+        low, high = given or (float(end) for end in parameter.extremes())
+        how = "given with --lr-bounds" if given else "the space's own range"
+        found.append(_bounds(space, name, low, high, how))
+    return found
+
+
+def _bounds(
+    space: Space,
+    parameter: str,
+    low: float,
+    high: float,
+    how: str,
+    suggested: float | None = None,
+) -> Bounds:
+    """A range, widened where a known configuration's rate would otherwise lie outside of it."""
     for known in space.known:
         rate = known.values.get(parameter)
         if isinstance(rate, int | float) and not low <= rate <= high:
             low, high = min(low, rate), max(high, rate)
             how += f", widened to hold the {rate:g} of {known.name}"
-    return Bounds(parameter, optimizer, low, high, suggested, True, how)
+    optimizer = space.recipe_of(values_for(space, _base(space), parameter)).optimizer.name
+    return Bounds(parameter, optimizer, low, high, suggested, suggested is not None, how)
+
+
+def _task(corner: Corner, seed: int) -> SweepTask:
+    # A sweep that another recipe or seed has left behind must not be taken for this one.
+    return SweepTask(f"{corner.recipe.digest}-{seed}", corner.recipe, seed)
 
 
 def _base(space: Space) -> Known:
@@ -231,7 +273,7 @@ def _run(
                         raise ServiceError(
                             f"The LR-range test cannot be run: {reason}. "
                             "Search the space's own ranges with --lr-bounds off, or give them with "
-                            "--lr-bounds LOW:HIGH."
+                            "--lr-bounds LOW:HIGH, in both cases with --study and a new name."
                         )
                     waiting.insert(0, task)
     return done

@@ -1,18 +1,18 @@
 """Configuration files: an exported one, or a recipe of the user's own, in TOML, JSON or YAML."""
 
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cifar_core.recipe import Recipe
+from cifar_core.text_files import parse_toml, read_text
 from search.errors import UsageError
 
 __all__ = ["read_configuration"]
 
-LARGEST_FILE = 1 << 20
+ENDINGS = (".toml", ".json", ".yaml", ".yml")
 
 
 def read_configuration(path: Path) -> Recipe:
@@ -23,28 +23,47 @@ def read_configuration(path: Path) -> Recipe:
         RecipeError: It holds no valid recipe.
     """
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise UsageError(f"{path} is no configuration: it is larger than {LARGEST_FILE} bytes.")
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is no configuration: it is not text in UTF-8.") from error
+        text = read_text(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no configuration: {error}.") from error
     values = _parse(text, path)
     section = values.get("recipe", values) if isinstance(values, dict) else values
     return Recipe.read(section, str(path))
 
 
 def _parse(text: str, path: Path) -> Any:
+    if path.suffix not in ENDINGS:
+        raise UsageError(f"{path} must end in one of {', '.join(ENDINGS)}.")
+    kind = path.suffix[1:].upper()
     try:
         match path.suffix:
             case ".toml":
-                return tomllib.loads(text)
+                return parse_toml(text)
             case ".json":
                 return json.loads(text)
-            case ".yaml" | ".yml":
-                return yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, ValueError, yaml.YAMLError, RecursionError) as error:
-        cause = (str(error) or "it is nested too deeply").splitlines()[0]
-        raise UsageError(f"{path} is not valid {path.suffix[1:].upper()}: {cause}") from error
-    raise UsageError(f"{path} must end in .toml, .json or .yaml.")
+            case _:
+                return _parse_yaml(text)
+    except RecursionError as error:
+        raise UsageError(f"{path} is not valid {kind}: it is nested too deeply.") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid {kind}: {error}.") from error
+
+
+def _parse_yaml(text: str) -> Any:
+    """The values of a YAML text without aliases, by which a small text can stand for a huge one.
+
+    Raises:
+        ValueError: It is not YAML, or not YAML's safe part; the text says where.
+    """
+    try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise ValueError("aliases are not allowed")
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = f" (at line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        raise ValueError(f"{error.problem or error.context}{line}") from error
+    except (yaml.YAMLError, LookupError, AttributeError, TypeError) as error:
+        # PyYAML lets what its converters of tagged values raise through.
+        raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from error

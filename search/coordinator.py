@@ -13,8 +13,9 @@ from typing import Literal
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from cifar_core.checkpoint import load_state
 from cifar_core.epoch import Epoch
-from cifar_core.errors import RecipeError
+from cifar_core.errors import CheckpointError, RecipeError
 from cifar_core.recipe import Recipe
 from cifar_core.seeds import derive
 from search import attributes
@@ -94,6 +95,9 @@ class Coordinator:
             deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
         )
         self._begun = len(finished) + len(unfinished)
+        # Where the total was lowered, there may be no room left for what was interrupted.
+        room = max(0, study.budget.trials - len(finished))
+        self._superfluous, self._interrupted = self._interrupted[room:], self._interrupted[:room]
 
     @property
     def seconds(self) -> float:
@@ -107,6 +111,8 @@ class Coordinator:
             ServiceError: Nothing works: workers keep dying, or trial after trial fails.
         """
         try:
+            for trial in self._superfluous:
+                self._tell(trial, TrialState.PRUNED, "the study's total of trials was lowered")
             while True:
                 self._check_for_stop()
                 if self._stopping is None:
@@ -162,7 +168,9 @@ class Coordinator:
             try:
                 self._choose(trial)
             except RecipeError as error:
-                self._tell(trial, TrialState.FAIL, str(error).splitlines()[-1].strip())
+                reason = str(error).splitlines()[-1].strip()
+                self._tell(trial, TrialState.FAIL, reason)
+                self._give_up_if_all_fail(reason)
                 continue
             return trial
 
@@ -238,7 +246,7 @@ class Coordinator:
 
     def _tell(self, trial: Trial, state: TrialState, reason: str | None) -> None:
         """Make the trial final. Its notes come first: a finished trial lacks nothing."""
-        history = self._epochs.pop(trial.number, {})
+        history = self._epochs.pop(trial.number, None) or self._saved_epochs(trial)
         epochs = [asdict(history[number]) for number in sorted(history)]
         trial.set_user_attr(attributes.EPOCHS, [_rounded(epoch) for epoch in epochs])
         trial.set_user_attr(
@@ -254,6 +262,15 @@ class Coordinator:
         self._failures = self._failures + 1 if state is TrialState.FAIL else 0
         self._folder.checkpoint(trial.number).unlink(missing_ok=True)
         self._observe(TrialEnded(row_of(_frozen(trial))))
+
+    def _saved_epochs(self, trial: Trial) -> dict[int, Epoch]:
+        """The epochs of a trial that no worker of this session has taken up."""
+        try:
+            state = load_state(self._folder.checkpoint(trial.number))
+            epochs = [Epoch(**values) for values in state["history"]]
+        except (CheckpointError, KeyError, TypeError):
+            return {}
+        return {epoch.number: epoch for epoch in epochs}
 
     def _continue_after_death(self, trial: Trial, reason: str) -> None:
         deaths = trial.user_attrs.get(attributes.INTERRUPTIONS, 0) + 1

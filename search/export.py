@@ -10,9 +10,10 @@ import yaml
 
 from cifar_core.files import write_atomically
 from cifar_core.recipe import Recipe
+from search import attributes
 from search.errors import ServiceError, UsageError
 from search.rows import Row, best_rows
-from search.study import SearchStudy, versions
+from search.study import SearchStudy
 
 __all__ = ["FORMATS", "Format", "export_best", "exported_file"]
 
@@ -78,6 +79,6 @@ def _document(study: SearchStudy, row: Row, rank: int) -> dict[str, Any]:
             "score": "validation accuracy after the last epoch, one run; the test split was not opened",
             "recipe_digest": Recipe.read(row.recipe).digest,
             "data": settings.data.model_dump(mode="json"),
-            "versions": dict(versions()),
+            "versions": study.note(attributes.VERSIONS),
         },
     }

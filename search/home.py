@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from search.errors import ServiceError, StudyHeldError, UsageError
 __all__ = ["DEFAULT_HOME", "Home", "StudyFolder"]
 
 DEFAULT_HOME = Path("runs")
+SECONDS_OF_A_LOOK = 1.0
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -41,7 +43,7 @@ class Home:
     @property
     def flag(self) -> str:
         """What further commands must add to find this home; nothing for the default one."""
-        return "" if self.root == DEFAULT_HOME else f" --home {self.root}"
+        return "" if self.root == DEFAULT_HOME else f" --home {shlex.quote(str(self.root))}"
 
     def storage_url(self) -> str:
         """The default storage, in SQLAlchemy's words."""
@@ -119,9 +121,16 @@ class StudyFolder:
         return self.root / "checkpoints" / f"{trial}.pt"
 
     def create(self) -> None:
-        """Make the folder and those inside of it."""
-        for folder in (self.sweeps, self.root / "checkpoints", self.logs):
-            folder.mkdir(parents=True, exist_ok=True)
+        """Make the folder and those inside of it.
+
+        Raises:
+            ServiceError: They cannot be made.
+        """
+        try:
+            for folder in (self.sweeps, self.root / "checkpoints", self.logs):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ServiceError(f"{self.root} cannot be created: {error.strerror}.") from error
 
     def holder(self) -> dict[str, Any] | None:
         """Who runs the study now (`pid`, `host`, `since`), or None if nobody does."""
@@ -144,7 +153,8 @@ class StudyFolder:
         """
         lock = FileLock(self.root / "lock")
         try:
-            lock.acquire(timeout=0)
+            # A `status` that looks who holds the study takes the lock for a moment.
+            lock.acquire(timeout=SECONDS_OF_A_LOOK)
         except Timeout as error:
             who = self._read_holder()
             raise StudyHeldError(

@@ -43,37 +43,44 @@ def plan_of(request: StartRequest, space: Space, devices: list[torch.device]) ->
         UsageError: A quick run is asked for of a space that has none.
     """
     on_gpu = any(device.type == "cuda" for device in devices)
-    wants_quick = request.scale == "quick" or (request.scale == "auto" and not on_gpu)
     if request.scale == "quick" and space.quick is None:
         raise UsageError(
             f"Space {space.name} has no [quick] section, so --scale quick has no meaning."
         )
+    wants_quick = request.scale == "quick" or (request.scale == "auto" and not on_gpu)
     quick = space.quick if wants_quick else None
-    epochs, train_images, trials, notice = space.epochs, request.train_images, space.trials, None
+    trials, epochs, train_images = space.trials, space.epochs, None
     if quick is not None:
-        narrowed = space.with_ranges(quick.ranges)
-        trials = quick.trials
-        epochs = quick.epochs
-        train_images = train_images or quick.train_images
-        why = "asked for" if request.scale == "quick" else "there is no GPU here"
-        changes = "; ".join(
-            f"{name} from {narrowed.parameters[name].described()} "
-            f"(in full: {space.parameters[name].described()})"
-            for name in quick.ranges
-        )
-        notice = (
-            f"This is a QUICK run ({why}): {request.epochs or epochs} epochs instead of {space.epochs}, "
-            f"{train_images:,} training pictures; {changes}. "
-            "Its figures are lower than a full run's. The full space: --scale full"
-        )
-        space = narrowed
-    budget = Budget(trials=request.trials or trials, timeout=request.timeout)
+        trials, epochs, train_images = quick.trials, quick.epochs, quick.train_images
+    trials, epochs = request.trials or trials, request.epochs or epochs
+    train_images = request.train_images or train_images
+    notice = None
+    if quick is not None:
+        why = "asked for" if request.scale == "quick" else "no GPU is used"
+        notice = _quick_notice(space, why, trials, epochs, train_images)
     return Plan(
-        space.with_epochs(request.epochs or epochs),
+        (space.quicker() if quick is not None else space).with_epochs(epochs),
         "full" if quick is None else "quick",
         train_images,
-        budget,
+        Budget(trials=trials, timeout=request.timeout),
         notice,
+    )
+
+
+def _quick_notice(
+    space: Space, why: str, trials: int, epochs: int, train_images: int | None
+) -> str:
+    changes = [f"{train_images:,} training pictures"]
+    if epochs != space.epochs:
+        changes.append(f"{epochs} epochs instead of {space.epochs}")
+    if trials != space.trials:
+        changes.append(f"{trials} trials instead of {space.trials}")
+    for name in space.quick.ranges if space.quick else {}:
+        narrowed = space.quicker().parameters[name].described()
+        changes.append(f"{name} {narrowed} instead of {space.parameters[name].described()}")
+    return (
+        f"This is a QUICK run ({why}): {'; '.join(changes)}. "
+        "Its figures are lower than a full run's. The full space: --scale full"
     )
 
 

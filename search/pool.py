@@ -17,7 +17,8 @@ from search.worker import work
 __all__ = ["Pool", "Slot", "Worker"]
 
 DEATHS_IN_A_ROW = 3
-"""Deaths of one slot's workers, without an answer in between, after which it is given up."""
+"""Workers of one slot that die before they come up after which it is given up. Those that die later do so
+with a trial, which is not continued for ever."""
 SECONDS_TO_END = 5.0
 
 
@@ -43,7 +44,7 @@ class Worker:
         index: Counted from 0.
         task: What it does now, or None.
         ready: It has come up and holds the pictures.
-        deaths: Processes of this slot that died since the last answer.
+        deaths: Processes of this slot that died one after another before they came up.
     """
 
     slot: Slot
@@ -103,7 +104,7 @@ class Pool:
         A worker that has died is replaced, and what it was doing is in the answer.
 
         Raises:
-            ServiceError: The workers of a slot keep dying.
+            ServiceError: The workers of a slot keep dying before they come up.
         """
         by_handle: dict[object, Worker] = {}
         for worker in self.workers:
@@ -142,7 +143,13 @@ class Pool:
             name=f"cifar-search worker {worker.index}",
             daemon=True,
         )
-        worker.process.start()
+        # Blocked signals stay blocked in the new process: a Ctrl-C reaches every process of the
+        # terminal, and must not end a worker before it can say for itself that it is not meant.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            worker.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         theirs.close()  # so that the worker's death ends the connection
         worker.connection = ours
         worker.ready, worker.task = False, None
@@ -156,9 +163,7 @@ class Pool:
         except (EOFError, OSError):
             return worker, task, self._replace(worker)
         if isinstance(message, Ready):
-            worker.ready = True
-        else:
-            worker.deaths = 0
+            worker.ready, worker.deaths = True, 0
         if isinstance(message, Finished | Failed | SweepDone):
             worker.task = None
         return worker, task, message
@@ -174,11 +179,11 @@ class Pool:
         died = Died(_how_it_ended(worker.process.exitcode))
         worker.process.close()
         worker.process = worker.connection = None
-        worker.deaths += 1
+        worker.deaths += not worker.ready
         if worker.deaths >= DEATHS_IN_A_ROW:
             raise ServiceError(
                 f"The workers on {worker.slot.device} keep dying ({died.reason}, {worker.deaths} times "
-                f"without an answer). The log may say why: {self._log / f'worker-{worker.index}.log'}"
+                f"while starting). The log may say why: {self._log / f'worker-{worker.index}.log'}"
             )
         self._start(worker)
         return died

@@ -12,7 +12,7 @@ from search.storage import open_storage, sqlite_file
 from search.study import SearchStudy, newest_name, open_study, summaries
 from search.summary import State, summarize
 
-__all__ = ["StudyReader", "all_summaries", "existing_storage", "open_existing", "study_name"]
+__all__ = ["StudyReader", "all_summaries", "existing_storage", "open_existing"]
 
 
 def existing_storage(home: Home, url: str | None) -> RDBStorage:
@@ -34,11 +34,6 @@ def existing_storage(home: Home, url: str | None) -> RDBStorage:
 def open_existing(home: Home, url: str | None, name: str | None) -> SearchStudy:
     """A study that is there; the newest where no name is given."""
     return open_study(existing_storage(home, url), name)
-
-
-def study_name(home: Home, url: str | None, name: str | None) -> str:
-    """`name`, or the newest study's name."""
-    return name or newest_name(existing_storage(home, url))
 
 
 def all_summaries(home: Home, url: str | None) -> list[dict[str, Any]]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from cifar_core.data.dataset import AUTO, SYNTHETIC, DataSet, open_data
 from cifar_core.data.resident import splits_of
-from cifar_core.data.split import split
+from cifar_core.data.split import CLASS_COUNT, VALIDATION_PICTURES, split
 from cifar_core.device import resolve_devices
 from search import attributes
-from search.bounds import Bounds, StopBeforeTrials, measure, values_for
+from search.bounds import Bounds, StopBeforeTrials, measure, unmeasured, values_for
 from search.coordinator import Coordinator, Outcome
 from search.errors import ServiceError, UsageError
 from search.events import BoundsFound, Notice, Observer, SearchStarted
@@ -18,16 +18,18 @@ from search.home import Home, StudyFolder
 from search.pictures import store_pictures
 from search.plan import plan_of, slots_of
 from search.pool import Pool, Slot
+from search.reading import existing_storage
 from search.request import StartRequest
-from search.settings import Budget, DataIdentity, Settings
+from search.settings import Budget, DataIdentity, Settings, given_range
 from search.stopping import StopSwitch
-from search.storage import open_storage
+from search.storage import check_storage, open_storage
 from search.study import SearchStudy, create_or_open, open_study
 from spaces.files import load_space
 from spaces.space import Space, Values
 
 __all__ = ["ResumeRequest", "resume", "start"]
 
+MOST_TRAINING_PICTURES = 50_000 - VALIDATION_PICTURES
 StopRequested = Callable[[], bool]
 
 
@@ -75,10 +77,10 @@ def start(
     devices = resolve_devices(request.device)
     slots = slots_of(devices, request.workers)
     plan = plan_of(request, space, devices)
-    name = request.study or space.name
-    folder = home.study(name)
-    _check_bounds_wish(request.lr_bounds)
+    name = space.name if request.study is None else request.study
+    url = _check(home, request, name)
     home.create()
+    folder = home.study(name)
     data = open_data(request.data or str(data_folder), data_folder)
     folder.create()
     with folder.held():
@@ -95,8 +97,7 @@ def start(
             pruner=request.pruner,
             lr_bounds=request.lr_bounds,
         )
-        storage = open_storage(request.storage or home.storage_url())
-        study, _ = create_or_open(storage, name, settings, plan.budget)
+        study, _ = create_or_open(open_storage(url), name, settings, plan.budget)
         return _run(study, folder, slots, observe)
 
 
@@ -118,7 +119,7 @@ def resume(
         CifarSearchError: Something is wrong that the user can mend.
     """
     slots = slots_of(resolve_devices(request.device), request.workers)
-    storage = open_storage(request.storage or home.storage_url())
+    storage = existing_storage(home, request.storage)
     study = open_study(storage, request.study)
     settings = study.settings
     folder = home.study(study.name)
@@ -147,7 +148,7 @@ def _run(
     study: SearchStudy, folder: StudyFolder, slots: list[Slot], observe: Observer
 ) -> tuple[SearchStudy, Outcome]:
     outcome: Outcome = "finished"
-    if not study.complete:
+    if not study.complete or any(row.state == "running" for row in study.rows()):
         with (
             Pool(slots, folder.pictures, folder.logs) as pool,
             StopSwitch(folder.stop_request) as stop,
@@ -203,47 +204,44 @@ def _bounded_space(
         bounds = [Bounds(**one) for one in stored]
     elif study.settings.lr_bounds == "auto" and space.measured():
         seed = study.settings.seed
-        bounds, curves = measure(space, pool, seed, folder.sweeps, observe, stop_requested)
+        sweeps = folder.sweeps / study.settings.data.split
+        sweeps.mkdir(parents=True, exist_ok=True)
+        bounds, curves = measure(space, pool, seed, sweeps, observe, stop_requested)
         study.write(attributes.LR_CURVES, curves)
         study.write(attributes.LR_BOUNDS, [one.plain() for one in bounds])
     else:
-        bounds = _given_bounds(space, study.settings.lr_bounds)
+        bounds = unmeasured(space, study.settings.lr_bounds)
         study.write(attributes.LR_BOUNDS, [one.plain() for one in bounds])
     for one in bounds:
         observe(BoundsFound(one.optimizer, one.low, one.high, one.how))
     return space.with_ranges({one.parameter: {"low": one.low, "high": one.high} for one in bounds})
 
 
-def _given_bounds(space: Space, wish: str) -> list[Bounds]:
-    """Bounds that are not measured: the space's own, or the user's."""
-    given = None if wish in {"auto", "off"} else tuple(float(end) for end in wish.split(":"))
-    found = []
-    for name, parameter in space.measured().items():
-        low, high = given or (float(end) for end in parameter.extremes())
-        how = "given with --lr-bounds" if given else "the space's own range"
-        for known in space.known:
-            rate = known.values.get(name)
-            if isinstance(rate, int | float) and not low <= rate <= high:
-                low, high = min(low, rate), max(high, rate)
-                how += f", widened to hold the {rate:g} of {known.name}"
-        choice = parameter.when
-        optimizer = str(next(iter(choice.values()))[0]) if choice else name
-        found.append(Bounds(name, optimizer, low, high, None, False, how))
-    return found
+def _check(home: Home, request: StartRequest, name: str) -> str:
+    """Refuse what can be refused before anything is done; the storage's URL.
 
-
-def _check_bounds_wish(wish: str) -> None:
-    if wish in {"auto", "off"}:
-        return
+    Raises:
+        UsageError: Something of the request cannot be.
+    """
+    home.study(name)
+    url = request.storage or home.storage_url()
+    check_storage(url)
     try:
-        low, high = (float(end) for end in wish.split(":"))
-    except ValueError:
-        low = high = 0.0
-    if not 0.0 < low < high <= 1000.0:
+        given_range(request.lr_bounds)
+    except ValueError as error:
         raise UsageError(
             "--lr-bounds must be auto, off, or LOW:HIGH with 0 < LOW < HIGH <= 1000, such as "
-            f"1e-4:0.1, but got {wish!r}."
+            f"1e-4:0.1, but got {request.lr_bounds!r}."
+        ) from error
+    if (
+        request.train_images is not None
+        and not CLASS_COUNT <= request.train_images <= MOST_TRAINING_PICTURES
+    ):
+        raise UsageError(
+            f"--train-images must be from {CLASS_COUNT} to {MOST_TRAINING_PICTURES}, "
+            f"but got {request.train_images}."
         )
+    return url
 
 
 def _enqueue(study: SearchStudy, space: Space) -> None:

@@ -1,5 +1,6 @@
 """What makes a study the study it is, and what it may cost."""
 
+from re import fullmatch
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -7,11 +8,21 @@ from pydantic import Field
 from cifar_core.records import Record
 from spaces.space import Space
 
-__all__ = ["Budget", "DataIdentity", "LrBoundsWish", "Pruner", "Sampler", "Settings", "differences"]
+__all__ = [
+    "Budget",
+    "DataIdentity",
+    "LrBoundsWish",
+    "Pruner",
+    "Sampler",
+    "Settings",
+    "differences",
+    "given_range",
+]
 
 Sampler = Literal["tpe", "random"]
 Pruner = Literal["halving", "hyperband", "median", "none"]
 LrBoundsWish = Annotated[str, Field(pattern=r"^(auto|off|[0-9.eE+-]+:[0-9.eE+-]+)$")]
+LARGEST_LR = 1000.0
 
 
 class DataIdentity(Record):
@@ -75,6 +86,21 @@ class Budget(Record):
 
     trials: Annotated[int, Field(ge=1)]
     timeout: Annotated[float, Field(gt=0)] | None = None
+
+
+def given_range(wish: str) -> tuple[float, float] | None:
+    """The ends of a ``LOW:HIGH``; None for ``auto`` and ``off``.
+
+    Raises:
+        ValueError: It is none of the three.
+    """
+    if wish in {"auto", "off"}:
+        return None
+    ends = wish.split(":") if fullmatch(r"[0-9.eE+-]+:[0-9.eE+-]+", wish) else []
+    low, high = (float(end) for end in ends)
+    if not 0.0 < low < high <= LARGEST_LR:
+        raise ValueError(f"not 0 < {low:g} < {high:g} <= {LARGEST_LR:g}")
+    return low, high
 
 
 def differences(stored: Record, wanted: Record) -> list[str]:

@@ -1,5 +1,6 @@
 """Spaces and studies as tables and pages for the terminal."""
 
+import shlex
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -24,8 +25,8 @@ def space_list(spaces: list[Space]) -> RenderableType:
     return Group(table, Text(), Text("One in full: cifar-search spaces NAME", style="dim"))
 
 
-def space_page(space: Space) -> RenderableType:
-    """One space in full."""
+def space_page(space: Space, given: str) -> RenderableType:
+    """One space in full; `given` is the name or file by which it was asked for."""
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for heading in ("parameter", "searched", "sets", "when"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "sets")
@@ -55,7 +56,7 @@ def space_page(space: Space) -> RenderableType:
                 f"{space.quick.train_images:,} training pictures, {space.quick.trials} trials; {changes}"
             )
         )
-    parts.append(Text(f"\nSearch it: cifar-search start --space {space.name}", style="dim"))
+    parts.append(Text(f"\nSearch it: cifar-search start --space {shlex.quote(given)}", style="dim"))
     return Group(*parts)
 
 

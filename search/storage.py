@@ -4,14 +4,15 @@ import sqlite3
 from pathlib import Path
 
 import optuna
+from filelock import FileLock
 from optuna.storages import RDBStorage
 from sqlalchemy import event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from search.errors import ServiceError, UsageError
 
-__all__ = ["open_storage", "shown_url", "sqlite_file"]
+__all__ = ["check_storage", "open_storage", "shown_url", "sqlite_file"]
 
 PATIENCE_SECONDS = 60
 """How long a write waits for another process that holds SQLite's lock (Optuna's default is 5)."""
@@ -28,31 +29,22 @@ def open_storage(url: str) -> RDBStorage:
         ServiceError: The database cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # the service says itself what happens
+    check_storage(url)
     path = sqlite_file(url)
-    shown = shown_url(url)
-    options = {"connect_args": {"timeout": PATIENCE_SECONDS}} if path else {}
     try:
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        if path is None:
+            return RDBStorage(url)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Two searches that start at once must not both make the tables.
+        with FileLock(path.with_name(f"{path.name}.lock")):
             _use_write_ahead_log(path)
-        storage = RDBStorage(url, engine_kwargs=options)
-    except ImportError as error:
-        raise UsageError(
-            f"The storage {shown} needs a database driver that is not installed ({error}). "
-            "For PostgreSQL: pip install 'cifar-search[postgres]'"
-        ) from error
-    except (
-        SQLAlchemyError,
-        sqlite3.Error,
-        OSError,
-        RuntimeError,
-        optuna.exceptions.OptunaError,
-    ) as error:
+            options = {"connect_args": {"timeout": PATIENCE_SECONDS}}
+            storage = RDBStorage(url, engine_kwargs=options)
+    except (SQLAlchemyError, sqlite3.Error, OSError, RuntimeError) as error:
         cause = str(error).strip().splitlines() or [type(error).__name__]
-        raise ServiceError(f"The storage {shown} cannot be opened: {cause[0]}") from error
-    if path is not None:
-        event.listen(storage.engine, "connect", _relax_synchronisation)
-        storage.engine.dispose()  # connections made before the listener don't have the setting
+        raise ServiceError(f"The storage {shown_url(url)} cannot be opened: {cause[0]}") from error
+    event.listen(storage.engine, "connect", _relax_synchronisation)
+    storage.engine.dispose()  # connections made before the listener don't have the setting
     return storage
 
 
@@ -62,12 +54,13 @@ def sqlite_file(url: str) -> Path | None:
     Raises:
         UsageError: `url` is no database's.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
+    parsed = _parsed(url)
+    if parsed is None or "\0" in url:
+        # What has an @ may hold a password that cannot be told from the rest: it is not repeated.
+        found = "something else" if "@" in url else repr(url)
         raise UsageError(
-            f"--storage must be a database URL such as sqlite:///runs/studies.db, but got {url!r}."
-        ) from error
+            f"--storage must be a database URL such as sqlite:///runs/studies.db, but got {found}."
+        )
     if parsed.get_backend_name() != "sqlite":
         return None
     if not parsed.database or parsed.database == ":memory:":
@@ -77,12 +70,33 @@ def sqlite_file(url: str) -> Path | None:
     return Path(parsed.database)
 
 
+def check_storage(url: str) -> None:
+    """Refuse what can be known to be wrong with a storage without touching it.
+
+    Raises:
+        UsageError: `url` is no database's, or its driver is not installed.
+    """
+    if sqlite_file(url) is None:
+        try:
+            make_url(url).get_dialect().import_dbapi()
+        except (ImportError, NoSuchModuleError) as error:
+            raise UsageError(
+                f"The storage {shown_url(url)} needs a database driver that is not installed "
+                f"({error}). For PostgreSQL: pip install 'cifar-search[postgres]'"
+            ) from error
+
+
 def shown_url(url: str) -> str:
     """The URL without its password."""
+    parsed = _parsed(url)
+    return "(not a database URL)" if parsed is None else parsed.render_as_string(hide_password=True)
+
+
+def _parsed(url: str) -> URL | None:
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return "(not a database URL)"
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        return None
 
 
 def _use_write_ahead_log(path: Path) -> None:

@@ -21,6 +21,9 @@ from search.settings import Budget, Settings, differences
 __all__ = ["SearchStudy", "create_or_open", "newest_name", "open_study", "summaries", "versions"]
 
 
+METRIC_NAMES = ["validation accuracy"]
+
+
 @dataclass(frozen=True)
 class SearchStudy:
     """An Optuna study with the service's notes.
@@ -79,7 +82,7 @@ def create_or_open(
         study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names(["validation accuracy"])  # what a dashboard calls the value
+            study.set_metric_names(METRIC_NAMES)  # what a dashboard calls the value
         found = SearchStudy(study, settings, budget)
         found.write(attributes.STORED_AT, datetime.now(UTC).isoformat(timespec="seconds"))
         found.write(attributes.VERSIONS, versions())
@@ -88,8 +91,7 @@ def create_or_open(
         found.write(attributes.SETTINGS, settings.model_dump(mode="json"))
         return found, True
     study = optuna.load_study(storage=storage, study_name=name)
-    if attributes.SETTINGS not in study.user_attrs and not study.get_trials(deepcopy=False):
-        # Killed between the study's creation and its settings: it holds nothing yet.
+    if _was_never_finished(study):
         optuna.delete_study(storage=storage, study_name=name)
         return create_or_open(storage, name, settings, budget)
     stored = _settings_of(study)
@@ -151,6 +153,17 @@ def versions() -> Mapping[str, str]:
     """The versions that a figure depends on."""
     names = ("cifar-search", "torch", "torchvision", "optuna", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _was_never_finished(study: optuna.Study) -> bool:
+    """It was killed between its creation and its settings: ours beyond doubt, and holds nothing yet."""
+    first_notes = {attributes.STORED_AT, attributes.VERSIONS, attributes.BUDGET}
+    return (
+        study.directions == [StudyDirection.MAXIMIZE]
+        and study.user_attrs.keys() <= first_notes
+        and study.metric_names in (None, METRIC_NAMES)
+        and not study.get_trials(deepcopy=False)
+    )
 
 
 def _settings_of(study: optuna.Study) -> Settings:

@@ -1,6 +1,7 @@
 """Checks of a space as a whole: do its parts fit each other, and make valid recipes?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from cifar_core.errors import RecipeError
@@ -14,12 +15,21 @@ __all__ = ["problems_of"]
 
 def problems_of(space: "Space") -> Iterator[str]:
     """What is wrong with a space that a look at each key alone does not show, a sentence each."""
-    yield from _problems_of_conditions(space)
+    sections = ("network", "optimizer", "schedule", "augmentation")
+    no_tables = [key for key in sections if not isinstance(space.recipe.get(key, {}), Mapping)]
+    if no_tables:
+        for key in no_tables:
+            yield f"recipe.{key}: must be a table, but got {space.recipe[key]!r}."
+        return
+    conditions = list(_problems_of_conditions(space))
+    yield from conditions
+    if conditions:
+        return  # without them nothing is known about which parameters meet
+    yield from _problems_of_setters(space)
     yield from _problems_of_recipes(space)
     for index, known in enumerate(space.known):
         yield from _problems_of_known(space, index, known)
     yield from _problems_of_lr_range(space)
-    yield from _problems_of_quick(space)
 
 
 def _problems_of_conditions(space: "Space") -> Iterator[str]:
@@ -28,26 +38,32 @@ def _problems_of_conditions(space: "Space") -> Iterator[str]:
         for other, wanted in parameter.when.items():
             key = f"parameters.{name}.when.{other}"
             if other not in earlier:
-                yield f"{key}: must name a parameter that stands before {name}, one of {list(earlier)}."
+                names = ", ".join(earlier) or "none"
+                yield f"{key}: must name a parameter that stands before {name} ({names})."
                 continue
             for value in wanted:
                 if not earlier[other].contains(value):
-                    yield f"{key}: must be among {earlier[other].described()}, but got {value!r}."
+                    allowed = earlier[other].described()
+                    yield f"{key}: must be among {allowed}, but got {value!r}."
         earlier[name] = parameter
+
+
+def _problems_of_setters(space: "Space") -> Iterator[str]:
+    """Two parameters may set one field only if their conditions never hold together."""
+    for (one, first), (other, second) in combinations(space.parameters.items(), 2):
+        if first.sets == second.sets:
+            wanted, others = _conditions(space, one), _conditions(space, other)
+            if all(set(wanted[key]) & set(others[key]) for key in wanted.keys() & others.keys()):
+                yield f"parameters: {first.sets} is set by two parameters at once, {one} and {other}."
+    for name, parameter in space.parameters.items():
+        if parameter.sets == "epochs":
+            yield f"parameters.{name}.sets: epochs are what trials are compared by; fix them in recipe."
 
 
 def _problems_of_recipes(space: "Space") -> Iterator[str]:
     """Each value that is an extreme of its parameter must make a valid recipe."""
     seen: set[str] = set()
     for values, changed in _extreme_values(space):
-        setters = [space.parameters[name].sets for name in values]
-        twice = {field for field in setters if setters.count(field) > 1}
-        if twice:
-            problem = f"parameters: {min(twice)} is set by two parameters at once."
-            if problem not in seen:
-                seen.add(problem)
-                yield problem
-            continue
         try:
             space.recipe_of(values)
         except RecipeError as error:
@@ -57,23 +73,33 @@ def _problems_of_recipes(space: "Space") -> Iterator[str]:
                     where = f"with parameters.{changed} = {values[changed]!r}, " if changed else ""
                     yield f"{where}recipe field {line.strip()}"
         except (AttributeError, TypeError):
-            yield f"recipe: {changed or 'a parameter'} sets a field inside of something that has none."
+            yield f"parameters.{changed}.sets: must name a single field, such as optimizer.lr."
 
 
 def _extreme_values(space: "Space") -> Iterator[tuple[Values, str | None]]:
     """Values for all parameters: the first of each, then each parameter through its extremes."""
     for varied in [None, *space.parameters]:
-        options = space.parameters[varied].extremes() if varied else [None]
-        for option in options:
-            # A conditional parameter is seen only where its condition holds.
+        # A conditional parameter is seen only where its conditions hold, and theirs.
+        conditions = _conditions(space, varied) if varied else {}
+        for option in space.parameters[varied].extremes() if varied else [None]:
             values: Values = {}
-            wanted = space.parameters[varied].when if varied else {}
             for name, parameter in space.parameters.items():
                 if not parameter.applies(values):
                     continue
-                first = wanted[name][0] if wanted.get(name) else parameter.extremes()[0]
-                values[name] = option if name == varied and option is not None else first
+                if name == varied and option is not None:
+                    values[name] = option
+                else:
+                    values[name] = conditions.get(name, parameter.extremes())[0]
             yield values, varied if varied in values else None
+
+
+def _conditions(space: "Space", name: str) -> dict[str, list[Value]]:
+    """What must hold for a parameter to apply: its own conditions, and those of what they name."""
+    found: dict[str, list[Value]] = {}
+    for other, wanted in space.parameters[name].when.items():
+        found |= _conditions(space, other)
+        found[other] = wanted
+    return found
 
 
 def _problems_of_known(space: "Space", index: int, known: "Known") -> Iterator[str]:
@@ -94,6 +120,11 @@ def _problems_of_known(space: "Space", index: int, known: "Known") -> Iterator[s
         expected[name] = value
     for name in known.values.keys() - expected.keys():
         yield f"{key}.values.{name}: is not a parameter that applies here."
+    try:
+        space.recipe_of(expected)
+    except RecipeError as error:
+        for line in str(error).splitlines()[1:]:
+            yield f"{key}: recipe field {line.strip()}"
 
 
 def _problems_of_lr_range(space: "Space") -> Iterator[str]:
@@ -109,20 +140,13 @@ def _problems_of_lr_range(space: "Space") -> Iterator[str]:
         return
     if space.lr_range.base not in [one.name for one in space.known]:
         yield f"lr_range.base: must name a known configuration, but got {space.lr_range.base!r}."
+    deciding = {other for parameter in space.parameters.values() for other in parameter.when}
     for group in space.lr_range.corners:
         for name in group:
             if name not in space.parameters:
                 yield f"lr_range.corners: there is no parameter {name!r}."
-
-
-def _problems_of_quick(space: "Space") -> Iterator[str]:
-    if space.quick is None:
-        return
-    for name, changes in space.quick.ranges.items():
-        if name not in space.parameters:
-            yield f"quick.ranges.{name}: there is no such parameter."
-        elif unknown := changes.keys() - {"low", "high", "choices"}:
-            yield f"quick.ranges.{name}.{min(unknown)}: must be `low`, `high` or `choices`."
+            elif space.parameters[name].measured or name in deciding:
+                yield f"lr_range.corners: {name} stays where it is: it is measured, or decides what is."
 
 
 def _is_positive(value: Value) -> bool:

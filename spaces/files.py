@@ -1,15 +1,13 @@
 """Space files: those that come with the project, by name, and a user's own, by path."""
 
-import tomllib
 from importlib import resources
 from pathlib import Path
 
+from cifar_core.text_files import parse_toml, read_text
 from spaces.errors import SpaceError
 from spaces.space import Space
 
 __all__ = ["load_space", "shipped_names"]
-
-LARGEST_FILE = 1 << 20
 
 
 def shipped_names() -> list[str]:
@@ -40,22 +38,19 @@ def load_space(name: str) -> Space:
 
 def _read(path: Path) -> str:
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise SpaceError(f"{path} is no space file: it is larger than {LARGEST_FILE} bytes.")
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except FileNotFoundError as error:
         raise SpaceError(f"There is no space file {path}.") from error
-    except UnicodeDecodeError as error:
-        raise SpaceError(f"{path} is no space file: it is not text in UTF-8.") from error
     except OSError as error:
         raise SpaceError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise SpaceError(f"{path} is no space file: {error}.") from error
 
 
 def _parse(text: str, origin: str) -> Space:
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return Space.read(parse_toml(text), origin)
+    except ValueError as error:
         raise SpaceError(f"{origin} is not valid TOML: {error}.") from error
     except RecursionError as error:
         raise SpaceError(f"{origin} is not a valid space: it is nested too deeply.") from error
-    return Space.read(values, origin)

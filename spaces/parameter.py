@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
+from pydantic_core import PydanticCustomError
 
 from cifar_core.records import Record
 
@@ -11,8 +12,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Name", "Parameter", "Value", "Values"]
 
-Value = bool | int | float | str
-Values = dict[str, Value]
+Values = dict[str, "Value"]
+LARGEST = 1e18
+
+
+def _number(value: object) -> object:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(value) <= LARGEST:  # type: ignore[arg-type] # also refuses NaN
+        raise PydanticCustomError("number", "must be a number from -1e18 to 1e18")
+    return value
+
+
+def _value(value: object) -> object:
+    return value if isinstance(value, bool | str) else _number(value)
+
+
+# One validator each, so that a wrong value is one problem and not one for each type of a union.
+Number = Annotated[int | float, PlainValidator(_number)]
+Value = Annotated[bool | int | float | str, PlainValidator(_value)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 
 
@@ -31,18 +48,19 @@ class Parameter(Record):
 
     sets: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")]
     choices: Annotated[list[Value], Field(min_length=1, max_length=100)] | None = None
-    low: int | float | None = None
-    high: int | float | None = None
+    low: Number | None = None
+    high: Number | None = None
     log: bool = False
     measured: bool = False
-    when: dict[Name, list[Value]] = {}
+    when: dict[Name, Annotated[list[Value], Field(min_length=1)]] = {}
 
     @model_validator(mode="after")
     def _is_one_of_two_kinds(self) -> "Parameter":
         if self.choices is not None:
             if self.low is not None or self.high is not None or self.log or self.measured:
                 raise ValueError("`choices` stands without `low`, `high`, `log` and `measured`.")
-            if len({(type(c), c) for c in self.choices}) != len(self.choices):
+            # Optuna takes 1, 1.0 and true for the same choice, as `==` and sets do.
+            if len(set(self.choices)) != len(self.choices):
                 raise ValueError(f"`choices` names a value twice: {self.choices}.")
             return self
         if self.low is None or self.high is None:

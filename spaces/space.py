@@ -106,6 +106,8 @@ class Space(Record):
             problems = explain(error)
         else:
             problems = list(problems_of(space))
+            if not problems:
+                problems = space._quick_problems()  # noqa: SLF001 - its own
         if problems:
             listed = "\n".join(f"  {problem}" for problem in problems)
             raise SpaceError(f"{origin} is not a valid space:\n{listed}")
@@ -130,12 +132,13 @@ class Space(Record):
     def with_ranges(self, ranges: Mapping[str, Mapping[str, Any]]) -> "Space":
         """The same space with other `low`, `high` or `choices` for some parameters.
 
-        The known configurations are cut to the new ranges, and say so.
+        The known configurations are cut to the new ranges, and say so. A space whose ranges were
+        changed has no quick version any more.
 
         Raises:
             SpaceError: A parameter is not there, or its range is not valid.
         """
-        plain = self.model_dump(mode="python")
+        plain = {**self.model_dump(mode="python"), "quick": None}
         for name, changes in ranges.items():
             if name not in self.parameters:
                 raise SpaceError(f"Space {self.name} has no parameter {name!r}.")
@@ -147,6 +150,23 @@ class Space(Record):
             raise SpaceError(f"Space {self.name} with other ranges: {problems}") from error
         plain["known"] = [_cut(known, changed) for known in self.known]
         return Space.read(plain, f"space {self.name} with other ranges")
+
+    def _quick_problems(self) -> list[str]:
+        """What is wrong with the quick version."""
+        for name, changes in (self.quick.ranges if self.quick else {}).items():
+            if unknown := changes.keys() - {"low", "high", "choices"}:
+                return [f"quick.ranges.{name}.{min(unknown)}: must be `low`, `high` or `choices`."]
+            if name not in self.parameters:
+                return [f"quick.ranges.{name}: there is no such parameter."]
+        try:
+            self.quicker()
+        except SpaceError as error:
+            return [f"quick.ranges: {line.strip()}" for line in str(error).splitlines()]
+        return []
+
+    def quicker(self) -> "Space":
+        """The space with the ranges of its quick version; itself if it has none."""
+        return self.with_ranges(self.quick.ranges) if self.quick else self
 
     def with_epochs(self, epochs: int) -> "Space":
         """The same space with another number of epochs."""

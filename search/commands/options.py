@@ -22,6 +22,7 @@ __all__ = [
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_DATA = Path("data")
+LONGEST = 10 * 365 * 86400.0
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -38,7 +39,7 @@ class Duration(click.ParamType[float]):
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", str(value).strip())
         seconds = float(match[1]) * UNITS[match[2] or "s"] if match else 0.0
-        if seconds <= 0:
+        if not 0 < seconds <= LONGEST:
             self.fail(f"must be a time such as 90s, 30m or 1.5h, but got {value!r}.", param, ctx)
         return seconds
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from cifar_core.data.dataset import DEFAULT_FOLDER
 from search.coordinator import Outcome
 from search.dashboard import serving
-from search.events import Notice, Observer
+from search.events import Event, Notice, Observer, SearchStarted, SweepsProgress
 from search.export import export_best
 from search.home import Home
 from search.live import view_for
@@ -44,15 +44,19 @@ def run_search(home: Home, url: str, search: Search, *, serve: bool, as_json: bo
     console = Console(stderr=as_json, highlight=False)
     folder = Path(os.environ.get("CIFAR_SEARCH_DATA", DEFAULT_FOLDER))
     with ExitStack() as stack:
-        address = None
-        if serve:
-            home.create()
-            address = stack.enter_context(serving(open_storage(url), port=0))
         view = view_for(console, plain=as_json or not console.is_terminal)
         stack.enter_context(view)
-        if address:
-            view(Notice(f"The dashboard is at {address} while the search runs."))
-        study, outcome = search(view, folder)
+        served = not serve
+
+        def observe(event: Event) -> None:
+            nonlocal served
+            view(event)
+            if not served and isinstance(event, SweepsProgress | SearchStarted):
+                served = True  # from here on there is a study to look at
+                address = stack.enter_context(serving(open_storage(url), port=0))
+                view(Notice(f"The dashboard is at {address} while the search runs."))
+
+        study, outcome = search(observe, folder)
     exported = None
     if best_rows(study.rows()):
         exported = str(export_best(study, home.exports(study.name))[0])
@@ -60,7 +64,8 @@ def run_search(home: Home, url: str, search: Search, *, serve: bool, as_json: bo
     if as_json:
         click.echo(json.dumps(summary, indent=2))
     else:
-        console.print(closing_words(summary, study.rows(), _where(home, url)))
+        # Not cropped: a proposed command must be whole to be copied.
+        console.print(closing_words(summary, study.rows(), _where(home, url)), crop=False)
     return 0 if outcome == "finished" else INTERRUPTED
 
 

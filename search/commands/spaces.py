@@ -25,7 +25,7 @@ def spaces(name: str | None, as_json: bool) -> None:
         shown = space_list(found)
     else:
         space = load_space(name)
-        document, shown = space.model_dump(mode="json", exclude_none=True), space_page(space)
+        document, shown = space.model_dump(mode="json", exclude_none=True), space_page(space, name)
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:

@@ -17,9 +17,9 @@ __all__ = ["stop"]
 @click.option("--no-wait", is_flag=True, help="Don't wait until the search has stopped.")
 def stop(study: str | None, storage: str | None, home: Home, no_wait: bool) -> None:
     """Stop a running search: its epochs are finished and saved, nothing is lost."""
-    from search.reading import study_name
+    from search.reading import open_existing
 
-    name = study_name(home, storage, study)
+    name = open_existing(home, storage, study).name
     folder = home.study(name)
     if folder.holder() is None:
         click.echo(f"Study {name} is not running.")

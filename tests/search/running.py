@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +39,9 @@ __all__ = [
 COMMAND = Path(sys.executable).with_name("cifar-search")
 PATIENCE = 60.0
 """Seconds that a test waits for one thing to happen; on an idle machine each takes a few."""
-OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+OFFLINE = dict.fromkeys(
+    ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"
+)
 """Nothing listens on the discard port, so that no test downloads anything."""
 Found = TypeVar("Found")
 needs_proc = pytest.mark.skipif(
@@ -51,7 +54,7 @@ title = "A narrow network, for tests"
 trials = 12
 
 [recipe]
-epochs = 4
+epochs = 3
 network = { name = "net", channels1 = 4, channels2 = 4, batch_norm = true }
 optimizer.name = "sgd"
 
@@ -145,6 +148,8 @@ class Running:
         folder: Where it runs; a relative home or data folder would lie there.
         data: The folder of its pictures, or None for none.
         terminal: A terminal to talk to instead of files; it becomes the controlling one.
+        core: The only core that it may use: a training has one thread then. By default each of
+            pytest-xdist's workers has its own; -1 for all cores.
     """
 
     def __init__(
@@ -153,6 +158,7 @@ class Running:
         folder: Path,
         data: Path | None = None,
         terminal: int | None = None,
+        core: int | None = None,
     ) -> None:
         self.arguments = arguments
         log = Path(tempfile.mkdtemp(dir=folder, prefix="output-"))
@@ -166,7 +172,7 @@ class Running:
                 stdout=out if terminal is None else terminal,
                 stderr=err if terminal is None else terminal,
                 start_new_session=True,
-                preexec_fn=_on_one_core if terminal is None else _in_terminal,  # noqa: PLW1509
+                preexec_fn=partial(_prepare, _own_core() if core is None else core, terminal),
             )
 
     @property
@@ -206,7 +212,7 @@ class Running:
                 pytest.fail(f"It ended before {what}.\n{self.story}")
             if time.monotonic() > deadline:
                 pytest.fail(f"After {seconds:.0f} s still waiting until {what}.\n{self.story}")
-            time.sleep(0.01)
+            time.sleep(0.02)
 
     def wait(self, seconds: float = PATIENCE) -> Ended:
         """Wait until it has ended by itself."""
@@ -248,19 +254,25 @@ class Running:
 
 @contextlib.contextmanager
 def begin(
-    *arguments: object, folder: Path, data: Path | None = None, terminal: int | None = None
+    *arguments: object,
+    folder: Path,
+    data: Path | None = None,
+    terminal: int | None = None,
+    core: int | None = None,
 ) -> Iterator[Running]:
     """Start `cifar-search` with these arguments; at the end nothing of it is left."""
-    running = Running(tuple(map(str, arguments)), folder, data, terminal)
+    running = Running(tuple(map(str, arguments)), folder, data, terminal, core)
     try:
         yield running
     finally:
         running.end()
 
 
-def run(*arguments: object, folder: Path, data: Path | None = None) -> Ended:
+def run(
+    *arguments: object, folder: Path, data: Path | None = None, core: int | None = None
+) -> Ended:
     """Run `cifar-search` with these arguments to its end."""
-    with begin(*arguments, folder=folder, data=data) as running:
+    with begin(*arguments, folder=folder, data=data, core=core) as running:
         return running.wait(2 * PATIENCE)
 
 
@@ -368,20 +380,20 @@ def _environment(data: Path | None) -> Mapping[str, str]:
     return {**plain, **OFFLINE, **given}
 
 
-def _on_one_core() -> None:
-    """Each of pytest-xdist's workers has a core of its own, and a training one thread."""
-    if hasattr(os, "sched_setaffinity"):
+def _own_core() -> int:
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+def _prepare(core: int, terminal: int | None) -> None:
+    """What happens between fork and exec."""
+    if core >= 0 and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
-        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        os.sched_setaffinity(0, {cores[worker % len(cores)]})
+        os.sched_setaffinity(0, {cores[core % len(cores)]})
+    if terminal is not None:
+        import fcntl
+        import termios
 
-
-def _in_terminal() -> None:
-    import fcntl
-    import termios
-
-    _on_one_core()
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _group(group: int) -> Iterator[tuple[int, str]]:

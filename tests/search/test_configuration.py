@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from cifar_core.errors import CifarSearchError, RecipeError
 from cifar_core.recipe import Recipe
-from search.configuration import LARGEST_FILE, read_configuration
+from cifar_core.text_files import LARGEST as LARGEST_FILE
+from search.configuration import read_configuration
 from search.errors import UsageError
 
 RECIPE = Recipe.read({"epochs": 3, "optimizer": {"name": "adam", "lr": 0.002}})
@@ -53,7 +54,7 @@ def test_a_recipe_may_stand_in_its_section(tmp_path: Path, name: str, text: str)
 
 @pytest.mark.parametrize("name", ["a.txt", "a", "a.toml.bak", ".toml", "a.py"])
 def test_another_ending_is_refused_with_the_right_ones(tmp_path: Path, name: str) -> None:
-    assert "must end in .toml, .json or .yaml" in error_of(tmp_path, name, "epochs = 3")
+    assert "must end in one of .toml, .json" in error_of(tmp_path, name, "epochs = 3")
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         ("a.toml", "epochs = 3\nepochs = 4\n", "is not valid TOML: Cannot overwrite a value"),
         ("a.json", '{"epochs": 3,\n', "is not valid JSON: Expecting property name"),
         ("a.json", "", "is not valid JSON: Expecting value: line 1"),
-        ("a.yaml", "epochs: 3\n\t- a", "is not valid YAML: while scanning"),
+        ("a.yaml", "epochs: 3\n\t- a", "is not valid YAML: found character"),
         ("a.yml", "a: b: c", "is not valid YML: mapping values are not allowed here"),
         ("a.yaml", "epochs: 2020-99-99", "is not valid YAML: month must be in 1..12"),
         ("a.yaml", "- " * 50_000, "is not valid YAML: "),
@@ -99,8 +100,8 @@ def test_what_is_no_mapping_is_no_recipe(tmp_path: Path, text: str) -> None:
         ("epochs: 2020-01-01", "epochs: input should be a valid integer"),
         ("epochs: yes", "epochs: input should be a valid integer, but got True."),
         ("1: 2", "1: keys should be strings"),
-        ("a: &a [*a]", "a: no such key (found with the value [[...]])."),
-        ("network: &a {network: *a}", "network.network: no such key"),
+        ("a: &a [*a]", "aliases are not allowed"),
+        ("network: &a {network: *a}", "aliases are not allowed"),
         ("optimizer: {name: lion}", "optimizer.name: must be one of 'sgd', 'adam', 'adamw'"),
     ],
 )
@@ -127,21 +128,16 @@ def test_a_tag_executes_nothing(tmp_path: Path, tag: str) -> None:
     assert not victim.exists()
 
 
-@pytest.mark.xfail(reason="search/configuration.py:47: PyYAML raises more than its own errors")
 @pytest.mark.parametrize("text", ["!!bool maybe", "!!timestamp soon", "!!int ''", "!!float ''"])
 def test_a_tag_that_its_value_does_not_fit_is_refused(tmp_path: Path, text: str) -> None:
     assert "is not valid YAML" in error_of(tmp_path, "a.yaml", f"epochs: {text}")
 
 
-@pytest.mark.xfail(
-    reason="search/configuration.py:48 keeps the first line, which does not say where"
-)
 @pytest.mark.parametrize("text", ["epochs: 3\na: b: c", "epochs: 3\na: {b", "epochs: 3\n'a"])
 def test_broken_yaml_is_refused_with_the_line(tmp_path: Path, text: str) -> None:
     assert "line 2" in error_of(tmp_path, "a.yaml", text)
 
 
-@pytest.mark.xfail(reason="cifar_core/records.py:_shown: repr() refuses such a number")
 @pytest.mark.parametrize(("name", "sign"), [("a.toml", "="), ("a.yaml", ":")])
 def test_a_number_of_5000_hexadecimal_digits_is_refused(
     tmp_path: Path, name: str, sign: str
@@ -162,7 +158,6 @@ def test_names_for_the_same_list_are_not_written_out(tmp_path: Path) -> None:
     assert len(said) < 1_000
 
 
-@pytest.mark.xfail(reason="cifar_core/records.py:_shown writes the whole value before it is cut")
 def test_a_value_is_shown_without_writing_it_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,10 +179,10 @@ def test_a_value_is_shown_without_writing_it_out(
 
 
 ENDINGS = st.sampled_from([".toml", ".json", ".yaml"])
+MARKS = st.sampled_from("=:[]{},'\"|>#%3\n\t\0\\é ")
+YAML = st.sampled_from(["&a ", "*a", "<<", "- ", "? ", "---", "!!set", "!!omap", "!!binary", ": "])
 WORDS = st.sampled_from(
-    r"""recipe epochs lr optimizer adam : = [ ] { } , ' " &a *a << - ? | > # 3 0x1 1e9 nan null %
-    !!set !!omap !!binary --- 2020-01-01 \u""".split()
-    + [": ", " = ", "- ", "\n", "\t", "\0", "é"]
+    ["recipe", "epochs", "optimizer", "adam", "0x1", "nan", "null", "2020-01-01"]
 )
 
 
@@ -197,7 +192,7 @@ WORDS = st.sampled_from(
     max_examples=200,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(ENDINGS, st.lists(WORDS, max_size=14).map("".join))
+@given(ENDINGS, st.lists(WORDS | MARKS | YAML, max_size=14).map("".join))
 def test_whatever_is_read_is_a_recipe_or_an_error(tmp_path: Path, ending: str, text: str) -> None:
     file = tmp_path / f"any{ending}"
     file.write_text(text, encoding="utf-8")

@@ -92,9 +92,6 @@ def test_an_export_replaces_the_one_before(study: SearchStudy, tmp_path: Path) -
     assert [file.name for file in tmp_path.iterdir()] == ["best-1.toml"]
 
 
-@pytest.mark.xfail(
-    reason="search/export.py:_document notes the versions of the export, not of the search"
-)
 def test_the_versions_are_those_that_the_score_was_measured_with(tmp_path: Path) -> None:
     study = new_study(trials=1)
     search(study, ScriptedPool(), folder_in(tmp_path))

@@ -25,13 +25,21 @@ from tests.search.running import (
 pytestmark = needs_proc
 
 
-def epochs_in_checkpoint(home: Path, trial: int) -> list[object]:
+def epochs_in_checkpoint(home: Path, trial: int) -> list[dict[str, float]]:
     path = home / "studies" / "tiny" / "checkpoints" / f"{trial}.pt"
     return list(load_state(path)["history"])
 
 
 def kill(worker: int) -> None:
     os.kill(worker, signal.SIGKILL)
+
+
+def kill_coordinator(running: Running) -> None:
+    """Its workers are alive until then, and end by themselves soon after."""
+    assert running.workers(), running.story
+    running.signal(signal.SIGKILL)
+    assert running.wait().code == -signal.SIGKILL
+    running.assert_gone(seconds=5.0)
 
 
 def deaths_of(database: Database, trial: int) -> int:
@@ -53,64 +61,45 @@ def test_after_kills_of_the_coordinator_a_study_ends_as_if_nothing_had_been(
 ) -> None:
     database = Database(tmp_path)
     command = ("start", *undisturbed.options, "--home", tmp_path)
-    history = []
-    # In a known configuration, and where a trial's values come from the sampler's model.
-    for trial, epoch in ((1, 2), (11, 1)):
-        with begin(*command, folder=tmp_path, data=plain_pictures) as running:
-            wait_for_epoch(running, database, trial, epoch)
-            workers = running.workers()
-            assert workers, running.story
-            running.signal(signal.SIGKILL)
-            running.wait()
-            running.assert_gone(seconds=5.0)
-        before, trials = database.epochs(), values_of(database.trials())
-        history = epochs_in_checkpoint(tmp_path, trial)
-        assert len(history) >= epoch
-        assert database.states()[trial] == "RUNNING"
+    # In the LR-range test: what is done is not done again.
+    sweeps = tmp_path / "studies" / "tiny" / "sweeps"
+    with begin(*command, folder=tmp_path, data=plain_pictures) as running:
+        running.until(lambda: list(sweeps.glob("[0-9]*.json")), "a sweep is done")
+        kill_coordinator(running)
+    assert len(list(sweeps.glob("[0-9]*.json"))) == 1
+    # In a trial whose values come from the sampler's model.
+    with begin(*command, folder=tmp_path, data=plain_pictures) as running:
+        wait_for_epoch(running, database, 11, 1)
+        assert running.out.startswith("LR-range test: 1/2 sweeps"), running.story
+        kill_coordinator(running)
+    before, trials = database.epochs(), values_of(database.trials())
+    saved = epochs_in_checkpoint(tmp_path, 11)
+    assert database.states()[11] == "RUNNING"
     with begin(*command, folder=tmp_path, data=plain_pictures) as running:
         result = ended(running, 0)
+    assert "sweeps" not in result.out
     assert "trial 11 goes on after epoch" in result.out
+    assert result.err == ""
     assert_same_rows(before, database.epochs())
     assert len(database.finished()) == len(database.states()) == 12
     after = database.trials()
     # Seconds are measured anew whenever an epoch is trained: these were not.
-    assert after[11].user_attrs["epochs"][0]["seconds"] == pytest.approx(
-        history[0]["seconds"], rel=1e-5
-    )
+    seconds = [epoch["seconds"] for epoch in after[11].user_attrs["epochs"]]
+    assert seconds[: len(saved)] == pytest.approx([one["seconds"] for one in saved], rel=1e-5)
     assert values_of(after)[:11] == trials[:11]
     assert values_of(after) == values_of(undisturbed.database.trials())
-    assert "reported" not in result.err  # Optuna's warning of an epoch that is reported twice
-
-
-@pytest.mark.slow
-def test_a_killed_lr_range_test_goes_on_with_the_next_sweep(
-    undisturbed: Undisturbed, plain_pictures: Path, tmp_path: Path
-) -> None:
-    sweeps = tmp_path / "studies" / "tiny" / "sweeps"
-    command = ("start", *undisturbed.options, "--trials", 1, "--home", tmp_path)
-    with begin(*command, folder=tmp_path, data=plain_pictures) as running:
-        running.until(lambda: list(sweeps.glob("[0-9]*.json")), "a sweep is done")
-        running.signal(signal.SIGKILL)
-        running.wait()
-        running.assert_gone()
-    kept = list(sweeps.glob("[0-9]*.json"))
-    assert len(kept) == 1
-    with begin(*command, folder=tmp_path, data=plain_pictures) as running:
-        running.until(lambda: "2/2 sweeps" in running.out, "all sweeps are done")
-        ended(running, 0)
-        assert running.out.startswith("LR-range test: 1/2 sweeps"), running.story
-    database = Database(tmp_path)
     for note in ("lr_bounds", "lr_range_curves"):
         assert database.note(note) == undisturbed.database.note(note)
-    assert values_of(database.trials())[0] == values_of(undisturbed.database.trials())[0]
 
 
 def test_a_trial_whose_worker_is_killed_goes_on(
     undisturbed: Undisturbed, plain_pictures: Path, tmp_path: Path
 ) -> None:
     database = Database(tmp_path)
-    command = ("start", *undisturbed.options, "--trials", 1, "--home", tmp_path)
-    with begin(*command, folder=tmp_path, data=plain_pictures) as running:
+    command = ("start", *undisturbed.options, "--home", tmp_path)
+    # A known configuration is the same whatever the rates that are searched.
+    wishes = ("--trials", 1, "--lr-bounds", "off")
+    with begin(*command, *wishes, folder=tmp_path, data=plain_pictures) as running:
         wait_for_epoch(running, database, 0, 1)
         (worker,) = running.workers()
         kill(worker)
@@ -129,7 +118,7 @@ def test_a_trial_that_kills_its_workers_fails_and_the_search_goes_on(
 ) -> None:
     database = Database(tmp_path)
     command = ("start", "--space", space_file(tmp_path), *FAST, "--home", tmp_path)
-    wishes = ("--trials", 2, "--epochs", 8, "--lr-bounds", "off")
+    wishes = ("--trials", 2, "--epochs", 7, "--lr-bounds", "off")
     with begin(*command, *wishes, folder=tmp_path, data=plain_pictures) as running:
         for epoch in (1, 2, 3):
             wait_for_epoch(running, database, 0, epoch)
@@ -146,7 +135,8 @@ def test_a_trial_that_kills_its_workers_fails_and_the_search_goes_on(
 
 
 @pytest.mark.xfail(
-    reason="Pool counts these deaths as workers that cannot come up, and the search ends", strict=True
+    reason="Pool counts these deaths as workers that cannot come up, and the search ends",
+    strict=True,
 )
 def test_a_trial_that_kills_its_workers_in_its_first_epoch_fails_and_the_search_goes_on(
     plain_pictures: Path, tmp_path: Path
@@ -176,7 +166,7 @@ def test_ctrl_c_finishes_the_epoch_and_saves_and_resume_completes_the_same_total
 ) -> None:
     database = Database(tmp_path)
     command = ("start", "--space", space_file(tmp_path), *FAST, "--home", tmp_path)
-    wishes = ("--trials", 2, "--epochs", 10, "--lr-bounds", "off")
+    wishes = ("--trials", 1, "--epochs", 10, "--lr-bounds", "off")
     with begin(*command, *wishes, folder=tmp_path, data=plain_pictures) as running:
         wait_for_epoch(running, database, 0, 1)
         running.signal(signal.SIGINT)
@@ -192,20 +182,17 @@ def test_ctrl_c_finishes_the_epoch_and_saves_and_resume_completes_the_same_total
         result = ended(running, 0)
     assert f"trial 0 goes on after epoch {len(before)}" in result.out
     assert_same_rows(before, database.epochs())
-    assert list(database.states().values()) == ["COMPLETE", "COMPLETE"]
-    assert len(database.epochs()) == 20
+    assert database.finished() == {0: "COMPLETE"}
+    assert len(database.epochs()) == 10
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_a_signal_from_outside_stops_like_ctrl_c(
-    name: str, plain_pictures: Path, tmp_path: Path
-) -> None:
+def test_sigterm_stops_like_ctrl_c(plain_pictures: Path, tmp_path: Path) -> None:
     database = Database(tmp_path)
     command = ("start", "--space", space_file(tmp_path), *FAST, "--home", tmp_path)
     wishes = ("--epochs", 100, "--lr-bounds", "off")
     with begin(*command, *wishes, folder=tmp_path, data=plain_pictures) as running:
         wait_for_epoch(running, database, 0, 1)
-        running.signal(signal.Signals[name])
+        running.signal(signal.SIGTERM)
         result = ended(running, 130, seconds=15.0)
     assert "stopped, everything is saved" in result.out
     assert database.states()[0] == "RUNNING"
@@ -250,25 +237,29 @@ def test_a_running_study_is_not_started_twice_and_is_stopped_from_elsewhere(
     assert "Stopped. Go on with: cifar-search resume tiny" in stopped.out
     assert "stopped, everything is saved" in result.out
     assert len(epochs_in_checkpoint(tmp_path, 0)) == len(database.epochs(0))
-    again = run("stop", "--home", tmp_path, folder=tmp_path)
-    assert (again.code, again.out.strip()) == (0, "Study tiny is not running.")
 
 
-@pytest.mark.xfail(
-    reason="both create the database's tables, and one of them fails", strict=False
-)
+@pytest.mark.xfail(reason="both create the database's tables, and one of them fails", strict=False)
 def test_two_studies_of_one_home_run_at_once(plain_pictures: Path, tmp_path: Path) -> None:
     command = ("start", "--space", space_file(tmp_path), *FAST, "--home", tmp_path)
-    wishes = ("--trials", 3, "--epochs", 2, "--lr-bounds", "off")
+    wishes = ("--trials", 2, "--epochs", 2, "--lr-bounds", "off")
     with ExitStack() as stack:
         both = [
             stack.enter_context(
-                begin(*command, *wishes, "--study", name, folder=tmp_path, data=plain_pictures)
+                begin(
+                    *command,
+                    *wishes,
+                    "--study",
+                    name,
+                    folder=tmp_path,
+                    data=plain_pictures,
+                    core=core,
+                )
             )
-            for name in ("one", "other")
+            for core, name in enumerate(("one", "other"))
         ]
         for running in both:
             ended(running, 0)
     one, other = (values_of(Database(tmp_path, name).trials()) for name in ("one", "other"))
-    assert len(one) == 3
+    assert len(one) == 2
     assert one == other  # the same seed

@@ -12,7 +12,7 @@ from cifar_core.data import cifar10
 from cifar_core.recipe import Recipe
 from search.configuration import read_configuration
 from tests.search.conftest import Undisturbed
-from tests.search.running import FAST, Database, Ended, run, space_file
+from tests.search.running import FAST, Database, Ended, begin, run, space_file
 
 WAYS_OUT = ("--data DIR", "internet", "--data synthetic")
 
@@ -41,20 +41,20 @@ def training_files(pictures_folder: Path, tmp_path: Path) -> Path:
 def test_a_search_on_real_pictures_measures_searches_and_exports(
     training_files: Path, tmp_path: Path
 ) -> None:
-    home, sizes = tmp_path / "home", ("--train-images", 300, "--epochs", 2, "--trials", 5)
+    home, sizes = tmp_path / "home", ("--train-images", 300, "--epochs", 2, "--trials", 4)
     command = ("--space", space_file(tmp_path), "--home", home, *sizes, "--workers", 2)
-    result = run("start", *command, "--data", training_files, "--json", folder=tmp_path)
+    result = run("start", *command, "--data", training_files, "--json", folder=tmp_path, core=-1)
     assert result.code == 0, result
     summary = document(result)
     assert "LR-range test: 1/1 sweeps" in result.err
-    assert "5/5 | trial" in result.err
+    assert "4/4 | trial" in result.err
     assert summary["state"] == "finished"
     assert summary["space"] == "tiny"
     assert summary["data"]["name"] == "cifar10"
     assert (summary["data"]["train"], summary["data"]["validation"]) == (300, 5000)
     trials = summary["trials"]
-    assert trials["total"] == trials["finished"] == 5
-    assert trials["complete"] + trials["pruned"] + trials["failed"] == 5
+    assert trials["total"] == trials["finished"] == 4
+    assert trials["complete"] + trials["pruned"] + trials["failed"] == 4
     assert (trials["failed"], trials["running"], trials["paused"]) == (0, 0, 0)
 
     found = Database(home).trials()
@@ -159,28 +159,28 @@ def test_another_command_on_the_same_study_is_refused_and_says_what_differs(
 
 
 @pytest.mark.slow
-def test_auto_falls_back_to_synthetic_pictures_loudly_and_everything_says_so(
-    tmp_path: Path,
-) -> None:
+def test_a_search_on_synthetic_pictures_says_so_everywhere(tmp_path: Path) -> None:
     home = ("--home", "home")
-    command = ("start", "--space", space_file(tmp_path), *home, *FAST)
+    command = ("start", "--space", space_file(tmp_path), *home, *FAST, "--data", "synthetic")
     wishes = ("--trials", 1, "--epochs", 1, "--lr-bounds", "1e-3:1e-1")
-    result = run(*command, *wishes, "--data", "auto", folder=tmp_path)
+    result = run(*command, *wishes, folder=tmp_path)
     assert result.code == 0, result
-    first = result.out.splitlines()[0]
-    assert first.startswith("note: CIFAR-10 is not in data and could not be downloaded")
-    assert "SYNTHETIC pictures are used instead" in first
     assert result.out.count("on SYNTHETIC pictures, not CIFAR-10") == 2
-    assert not (tmp_path / "data").exists()
     assert "SYNTHETIC pictures, not CIFAR-10" in run("status", *home, folder=tmp_path).out
     assert "synthetic" in run("studies", *home, folder=tmp_path).out.lower()
     exported = tomllib.loads((tmp_path / "home/exports/tiny/best-1.toml").read_text())
     assert exported["provenance"]["data"]["name"] == "synthetic"
-    # Asked for by name, they are the same pictures, so that this is the same study.
-    again = run(*command, *wishes, "--data", "synthetic", folder=tmp_path)
-    assert again.code == 0, again
-    assert "Search tiny finished: 1 of 1 trials" in again.out
-    assert "SYNTHETIC pictures, not CIFAR-10" in again.out
+
+
+def test_auto_falls_back_to_synthetic_pictures_loudly(tmp_path: Path) -> None:
+    command = ("start", "--space", space_file(tmp_path), "--home", "home", *FAST)
+    with begin(*command, "--lr-bounds", "off", "--data", "auto", folder=tmp_path) as running:
+        running.until(lambda: "\n" in running.out, "it says something")
+        first = running.out.splitlines()[0]
+        assert first.startswith("note: CIFAR-10 is not in data and could not be downloaded")
+        assert "SYNTHETIC pictures are used instead" in first
+        running.until(lambda: "on SYNTHETIC pictures" in running.out, "it names what it runs on")
+    assert not (tmp_path / "data").exists()
 
 
 def test_without_pictures_a_search_ends_with_the_ways_out_and_leaves_nothing(
@@ -204,16 +204,16 @@ def test_status_and_studies_show_a_finished_study(undisturbed: Undisturbed) -> N
     assert status.code == 0, status
     assert status.out.startswith("tiny: finished, 12 of 12 trials")
     assert "by hand" in status.out
-    summary = document(run("status", *home, "--json", folder=folder))
-    assert summary["study"] == "tiny"
-    assert summary["state"] == "finished"
-    assert summary["lr_bounds"]["sgd"]["conclusive"] is True
     studies = run("studies", *home, folder=folder)
     assert studies.code == 0, studies
     assert "tiny" in studies.out
     assert "12/12" in studies.out
+    summary = document(run("status", *home, "--json", folder=folder))
     (one,) = json.loads(run("studies", *home, "--json", folder=folder).out)
     assert one == summary
+    assert summary["study"] == "tiny"
+    assert summary["state"] == "finished"
+    assert summary["lr_bounds"]["sgd"]["conclusive"] is True
 
 
 def test_a_study_that_is_not_there_is_named_with_those_that_are(undisturbed: Undisturbed) -> None:
@@ -229,8 +229,8 @@ def test_stopping_a_study_that_is_not_there_is_an_error(undisturbed: Undisturbed
     assert result.code == 2, result
 
 
-@pytest.mark.parametrize("format_", ["json", "yaml", "toml"])
-def test_the_best_are_exported_in_every_format_and_read_back(
+@pytest.mark.parametrize("format_", ["json", "yaml"])
+def test_the_best_are_exported_and_read_back(
     format_: str, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     command = ("export", "--home", undisturbed.home, "--top", 2, "--format", format_)
@@ -238,10 +238,8 @@ def test_the_best_are_exported_in_every_format_and_read_back(
     assert result.code == 0, result
     paths = [Path(line) for line in result.out.splitlines()]
     assert paths == [tmp_path / "mine" / f"best-{rank}.{format_}" for rank in (1, 2)]
-    read = {"json": json.loads, "yaml": yaml.safe_load, "toml": tomllib.loads}[format_]
-    complete = [
-        trial for trial in undisturbed.database.trials() if trial.state.name == "COMPLETE"
-    ]
+    read = {"json": json.loads, "yaml": yaml.safe_load}[format_]
+    complete = [trial for trial in undisturbed.database.trials() if trial.state.name == "COMPLETE"]
     best = sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number))[:2]
     for path, trial in zip(paths, best, strict=True):
         assert read_configuration(path) == Recipe.read(trial.user_attrs["recipe"])
@@ -253,7 +251,7 @@ def test_a_recipe_file_is_trained(
 ) -> None:
     exported = undisturbed.home / "exports" / "tiny" / "best-1.toml"
     recipe = tmp_path / "short.toml"
-    recipe.write_text(exported.read_text().replace("epochs = 4", "epochs = 1", 1))
+    recipe.write_text(exported.read_text().replace("epochs = 3", "epochs = 1", 1))
     result = run(
         "train", recipe, "--train-images", 300, "--json", folder=tmp_path, data=plain_pictures
     )

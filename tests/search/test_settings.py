@@ -41,8 +41,8 @@ def test_equal_settings_do_not_differ() -> None:
             "space.recipe.epochs: the study has 4, this command asks for 9",
         ),
         (
-            {"space": small_space().with_ranges({"channels1": {"high": 9}})},
-            "space.parameters.channels1.high: the study has 8, this command asks for 9",
+            {"space": small_space(title="Another")},
+            "space.title: the study has 'A small space', this command asks for 'Another'",
         ),
     ],
 )

@@ -60,7 +60,7 @@ def test_a_database_that_another_writer_has_locked_is_waited_for(tmp_path: Path)
     assert study.user_attrs == {"key": "value"}
 
 
-@pytest.mark.parametrize("url", ["", "x", "runs/studies.db", "sqlite:/x", "://:@"])
+@pytest.mark.parametrize("url", ["", "x", "runs/studies.db", "sqlite:/x", "://:"])
 def test_what_is_no_url_is_refused_with_an_example(url: str) -> None:
     for look in (sqlite_file, open_storage):
         with pytest.raises(UsageError) as caught:
@@ -116,7 +116,6 @@ def test_an_unknown_kind_of_database_is_refused_without_the_password() -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.xfail(reason="search/storage.py:69 repeats the whole of what is no URL")
 @pytest.mark.parametrize(
     "url", ["postgresql//me:secret@host/db", "me:secret@host", "postgresql:/me:secret@host/db"]
 )
@@ -126,9 +125,6 @@ def test_a_password_in_what_is_no_url_is_not_repeated(url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.xfail(
-    reason="search/storage.py:67,84: SQLAlchemy raises a plain ValueError for a bad port"
-)
 def test_a_port_that_is_no_number_is_refused_without_the_password() -> None:
     url = "postgresql://me:secret@host:port/db"
     assert "secret" not in shown_url(url)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import optuna
 import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.study import StudyDirection
 
 from search import attributes
 from search.errors import UsageError
@@ -30,7 +31,7 @@ def test_a_study_is_made_once_and_opened_again(storage: BaseStorage) -> None:
 
 def test_a_new_study_maximises_validation_accuracy(storage: BaseStorage) -> None:
     study = new_study(storage)
-    assert study.optuna.direction == optuna.study.StudyDirection.MAXIMIZE
+    assert study.optuna.direction == StudyDirection.MAXIMIZE
     assert study.optuna.metric_names == ["validation accuracy"]
 
 
@@ -64,8 +65,10 @@ def test_a_budget_may_change(storage: BaseStorage) -> None:
     assert open_study(storage, "mine").budget == Budget(trials=9, timeout=60.0)
 
 
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_a_study_of_somebody_else_is_left_alone(storage: BaseStorage, direction: str) -> None:
+@pytest.mark.parametrize("direction", [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE])
+def test_a_study_of_somebody_else_is_left_alone(
+    storage: BaseStorage, direction: StudyDirection
+) -> None:
     theirs = optuna.create_study(storage=storage, study_name="mine", direction=direction)
     theirs.add_trial(optuna.trial.create_trial(value=1.0))
     for touch in (lambda: open_study(storage, "mine"), lambda: new_study(storage)):
@@ -77,15 +80,20 @@ def test_a_study_of_somebody_else_is_left_alone(storage: BaseStorage, direction:
     assert theirs.user_attrs == {}
 
 
-@pytest.mark.xfail(reason="search/study.py:91 deletes every study without settings and trials")
+def test_a_study_that_minimises_is_not_ours_whatever_it_notes(storage: BaseStorage) -> None:
+    theirs = optuna.create_study(storage=storage, study_name="mine", direction="minimize")
+    theirs.set_user_attr(attributes.SETTINGS, settings_of().model_dump(mode="json"))
+    with pytest.raises(UsageError, match="left alone"):
+        open_study(storage, "mine")
+
+
 @pytest.mark.parametrize("kind", ["attributes", "names", "minimize", "two directions"])
 def test_a_study_of_somebody_else_without_trials_is_left_alone(
     storage: BaseStorage, kind: str
 ) -> None:
-    directions = {"minimize": ["minimize"], "two directions": ["maximize", "maximize"]}
-    theirs = optuna.create_study(
-        storage=storage, study_name="mine", directions=directions.get(kind, ["maximize"])
-    )
+    up, down = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
+    directions = {"minimize": [down], "two directions": [up, up]}.get(kind, [up])
+    theirs = optuna.create_study(storage=storage, study_name="mine", directions=directions)
     if kind == "attributes":
         theirs.set_user_attr("owner", "somebody")
     if kind == "names":

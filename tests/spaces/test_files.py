@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+from cifar_core.text_files import LARGEST as LARGEST_FILE
 from spaces.errors import SpaceError
-from spaces.files import LARGEST_FILE, load_space, shipped_names
+from spaces.files import load_space, shipped_names
 from spaces.space import Space
 from tests.spaces.making import one_parameter, plain_space
 
@@ -95,21 +96,16 @@ def test_arrays_nested_without_end_are_refused(tmp_path: Path) -> None:
     assert "nested too deeply" in error_of("a = " + "[" * 50_000, tmp_path)
 
 
-@pytest.mark.xfail(reason="spaces/files.py:61: Space.read stands outside of the try")
 @pytest.mark.parametrize("key", ["recipe", "recipe.network", "unknown"])
 def test_keys_nested_without_end_are_refused(tmp_path: Path, key: str) -> None:
     deep = f"{key}{'.a' * 2_000} = 1\n"  # dotted keys are parsed without recursion
     error_of(deep + tomli_w.dumps(LR), tmp_path)
 
 
-@pytest.mark.xfail(
-    reason="spaces/files.py:57: Python refuses such a number with a plain ValueError"
-)
 def test_a_number_of_5000_digits_is_refused(tmp_path: Path) -> None:
     error_of(f"trials = {'1' * 5_000}\n{tomli_w.dumps(LR)}", tmp_path)
 
 
-@pytest.mark.xfail(reason="cifar_core/records.py:74: repr() refuses such a number")
 @pytest.mark.parametrize("key", ["recipe.epochs", "unknown", "title"])
 def test_a_hexadecimal_number_of_5000_digits_is_refused(tmp_path: Path, key: str) -> None:
     others = {name: value for name, value in LR.items() if name != key}

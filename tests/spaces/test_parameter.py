@@ -135,7 +135,7 @@ def test_a_description_names_range_scale_and_choices() -> None:
         ({"low": 1, "high": 2, "sets": "optimizer..lr"}, "should match pattern"),
         ({"low": 1, "high": 2, "sets": ""}, "should match pattern"),
         ({"low": 1, "high": 2, "step": 1}, "Extra inputs are not permitted"),
-        ({"low": float("-inf"), "high": 2.0}, "finite number"),
+        ({"low": float("-inf"), "high": 2.0}, "must be a number"),
     ],
 )
 def test_a_parameter_that_cannot_be_searched_is_refused(
@@ -146,7 +146,6 @@ def test_a_parameter_that_cannot_be_searched_is_refused(
     assert words in str(caught.value)
 
 
-@pytest.mark.xfail(reason="spaces/parameter.py:52 tells choices apart by type, Optuna does not")
 @pytest.mark.parametrize("choices", [[0, 0.0], [1, True], [False, 0.0]])
 def test_choices_that_optuna_would_take_for_one_are_refused(choices: list[Value]) -> None:
     with pytest.raises(ValidationError, match="twice"):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cifar_core.errors import RecipeError
 from spaces.errors import SpaceError
-from spaces.space import Space
+from spaces.space import Space, Values
 from tests.spaces.making import ORIGIN, one_parameter, plain_space, small_space
 
 LIGHT = settings(database=None, deadline=None, max_examples=150)
@@ -145,7 +145,7 @@ def test_other_ranges_that_are_none_are_refused(ranges: dict[str, Any], words: s
 
 
 def test_values_are_moved_into_their_ranges() -> None:
-    values = {"optimizer": "sgd", "sgd_lr": 5.0, "channels1": 1, "dropout": 0.3}
+    values: Values = {"optimizer": "sgd", "sgd_lr": 5.0, "channels1": 1, "dropout": 0.3}
     fitted = {"optimizer": "sgd", "sgd_lr": 0.1, "channels1": 2, "dropout": 0.3}
     assert small_space().fit(values) == fitted
 
@@ -210,9 +210,6 @@ def test_a_missing_key_is_named(key: str) -> None:
     assert f"{key}: is missing." in problems(without(key))
 
 
-@pytest.mark.xfail(
-    reason="cifar_core/records.py:66: the members of a union stand in the key, and each has a line"
-)
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -275,9 +272,6 @@ def test_a_section_that_is_no_table_is_refused(section: str, value: object) -> N
     assert all("recipe" in line for line in said)
 
 
-@pytest.mark.xfail(
-    reason="spaces/checks.py:59: every TypeError is said to be some parameter's fault"
-)
 @pytest.mark.parametrize("section", ["network", "optimizer", "schedule"])
 def test_a_section_that_is_no_table_is_named_with_what_was_found(section: str) -> None:
     plain = one_parameter(sets="batch_size", choices=[32])
@@ -300,7 +294,7 @@ def test_a_section_that_is_no_table_is_named_with_what_was_found(section: str) -
         ({"sets": "network.batch_norm", "choices": [0, 1]}, "should be a valid boolean"),
         ({"sets": "optimizer.name", "choices": ["sgd", "lion"]}, "'lion'"),
         ({"sets": "optimizer.lr.x", "low": 0.1, "high": 0.2}, "recipe field optimizer.lr"),
-        ({"sets": "optimizer", "choices": ["sgd"]}, "recipe: "),
+        ({"sets": "optimizer", "choices": ["sgd"]}, "parameters.it.sets: must name a single field"),
         ({"sets": "batch_size", "low": -5, "high": 8}, "but got -5"),
     ],
 )
@@ -335,7 +329,6 @@ def test_what_stands_behind_two_conditions_is_checked_too() -> None:
     assert any("network.nonsense" in line for line in said)
 
 
-@pytest.mark.xfail(reason="spaces/checks.py:71: only a parameter's own conditions are made to hold")
 def test_both_extremes_behind_two_conditions_are_tried() -> None:
     said = problems(behind_two_conditions("network.dropout", 0.1, 1.5))
     assert any("but got 1.5" in line for line in said)
@@ -350,12 +343,11 @@ def test_two_parameters_may_not_set_one_field_at_once() -> None:
     del plain["known"], plain["lr_range"], plain["quick"]
     for one in ("sgd_lr", "adam_lr"):
         plain["parameters"][one]["measured"] = False
-    assert problems(plain) == ["parameters: network.channels1 is set by two parameters at once."]
+    assert problems(plain) == [
+        "parameters: network.channels1 is set by two parameters at once, channels1 and wide."
+    ]
 
 
-@pytest.mark.xfail(
-    reason="spaces/checks.py:65: only one parameter at a time leaves its first value"
-)
 def test_two_parameters_that_meet_only_in_a_corner_may_not_set_one_field_either() -> None:
     plain = one_parameter(sets="optimizer.name", choices=["sgd", "adam"])
     plain["parameters"] |= {
@@ -370,7 +362,7 @@ def test_two_parameters_that_meet_only_in_a_corner_may_not_set_one_field_either(
 def test_a_condition_names_an_earlier_parameter(other: str) -> None:
     said = problems(changed("parameters.sgd_lr.when", {other: [0.1]}))
     assert said[0].startswith(f"parameters.sgd_lr.when.{other}: must name a parameter that stands")
-    assert "['optimizer']" in said[0]
+    assert "(optimizer)" in said[0]
 
 
 @pytest.mark.parametrize("value", ["rmsprop", 1, True])
@@ -380,7 +372,6 @@ def test_a_condition_asks_for_a_value_that_the_other_can_have(value: object) -> 
     assert line == f"{key}: must be among sgd, adam, but got {value!r}."
 
 
-@pytest.mark.xfail(reason="spaces/parameter.py:42: `when` takes an empty list, which never holds")
 def test_a_condition_that_never_holds_is_refused() -> None:
     plain = one_parameter(sets="optimizer.name", choices=["sgd", "adam"])
     plain["parameters"]["lr"] = {
@@ -424,8 +415,7 @@ def test_a_known_rate_may_lie_outside_of_a_range_that_is_measured() -> None:
     assert space.known[0].values["sgd_lr"] == 0.5
 
 
-@pytest.mark.xfail(reason="spaces/checks.py: no known configuration's recipe is made at reading")
-@pytest.mark.parametrize("rate", [5_000.0, 1e300])
+@pytest.mark.parametrize("rate", [5_000.0, 1e17])
 def test_a_known_configuration_that_makes_no_recipe_is_refused(rate: float) -> None:
     assert any(
         "known.0 (base)" in line for line in problems(changed("known.0.values.sgd_lr", rate))
@@ -465,7 +455,6 @@ def test_the_corners_of_the_lr_range_test_are_parameters() -> None:
     assert said == ["lr_range.corners: there is no parameter 'nonsense'."]
 
 
-@pytest.mark.xfail(reason="spaces/checks.py:104: a corner that switches conditions is not refused")
 @pytest.mark.parametrize("name", ["optimizer", "adam_lr"])
 def test_a_corner_moves_neither_a_measured_rate_nor_what_it_depends_on(name: str) -> None:
     said = problems(changed("lr_range.corners", [["batch_size"], [name]]))
@@ -488,9 +477,6 @@ def test_a_quick_run_narrows_parameters_that_are_there(ranges: dict[str, Any], w
     assert any(line.startswith(words) for line in problems(changed("quick.ranges", ranges)))
 
 
-@pytest.mark.xfail(
-    reason="spaces/checks.py:110: the quick ranges are first tried when a search starts"
-)
 @pytest.mark.parametrize(
     "ranges",
     [
@@ -510,9 +496,6 @@ def test_a_quick_run_that_cannot_be_is_refused_when_the_file_is_read(
     assert any("quick" in line for line in problems(changed("quick.ranges", ranges)))
 
 
-@pytest.mark.xfail(
-    reason="spaces/space.py:154: epochs that are searched are not the space's epochs"
-)
 def test_epochs_that_are_searched_are_refused_or_counted() -> None:
     try:
         space = Space.read(one_parameter(sets="epochs", low=1, high=3), ORIGIN)
@@ -521,7 +504,6 @@ def test_epochs_that_are_searched_are_refused_or_counted() -> None:
     assert space.epochs == 3
 
 
-@pytest.mark.xfail(reason="spaces/parameter.py:104: `:g` of a whole number above 1e308 overflows")
 def test_a_number_beyond_all_floats_is_refused_in_words() -> None:
     plain = one_parameter(sets="batch_size", low=1, high=10**400)
     plain["known"] = [{"name": "base", "values": {"it": "x"}}]
