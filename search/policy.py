@@ -7,10 +7,10 @@ from optuna.pruners import (
     HyperbandPruner,
     MedianPruner,
     NopPruner,
-    SuccessiveHalvingPruner,
 )
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
+from search.halving import HalvingPruner, rungs_of
 from search.settings import Pruner, Sampler
 
 __all__ = ["pruner_of", "sampler_of"]
@@ -42,7 +42,7 @@ def pruner_of(name: Pruner, epochs: int) -> BasePruner:
     first_rung = max(1, min(FIRST_RUNG, epochs // 2), epochs // FIRST_RUNG_SHARE)
     match name:
         case "halving":
-            return SuccessiveHalvingPruner(min_resource=first_rung, reduction_factor=REDUCTION)
+            return HalvingPruner(rungs_of(epochs, first_rung, REDUCTION), REDUCTION)
         case "hyperband":
             return HyperbandPruner(
                 min_resource=first_rung, max_resource=epochs, reduction_factor=REDUCTION

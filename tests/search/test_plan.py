@@ -69,7 +69,6 @@ def test_the_notice_of_a_quick_run_names_what_is_smaller_and_the_way_to_the_full
         "QUICK run",
         "6 epochs instead of 12",
         "10,000 training pictures",
-        "60 trials instead of 50",
         "channels1 6 to 32, log instead of 6 to 256, log",
         "channels2 16 to 64, log instead of 16 to 256, log",
         "Its figures are lower than a full run's",
