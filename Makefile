@@ -15,7 +15,7 @@ start: $(INSTALLED) ## Search baseline_constrained and export the best configura
 	$(BIN)/cifar-search start --space baseline_constrained --data auto
 
 test: check ## Lint, types, import contracts, then the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint types contracts ## Everything that needs no test to run
 

@@ -6,12 +6,14 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from search.errors import ServiceError
 from search.messages import Died, Failed, Finished, Ready, SweepDone, Task, WorkerMessage
+from search.stopping import SIGNALS
 from search.worker import work
 
 __all__ = ["Pool", "Slot", "Worker"]
@@ -122,7 +124,7 @@ class Pool:
                 worker.connection.close()
                 worker.connection = None
             if worker.process is not None and worker.task is not None:
-                worker.process.terminate()
+                worker.process.kill()  # SIGTERM is blocked there; what is saved is whole
         until = time.monotonic() + patience
         for worker in self.workers:
             if worker.process is None:
@@ -143,9 +145,10 @@ class Pool:
             name=f"cifar-search worker {worker.index}",
             daemon=True,
         )
-        # Blocked signals stay blocked in the new process: a Ctrl-C reaches every process of the
-        # terminal, and must not end a worker before it can say for itself that it is not meant.
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # Signals that are blocked here stay blocked in the new process. A Ctrl-C, a closed terminal and a
+        # batch system reach every process; what they mean for the workers, the coordinator says.
+        resource_tracker.ensure_running()  # its start, which comes first, would unblock them again
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             worker.process.start()
         finally:

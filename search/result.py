@@ -59,7 +59,9 @@ def _found(summary: dict[str, Any], rows: list[Row]) -> list[Text]:
     ]
     lines += [Text(f"  {words}") for words in compared(rows)]
     if summary["best"]["exported"]:
-        lines.append(Text.assemble("  exported to ", (summary["best"]["exported"], "bold")))
+        exported = Text.assemble("  exported to ", (summary["best"]["exported"], "bold"))
+        exported.no_wrap, exported.overflow = True, "ignore"
+        lines.append(exported)
     # The best of many single scores is a little lucky (Dodge et al. 2019, arXiv 1909.03004).
     lines.append(
         Text(

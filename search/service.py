@@ -79,9 +79,9 @@ def start(
     plan = plan_of(request, space, devices)
     name = space.name if request.study is None else request.study
     url = _check(home, request, name)
+    data = open_data(request.data or str(data_folder), data_folder)
     home.create()
     folder = home.study(name)
-    data = open_data(request.data or str(data_folder), data_folder)
     folder.create()
     with folder.held():
         for notice in (data.notice, plan.notice):

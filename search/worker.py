@@ -2,7 +2,6 @@
 
 import gc
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -45,8 +44,6 @@ def work(connection: Connection, device: str, threads: int, pictures: Path, log:
         pictures: The file of the prepared pictures.
         log: Where this process's output goes.
     """
-    # A Ctrl-C in the terminal reaches every process of its group; what it means, the coordinator says.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _send_output_to(log)
     torch.set_num_threads(threads)

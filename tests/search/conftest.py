@@ -55,7 +55,7 @@ def plain_pictures(shared_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def undisturbed(shared_folder: Path, plain_pictures: Path) -> Undisturbed:
-    """A search of twelve trials by one worker, with a measured learning-rate range."""
+    """A search of eleven trials by one worker, with a measured learning-rate range."""
     folder = shared_folder / "undisturbed"
     space, home = folder / "my_space.toml", folder / "home"
     options = ("--space", str(space), *FAST)

@@ -51,10 +51,10 @@ needs_proc = pytest.mark.skipif(
 SPACE = """
 name = "tiny"
 title = "A narrow network, for tests"
-trials = 12
+trials = 11
 
 [recipe]
-epochs = 3
+epochs = 4
 network = { name = "net", channels1 = 4, channels2 = 4, batch_norm = true }
 optimizer.name = "sgd"
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna_dashboard import wsgi
 
 from tests.search.conftest import Undisturbed
 from tests.search.running import FAST, Database, Running, begin, ended, needs_proc, run, space_file
+from tests.search.test_optuna_sees_it import the_study
 
 pytestmark = needs_proc
 
@@ -71,7 +73,7 @@ def test_it_serves_the_pages_and_the_studies(site: Site) -> None:
     assert b"<html" in content.lower()
     status, content = site.ask(f"/api/studies/{study['study_id']}")
     assert status == 200
-    assert len(json.loads(content)["trials"]) == 12
+    assert len(json.loads(content)["trials"]) == 11
 
 
 def test_it_listens_on_the_loopback_address_only(site: Site) -> None:
@@ -150,16 +152,27 @@ def test_without_studies_it_says_how_to_start_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_search_serves_it_while_it_runs(plain_pictures: Path, tmp_path: Path) -> None:
+def test_a_search_serves_it_while_it_runs_and_is_not_disturbed(
+    plain_pictures: Path, tmp_path: Path
+) -> None:
     database = Database(tmp_path)
     command = ("start", "--space", space_file(tmp_path), *FAST, "--home", tmp_path, "--dashboard")
-    wishes = ("--trials", 1, "--lr-bounds", "off")
+    wishes = ("--trials", 1, "--epochs", 8, "--lr-bounds", "off")
     with begin(*command, *wishes, folder=tmp_path, data=plain_pictures) as running:
         site = Site(running)
         running.until(lambda: database.epochs(0), "trial 0 has an epoch")
         (study,) = site.studies()
         assert study["study_name"] == "tiny"
-        ended(running, 0)
+        status, content = site.ask(f"/api/studies/{study['study_id']}")
+        assert status == 200, content
+        trial = json.loads(content)["trials"][0]
+        assert trial["state"] == "Running"
+        # A user's own optuna-dashboard, in another process.
+        with database.opened() as opened:
+            assert the_study(wsgi(opened._storage))["trials"][0]["state"] == "Running"
+        result = ended(running, 0)
+    assert result.err == ""
+    assert database.finished() == {0: "COMPLETE"}
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((site.host, site.port), timeout=5).close()
 
@@ -181,7 +194,7 @@ def test_a_browser_shows_the_study_and_its_trials(site: Site, tmp_path: Path) ->
             page.get_by_text("tiny").first.wait_for(timeout=30_000)
             page.screenshot(path=tmp_path / "study.png")
             page.goto(f"{page_address}/trials")
-            page.get_by_text(re.compile("Trial 11")).first.wait_for(timeout=30_000)
+            page.get_by_text(re.compile("Trial 10")).first.wait_for(timeout=30_000)
             page.get_by_text("by hand").first.wait_for(timeout=30_000, state="attached")
             page.screenshot(path=tmp_path / "trials.png")
         finally:

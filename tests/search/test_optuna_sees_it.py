@@ -3,7 +3,6 @@
 import json
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -12,7 +11,7 @@ import pytest
 from optuna_dashboard import wsgi
 
 from tests.search.conftest import Undisturbed
-from tests.search.running import COMMAND, FAST, Database, begin, needs_proc, space_file
+from tests.search.running import COMMAND
 
 App = Callable[..., Any]
 
@@ -61,7 +60,7 @@ def test_a_script_of_the_users_loads_the_study(undisturbed: Undisturbed) -> None
         assert study.metric_names == ["validation accuracy"]
         assert {"settings", "budget", "lr_bounds", "seconds", "versions"} <= study.user_attrs.keys()
         trials = study.get_trials()
-        assert len(trials) == 12
+        assert len(trials) == 11
         assert study.best_value == max(
             trial.value for trial in trials if trial.state.name == "COMPLETE" and trial.value
         )
@@ -82,35 +81,9 @@ def test_optuna_dashboard_reads_a_finished_study(undisturbed: Undisturbed) -> No
     finally:
         storage.remove_session()
         storage.engine.dispose()
-    assert len(detail["trials"]) == 12
+    assert len(detail["trials"]) == 11
     assert {trial["state"] for trial in detail["trials"]} == {"Complete", "Pruned"}
     assert detail["objective_names"] == ["validation accuracy"]
-
-
-@needs_proc
-def test_optuna_dashboard_reads_a_running_study_and_does_not_disturb_it(
-    plain_pictures: Path, tmp_path: Path
-) -> None:
-    database = Database(tmp_path)
-    command = ("start", "--space", space_file(tmp_path), *FAST, "--home", tmp_path)
-    wishes = ("--trials", 1, "--epochs", 6, "--lr-bounds", "off")
-    with begin(*command, *wishes, folder=tmp_path, data=plain_pictures) as running:
-        running.until(lambda: database.epochs(0), "trial 0 has an epoch")
-        storage = optuna.storages.RDBStorage(database.url)
-        try:
-            app = wsgi(optuna.storages.get_storage(storage))
-            running.until(
-                lambda: the_study(app)["trials"][0]["intermediate_values"],
-                "the dashboard shows an epoch",
-            )
-            assert the_study(app)["trials"][0]["state"] == "Running"
-            result = running.wait()
-            assert the_study(app)["trials"][0]["state"] == "Complete"
-        finally:
-            storage.remove_session()
-            storage.engine.dispose()
-    assert result.code == 0, running.story
-    assert result.err == ""
 
 
 def test_optuna_takes_no_trial_for_its_own(undisturbed: Undisturbed) -> None:

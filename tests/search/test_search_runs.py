@@ -12,7 +12,7 @@ from cifar_core.data import cifar10
 from cifar_core.recipe import Recipe
 from search.configuration import read_configuration
 from tests.search.conftest import Undisturbed
-from tests.search.running import FAST, Database, Ended, begin, run, space_file
+from tests.search.running import FAST, Database, Ended, run, space_file
 
 WAYS_OUT = ("--data DIR", "internet", "--data synthetic")
 
@@ -93,7 +93,7 @@ def test_a_search_says_what_it_found_and_what_it_gained(undisturbed: Undisturbed
     trials = undisturbed.database.trials()
     values = {trial.number: trial.value for trial in trials if trial.state.name == "COMPLETE"}
     best = max(values, key=lambda number: values[number] or 0.0)
-    assert "Search tiny finished: 12 of 12 trials" in said
+    assert "Search tiny finished: 11 of 11 trials" in said
     assert f"trial {best}, one run" in said
     for number, name in enumerate(("by hand", "smaller batches")):
         gain = 100 * ((values[best] or 0.0) - (values[number] or 0.0))
@@ -105,7 +105,6 @@ def test_a_search_says_what_it_found_and_what_it_gained(undisturbed: Undisturbed
     assert undisturbed.ended.err == ""
 
 
-@pytest.mark.xfail(reason="the console cuts them at its 80 columns", strict=True)
 def test_every_command_that_a_search_proposes_is_there_to_its_end(undisturbed: Undisturbed) -> None:
     lines = undisturbed.ended.out.splitlines()
     steps = [line.partition("cifar-search ")[2] for line in lines if "  cifar-search " in line]
@@ -116,7 +115,7 @@ def test_every_command_that_a_search_proposes_is_there_to_its_end(undisturbed: U
         f"export tiny --top 5 --home {undisturbed.home}",
         f"train {exported} --seeds 3",
     ]
-    assert f"exported to {exported}" in undisturbed.ended.out
+    assert f"  exported to {exported}" in lines
 
 
 def test_the_same_command_again_says_that_the_search_is_finished_and_trains_nothing(
@@ -136,7 +135,7 @@ def test_the_same_command_again_says_that_the_search_is_finished_and_trains_noth
     assert result.code == 0, result
     summary = document(result)
     assert summary["state"] == "finished"
-    assert summary["trials"]["finished"] == 12
+    assert summary["trials"]["finished"] == 11
     assert (database.epochs(), database.states()) == before
     assert "trial 0" not in result.err
     # What only an unfinished study needs is gone again.
@@ -147,40 +146,24 @@ def test_the_same_command_again_says_that_the_search_is_finished_and_trains_noth
     ]
 
 
-def test_another_command_on_the_same_study_is_refused_and_says_what_differs(
-    undisturbed: Undisturbed, plain_pictures: Path
-) -> None:
-    before = undisturbed.database.states()
-    command = ("start", *undisturbed.options, "--home", undisturbed.home, "--seed", 1)
-    result = run(*command, folder=undisturbed.folder, data=plain_pictures)
-    assert result.code == 2, result
-    assert "seed: the study has 0, this command asks for 1" in result.err
-    assert undisturbed.database.states() == before
-
-
 @pytest.mark.slow
-def test_a_search_on_synthetic_pictures_says_so_everywhere(tmp_path: Path) -> None:
+def test_auto_falls_back_to_synthetic_pictures_loudly_and_everything_says_so(
+    tmp_path: Path,
+) -> None:
     home = ("--home", "home")
-    command = ("start", "--space", space_file(tmp_path), *home, *FAST, "--data", "synthetic")
+    command = ("start", "--space", space_file(tmp_path), *home, *FAST, "--data", "auto")
     wishes = ("--trials", 1, "--epochs", 1, "--lr-bounds", "1e-3:1e-1")
     result = run(*command, *wishes, folder=tmp_path)
     assert result.code == 0, result
+    first = result.out.splitlines()[0]
+    assert first.startswith("note: CIFAR-10 is not in data and could not be downloaded")
+    assert "SYNTHETIC pictures are used instead" in first
+    assert not (tmp_path / "data").exists()
     assert result.out.count("on SYNTHETIC pictures, not CIFAR-10") == 2
     assert "SYNTHETIC pictures, not CIFAR-10" in run("status", *home, folder=tmp_path).out
     assert "synthetic" in run("studies", *home, folder=tmp_path).out.lower()
     exported = tomllib.loads((tmp_path / "home/exports/tiny/best-1.toml").read_text())
     assert exported["provenance"]["data"]["name"] == "synthetic"
-
-
-def test_auto_falls_back_to_synthetic_pictures_loudly(tmp_path: Path) -> None:
-    command = ("start", "--space", space_file(tmp_path), "--home", "home", *FAST)
-    with begin(*command, "--lr-bounds", "off", "--data", "auto", folder=tmp_path) as running:
-        running.until(lambda: "\n" in running.out, "it says something")
-        first = running.out.splitlines()[0]
-        assert first.startswith("note: CIFAR-10 is not in data and could not be downloaded")
-        assert "SYNTHETIC pictures are used instead" in first
-        running.until(lambda: "on SYNTHETIC pictures" in running.out, "it names what it runs on")
-    assert not (tmp_path / "data").exists()
 
 
 def test_without_pictures_a_search_ends_with_the_ways_out_and_leaves_nothing(
@@ -202,12 +185,12 @@ def test_status_and_studies_show_a_finished_study(undisturbed: Undisturbed) -> N
     home, folder = ("--home", undisturbed.home), undisturbed.folder
     status = run("status", "tiny", *home, folder=folder)
     assert status.code == 0, status
-    assert status.out.startswith("tiny: finished, 12 of 12 trials")
+    assert status.out.startswith("tiny: finished, 11 of 11 trials")
     assert "by hand" in status.out
     studies = run("studies", *home, folder=folder)
     assert studies.code == 0, studies
     assert "tiny" in studies.out
-    assert "12/12" in studies.out
+    assert "11/11" in studies.out
     summary = document(run("status", *home, "--json", folder=folder))
     (one,) = json.loads(run("studies", *home, "--json", folder=folder).out)
     assert one == summary
@@ -223,7 +206,6 @@ def test_a_study_that_is_not_there_is_named_with_those_that_are(undisturbed: Und
     assert "Studies: tiny" in result.err
 
 
-@pytest.mark.xfail(reason="it says that a study that was never there is not running", strict=True)
 def test_stopping_a_study_that_is_not_there_is_an_error(undisturbed: Undisturbed) -> None:
     result = run("stop", "mine", "--home", undisturbed.home, folder=undisturbed.folder)
     assert result.code == 2, result
@@ -251,7 +233,7 @@ def test_a_recipe_file_is_trained(
 ) -> None:
     exported = undisturbed.home / "exports" / "tiny" / "best-1.toml"
     recipe = tmp_path / "short.toml"
-    recipe.write_text(exported.read_text().replace("epochs = 3", "epochs = 1", 1))
+    recipe.write_text(exported.read_text().replace("epochs = 4", "epochs = 1", 1))
     result = run(
         "train", recipe, "--train-images", 300, "--json", folder=tmp_path, data=plain_pictures
     )
