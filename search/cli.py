@@ -3,7 +3,6 @@
 Nothing slow is imported here or at the top of a command's file, so that `--help` answers at once.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -63,10 +62,6 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(str(error), err=True)
         return MISUSED if isinstance(error, WRONG_USAGE) else FAILED
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted. Every epoch that was finished is saved.", err=True)
+        click.echo("Interrupted.", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does; the interpreter must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return code if isinstance(code, int) else 0

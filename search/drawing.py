@@ -164,8 +164,10 @@ def _closing(progress: Progress, width: int, hints: bool) -> list[RenderableType
         return [Text(one_line(progress.stopping), style="yellow")]
     if not hints:
         return []
-    both = f"{STOP_HINT}   |   {DASHBOARD_HINT}"
-    lines = [both] if len(both) <= width else [STOP_HINT, DASHBOARD_HINT]
+    where = progress.search.where if progress.search is not None else ""
+    dashboard = f"{DASHBOARD_HINT}{where}"
+    both = f"{STOP_HINT}   |   {dashboard}"
+    lines = [both] if len(both) <= width else [STOP_HINT, dashboard]
     return [Text(), *(Text(line, style="dim") for line in lines)]
 
 

@@ -65,6 +65,7 @@ class SearchStarted:
         workers: Worker processes, in words.
         rows: Trials that are there already.
         timeout: Seconds that are left, or None for no limit.
+        where: What other commands must be given to find the study's home.
     """
 
     study: str
@@ -74,6 +75,7 @@ class SearchStarted:
     workers: str
     rows: tuple[Row, ...]
     timeout: float | None
+    where: str = ""
 
 
 @dataclass(frozen=True)

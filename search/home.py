@@ -170,6 +170,8 @@ class StudyFolder:
             }
             write_atomically(self.root / "holder.json", json.dumps(holder).encode())
             self.stop_request.unlink(missing_ok=True)
+            for half_written in self.root.glob(f".{self.pictures.name}.*"):
+                half_written.unlink(missing_ok=True)
             yield
         finally:
             lock.release()

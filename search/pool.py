@@ -123,7 +123,7 @@ class Pool:
             if worker.connection is not None:
                 worker.connection.close()
                 worker.connection = None
-            if worker.process is not None and worker.task is not None:
+            if worker.process is not None and not worker.idle:
                 worker.process.kill()  # SIGTERM is blocked there; what is saved is whole
         until = time.monotonic() + patience
         for worker in self.workers:

@@ -13,16 +13,19 @@ from search.wording import duration, percent, short
 __all__ = ["closing_words"]
 
 
-def closing_words(summary: dict[str, Any], rows: list[Row], where: str) -> RenderableType:
+def closing_words(
+    summary: dict[str, Any], rows: list[Row], where: str, data: str
+) -> RenderableType:
     """What `start` and `resume` end with.
 
     Args:
         summary: The study's summary.
         rows: Its trials.
         where: Options that name the study's place in further commands, such as `` --home elsewhere``.
+        data: The option that names its pictures, such as `` --data synthetic``; empty for the default.
     """
     lines = [Text(), _outcome(summary), *_found(summary, rows), Text()]
-    lines += _next_steps(summary, where)
+    lines += _next_steps(summary, where, data)
     return Group(*lines)
 
 
@@ -72,7 +75,7 @@ def _found(summary: dict[str, Any], rows: list[Row]) -> list[Text]:
     return lines
 
 
-def _next_steps(summary: dict[str, Any], where: str) -> list[Text]:
+def _next_steps(summary: dict[str, Any], where: str, data: str) -> list[Text]:
     study = summary["study"]
     steps = [
         (f"cifar-search status {study}{where}", "all trials"),
@@ -81,10 +84,13 @@ def _next_steps(summary: dict[str, Any], where: str) -> list[Text]:
     if summary["best"] is not None and summary["best"]["exported"]:
         steps += [
             (f"cifar-search export {study} --top 5{where}", "the five best as files"),
-            (f"cifar-search train {summary['best']['exported']} --seeds 3", "retrain the best"),
+            (
+                f"cifar-search train {summary['best']['exported']} --seeds 3{data}",
+                "retrain the best",
+            ),
         ]
     if summary["state"] != "finished":
-        steps.insert(0, (f"cifar-search resume {study}{where}", "go on"))
+        steps.insert(0, (f"cifar-search resume {study}{where}{data}", "go on"))
     width = max(len(what) for _, what in steps)
     # A command must stay on one line to be copied, however narrow the terminal is.
     lines = [

@@ -98,7 +98,7 @@ def start(
             lr_bounds=request.lr_bounds,
         )
         study, _ = create_or_open(open_storage(url), name, settings, plan.budget)
-        return _run(study, folder, slots, observe)
+        return _run(study, home, slots, observe)
 
 
 def resume(
@@ -141,13 +141,14 @@ def resume(
             timeout=request.timeout or study.budget.timeout,
         )
         study, _ = create_or_open(storage, study.name, settings, budget)
-        return _run(study, folder, slots, observe)
+        return _run(study, home, slots, observe)
 
 
 def _run(
-    study: SearchStudy, folder: StudyFolder, slots: list[Slot], observe: Observer
+    study: SearchStudy, home: Home, slots: list[Slot], observe: Observer
 ) -> tuple[SearchStudy, Outcome]:
     outcome: Outcome = "finished"
+    folder = home.study(study.name)
     if not study.complete or any(row.state == "running" for row in study.rows()):
         with (
             Pool(slots, folder.pictures, folder.logs) as pool,
@@ -162,7 +163,7 @@ def _run(
                 seconds = study.seconds + time.monotonic() - began
                 study.write(attributes.SECONDS, round(seconds, 1))
             _enqueue(study, space)
-            observe(_started(study, space, slots))
+            observe(_started(study, space, slots, home))
             outcome = Coordinator(study, space, pool, folder, observe, stop).run()
     if outcome == "finished":
         folder.tidy()
@@ -255,13 +256,15 @@ def _enqueue(study: SearchStudy, space: Space) -> None:
             if one.suggested is not None:
                 values = values_for(space, base, one.parameter, one.suggested)
                 wanted.append((attributes.SUGGESTED, f"LR-range test, {one.optimizer}", values))
-    there = {row.label for row in study.rows()}
-    for kind, label, values in wanted:
-        if label not in there:
-            study.optuna.enqueue_trial(values, user_attrs={kind: label})
+    rows = study.rows()
+    there = {row.label for row in rows}
+    missing = [one for one in wanted if one[1] not in there]
+    # What the budget has no room for would wait in the study for ever.
+    for kind, label, values in missing[: max(0, study.budget.trials - len(rows))]:
+        study.optuna.enqueue_trial(values, user_attrs={kind: label})
 
 
-def _started(study: SearchStudy, space: Space, slots: list[Slot]) -> SearchStarted:
+def _started(study: SearchStudy, space: Space, slots: list[Slot], home: Home) -> SearchStarted:
     timeout = study.budget.timeout
     threads = slots[0].threads
     devices = ", ".join(sorted({slot.device for slot in slots}))
@@ -276,4 +279,5 @@ def _started(study: SearchStudy, space: Space, slots: list[Slot]) -> SearchStart
         workers=workers,
         rows=tuple(study.rows()),
         timeout=None if timeout is None else max(0.0, timeout - study.seconds),
+        where=home.flag,
     )

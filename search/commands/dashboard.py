@@ -30,4 +30,6 @@ def dashboard(storage: str | None, home: Home, port: int) -> None:
 
     with serving(existing_storage(home, storage), port) as address:
         click.echo(f"The dashboard is at {address} (Ctrl-C ends it).")
-        threading.Event().wait()
+        # A Ctrl-C that arrives while a connection's thread starts is seen only when this one wakes up.
+        while not threading.Event().wait(0.5):
+            pass

@@ -56,6 +56,7 @@ def resume(
     return run_search(
         home,
         url,
+        data,
         lambda observe, folder: resume_search(home, request, observe, folder),
         serve=dashboard,
         as_json=as_json,

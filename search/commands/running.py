@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from cifar_core.data.dataset import DEFAULT_FOLDER
+from cifar_core.data.dataset import AUTO, DEFAULT_FOLDER, SYNTHETIC
 from search.coordinator import Outcome
 from search.dashboard import serving
 from search.events import Event, Notice, Observer, SearchStarted, SweepsProgress
@@ -28,12 +29,15 @@ INTERRUPTED = 130
 Search = Callable[[Observer, Path], tuple[SearchStudy, Outcome]]
 
 
-def run_search(home: Home, url: str, search: Search, *, serve: bool, as_json: bool) -> int:
+def run_search(
+    home: Home, url: str, data: str | None, search: Search, *, serve: bool, as_json: bool
+) -> int:
     """Run a search, show it, and say what it came to.
 
     Args:
         home: Where exports go.
         url: The studies' storage.
+        data: Where the user said that the pictures are.
         search: Does the work.
         serve: Serve the dashboard meanwhile.
         as_json: Print one JSON document instead of words; progress goes to standard error.
@@ -56,7 +60,11 @@ def run_search(home: Home, url: str, search: Search, *, serve: bool, as_json: bo
                 address = stack.enter_context(serving(open_storage(url), port=0))
                 view(Notice(f"The dashboard is at {address} while the search runs."))
 
-        study, outcome = search(observe, folder)
+        try:
+            study, outcome = search(observe, folder)
+        except KeyboardInterrupt:
+            view(Notice("Interrupted at once. Every epoch that was finished is saved."))
+            raise
     exported = None
     if best_rows(study.rows()):
         exported = str(export_best(study, home.exports(study.name))[0])
@@ -64,11 +72,20 @@ def run_search(home: Home, url: str, search: Search, *, serve: bool, as_json: bo
     if as_json:
         click.echo(json.dumps(summary, indent=2))
     else:
+        kind = summary["data"]["name"]
+        words = closing_words(summary, study.rows(), _where(home, url), _data_flag(kind, data))
         # Not cropped: a proposed command must be whole to be copied.
-        console.print(closing_words(summary, study.rows(), _where(home, url)), crop=False)
+        console.print(words, crop=False)
     return 0 if outcome == "finished" else INTERRUPTED
 
 
 def _where(home: Home, url: str) -> str:
     """What further commands must name because it is not the default."""
     return home.flag if url == home.storage_url() else f"{home.flag} --storage {shown_url(url)}"
+
+
+def _data_flag(kind: str, data: str | None) -> str:
+    """What further commands must name to train on the same pictures."""
+    if kind == SYNTHETIC:
+        return f" --data {SYNTHETIC}"
+    return "" if data in {None, AUTO} else f" --data {shlex.quote(str(data))}"

@@ -14,8 +14,7 @@ __all__ = ["spaces"]
 @options.json_output
 def spaces(name: str | None, as_json: bool) -> None:
     """List the spaces, or show one in full."""
-    from rich.console import Console
-
+    from search.commands.printing import page_console
     from search.show import space_list, space_page
     from spaces.files import load_space, shipped_names
 
@@ -29,4 +28,4 @@ def spaces(name: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:
-        Console(highlight=False).print(shown)
+        page_console().print(shown)

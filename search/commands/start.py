@@ -107,6 +107,7 @@ def start(home: Home, dashboard: bool, as_json: bool, data: str | None, **wishes
     return run_search(
         home,
         url,
+        data,
         lambda observe, folder: start_search(home, request, observe, folder),
         serve=dashboard,
         as_json=as_json,

@@ -21,9 +21,9 @@ SECONDS_BETWEEN_LOOKS = 2.0
 @options.json_output
 def status(study: str | None, storage: str | None, home: Home, watch: bool, as_json: bool) -> None:
     """Show how a study stands, the newest by default."""
-    from rich.console import Console
     from rich.live import Live
 
+    from search.commands.printing import page_console
     from search.reading import StudyReader
     from search.show import study_page
 
@@ -32,7 +32,7 @@ def status(study: str | None, storage: str | None, home: Home, watch: bool, as_j
     if as_json:
         click.echo(json.dumps(summary, indent=2))
         return
-    console = Console(highlight=False)
+    console = page_console()
     if not watch:
         console.print(study_page(summary, rows, home))
         return

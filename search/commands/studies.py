@@ -16,8 +16,7 @@ __all__ = ["studies"]
 @options.json_output
 def studies(storage: str | None, home: Home, as_json: bool) -> None:
     """List all studies of this home, the newest last."""
-    from rich.console import Console
-
+    from search.commands.printing import page_console
     from search.reading import all_summaries
     from search.show import study_list
 
@@ -25,4 +24,4 @@ def studies(storage: str | None, home: Home, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(summaries, indent=2))
     else:
-        Console(highlight=False).print(study_list(summaries, home))
+        page_console().print(study_list(summaries, home))

@@ -18,7 +18,7 @@ from cifar_core.seeds import derive
 from search import attributes, coordinator, service
 from search.errors import ServiceError
 from search.events import EpochSeen, Event, Notice, Stopping, TrialEnded, TrialStarted
-from search.home import StudyFolder
+from search.home import Home, StudyFolder
 from search.messages import Died, Failed, WorkerMessage
 from search.pool import Slot, Worker
 from search.storage import open_storage
@@ -588,7 +588,10 @@ def test_a_total_that_is_lowered_leaves_nothing_running(
     again = ScriptedPool(2, checkpoints=pool.checkpoints)
     monkeypatch.setattr(service, "Pool", lambda *_: nullcontext(again))
     lowered, outcome = service._run(
-        reopened(study, **budget), folder, [Slot("cpu", 1)], list[Event]().append
+        reopened(study, **budget),
+        Home(folder.root.parent.parent),
+        [Slot("cpu", 1)],
+        list[Event]().append,
     )
     assert outcome == "finished"
     assert "running" not in states_of(lowered)
