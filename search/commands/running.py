@@ -63,8 +63,8 @@ def run_search(
         try:
             study, outcome = search(observe, folder)
         except KeyboardInterrupt:
-            view(Notice("Interrupted at once. Every epoch that was finished is saved."))
-            raise
+            click.echo("Interrupted. Every epoch that was finished is saved.", err=True)
+            return INTERRUPTED
     exported = None
     if best_rows(study.rows()):
         exported = str(export_best(study, home.exports(study.name))[0])

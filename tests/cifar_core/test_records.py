@@ -35,7 +35,7 @@ def test_a_key_inside_a_list_is_named_with_its_place() -> None:
 def test_a_long_value_is_shown_in_part() -> None:
     (sentence,) = sentences(Point, {"x": 1.0, "name": "n" * 500})
     assert len(sentence) < 120
-    assert sentence.endswith("nnn....")
+    assert "nnn...nnn" in sentence
 
 
 @pytest.mark.parametrize("value", ["1.0", None, True, [1.0]])
