@@ -14,11 +14,15 @@ class Epoch:
         number: Counted from 1.
         train_loss: Mean loss over the epoch's steps, as trained on (with label smoothing).
         train_accuracy: Share of augmented training pictures classified right during the epoch, 0-1.
-        validation_loss: Mean cross-entropy on the validation part after the epoch.
-        validation_accuracy: Share of validation pictures classified right after the epoch, 0-1.
+        validation_loss: Mean cross-entropy on the validation part, of the network as it stands after the
+            epoch.
+        validation_accuracy: Share of validation pictures that this network classifies right, 0-1.
         lr: Learning rate of the epoch's last step.
         seconds: Time of training and validation together.
         images_per_second: Training pictures per second of training time.
+        back_to: The epoch whose network a plateau schedule went back to after this one; None if it did
+            not. The validation figures are then that network's.
+        converged: The plateau schedule has nothing more to gain: there is no further epoch.
     """
 
     number: int
@@ -29,6 +33,13 @@ class Epoch:
     lr: float
     seconds: float
     images_per_second: float
+    back_to: int | None = None
+    converged: bool = False
+
+    @property
+    def is_last(self) -> bool:
+        """No epoch follows, whatever the recipe's number of epochs."""
+        return self.converged or self.diverged
 
     @property
     def diverged(self) -> bool:

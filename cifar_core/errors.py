@@ -7,10 +7,18 @@ catches it in one place::
     ├── RecipeError       a training recipe is not valid
     ├── DataError         the pictures cannot be had, or are not what they should be
     ├── CheckpointError   a saved state is damaged, or belongs to another training
-    └── DeviceError       the device asked for does not exist here
+    ├── DeviceError       the device asked for does not exist here
+    └── WeightsError      the trained weights asked for cannot be had, or are another network's
 """
 
-__all__ = ["CheckpointError", "CifarSearchError", "DataError", "DeviceError", "RecipeError"]
+__all__ = [
+    "CheckpointError",
+    "CifarSearchError",
+    "DataError",
+    "DeviceError",
+    "RecipeError",
+    "WeightsError",
+]
 
 
 class CifarSearchError(Exception):
@@ -31,3 +39,7 @@ class CheckpointError(CifarSearchError):
 
 class DeviceError(CifarSearchError):
     """The device asked for does not exist on this machine."""
+
+
+class WeightsError(CifarSearchError):
+    """The trained weights asked for cannot be had, or belong to another network."""

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from cifar_core.data.resident import Normalization, Splits, training_batches
 from cifar_core.device import backend_of
-from cifar_core.models import network_of
 from cifar_core.optimizers import optimizer_of
 from cifar_core.random_state import RandomState
 from cifar_core.recipe import Recipe
-from cifar_core.trainer import set_lr, train_step
+from cifar_core.seeds import derive
+from cifar_core.trainer import new_network, set_lr, train_step
 
 __all__ = ["Finding", "Sweep", "find_bounds", "rates", "sweep"]
 
@@ -125,9 +125,11 @@ def sweep(
     random = RandomState(seed, device)
     losses: list[Tensor] = []
     with random.active():
-        network = backend.place(network_of(recipe.network)).train()
-        optimizer = optimizer_of(recipe.optimizer, network.parameters())
-        batches = _endless(recipe, splits, random.generator)
+        normalize = Normalization.of(recipe, splits)
+        network = new_network(recipe, splits, normalize, backend).train()
+        optimizer = optimizer_of(recipe, network.parameters())
+        choices = np.random.default_rng(derive(seed, "choices"))
+        batches = _endless(recipe, splits, normalize, random.generator, choices)
         for step, (rate, (images, labels)) in enumerate(zip(lr, batches, strict=False)):
             set_lr(optimizer, rate)
             loss, _ = train_step(
@@ -192,13 +194,15 @@ def find_bounds(sweeps: Sequence[Sweep]) -> Finding:
 
 
 def _endless(
-    recipe: Recipe, splits: Splits, generator: torch.Generator
+    recipe: Recipe,
+    splits: Splits,
+    normalize: Normalization,
+    generator: torch.Generator,
+    choices: np.random.Generator,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    normalize = Normalization.of(recipe, splits)
+    size, augmentation = recipe.batch_size, recipe.augmentation
     while True:
-        yield from training_batches(
-            splits.train, recipe.batch_size, recipe.augmentation, normalize, generator
-        )
+        yield from training_batches(splits.train, size, augmentation, normalize, generator, choices)
 
 
 def _is_over(losses: Sequence[Tensor]) -> bool:

@@ -7,12 +7,13 @@ recipe costs nothing.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from cifar_core.errors import RecipeError
-from cifar_core.records import Record, explain
+from cifar_core.records import UNIONS, Record, explain
 
 __all__ = [
     "Adam",
@@ -20,13 +21,21 @@ __all__ = [
     "Augmentation",
     "Constant",
     "Cosine",
+    "Linear",
     "Net",
     "Network",
     "OneCycle",
     "Optimizer",
+    "Plateau",
+    "PreActResNet18",
     "Recipe",
+    "ResNet9",
+    "ResNet18Cifar",
+    "ResNet18ImageNet",
+    "Residual",
     "Schedule",
     "Sgd",
+    "SpeedNet",
     "Step",
 ]
 
@@ -34,6 +43,8 @@ Channels = Annotated[int, Field(ge=1, le=4096)]
 LearningRate = Annotated[float, Field(gt=0.0, le=1000.0)]
 Momentum = Annotated[float, Field(ge=0.0, lt=1.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
+MixingAlpha = Annotated[float, Field(ge=0.0, le=100.0)]
 WeightDecay = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -53,18 +64,113 @@ class Net(Record):
     channels1: Channels = 6
     channels2: Channels = 16
     batch_norm: bool = False
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    dropout: Dropout = 0.0
     init: Literal["default", "kaiming"] = "default"
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """It cannot be trained on batches of a single picture."""
+        return self.batch_norm
+
+
+class Residual(Record):
+    """What all residual networks can vary.
+
+    Attributes:
+        width: Channels of the first stage; each of the three later stages has twice those before it.
+        norm: ``batch`` is BatchNorm; ``group`` is GroupNorm (Wu & He 2018, arXiv 1803.08494), which
+            doesn't depend on the batch.
+        dropout: Probability of dropping a feature before the last layer, in [0, 1).
+    """
+
+    width: Annotated[int, Field(ge=1, le=512)] = 64
+    norm: Literal["batch", "group"] = "batch"
+    dropout: Dropout = 0.0
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """It cannot be trained on batches of a single picture."""
+        return self.norm == "batch"
+
+
+class ResNet9(Residual):
+    """A 3x3 stem with max-pooling and four stages of one basic block each: the last map is 2x2."""
+
+    name: Literal["resnet9"] = "resnet9"
+
+
+class ResNet18Cifar(Residual):
+    """ResNet18 (He et al. 2015) with a 3x3 stem of stride 1 and no max-pooling: the last map is 4x4."""
+
+    name: Literal["resnet18_cifar"] = "resnet18_cifar"
+
+
+class ResNet18ImageNet(Residual):
+    """ResNet18 as torchvision has it for ImageNet: the last map of a 32x32 picture is 1x1.
+
+    Attributes:
+        weights: ``random``; ``imagenet``, which torchvision downloads; or a file of such a network's
+            weights. The last layer is new in any case.
+        frozen: Train the last layer alone.
+    """
+
+    name: Literal["resnet18_imagenet"] = "resnet18_imagenet"
+    weights: Annotated[str, Field(min_length=1, max_length=1_000)] = "random"
+    frozen: bool = False
+
+    def model_post_init(self, _: Any) -> None:
+        """Refuse what only an ImageNet network's own shape and training give a meaning to."""
+        if self.weights != "random" and (self.width != 64 or self.norm != "batch"):
+            raise ValueError("weights can only be loaded with width 64 and norm 'batch'.")
+        if self.frozen and self.weights == "random":
+            raise ValueError("frozen needs trained `weights`, but got 'random'.")
+
+
+class PreActResNet18(Residual):
+    """ResNet18 with norm and ReLU before each convolution (He et al. 2016), for 32x32: last map 4x4."""
+
+    name: Literal["preact_resnet18"] = "preact_resnet18"
+
+
+class SpeedNet(Record):
+    """A small network for the most accuracy per second: a whitening layer and three blocks.
+
+    Attributes:
+        channels1: Channels of the first block, whose convolution sees 16x16 maps.
+        channels2: Channels of the second block, on 8x8 maps.
+        channels3: Channels of the third block, on 4x4 maps.
+        whitening: The first layer is set to decorrelate 2x2 patches of the training pictures and stays
+            fixed; else it is an ordinary trained convolution.
+        dropout: Probability of dropping a feature before the last layer, in [0, 1).
+    """
+
+    name: Literal["speednet"] = "speednet"
+    channels1: Channels = 32
+    channels2: Channels = 64
+    channels3: Channels = 128
+    whitening: bool = True
+    dropout: Dropout = 0.0
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """It cannot be trained on batches of a single picture."""
+        return True
 
 
 class Sgd(Record):
-    """Stochastic gradient descent with momentum (Sutskever et al. 2013), as in PyTorch."""
+    """Stochastic gradient descent with momentum (Sutskever et al. 2013), as in PyTorch.
+
+    Attributes:
+        weight_decay_per_picture: Weight decay for each picture of a batch, added to `weight_decay`:
+            5e-4 with batches of 64 is 0.032. The other optimizers have it too.
+    """
 
     name: Literal["sgd"] = "sgd"
     lr: LearningRate = 0.001
     momentum: Momentum = 0.9
     nesterov: bool = False
     weight_decay: WeightDecay = 0.0
+    weight_decay_per_picture: WeightDecay = 0.0
 
     def model_post_init(self, _: Any) -> None:
         """Refuse Nesterov's momentum without momentum, as PyTorch does."""
@@ -80,6 +186,7 @@ class Adam(Record):
     beta1: Momentum = 0.9
     beta2: Momentum = 0.999
     weight_decay: WeightDecay = 0.0
+    weight_decay_per_picture: WeightDecay = 0.0
 
 
 class AdamW(Record):
@@ -90,6 +197,7 @@ class AdamW(Record):
     beta1: Momentum = 0.9
     beta2: Momentum = 0.999
     weight_decay: WeightDecay = 0.01
+    weight_decay_per_picture: WeightDecay = 0.0
 
 
 class Constant(Record):
@@ -123,26 +231,76 @@ class OneCycle(Record):
     warmup: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.25
 
 
+class Linear(Record):
+    """Linear rise from 0 to the learning rate, then linear decay to 0 (Goyal et al. 2017, section 2.2).
+
+    Attributes:
+        warmup: Share of all steps spent rising, in [0, 1).
+    """
+
+    name: Literal["linear"] = "linear"
+    warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+
+
+class Plateau(Record):
+    """The learning rate is divided when validation accuracy has stopped rising, as one does by hand.
+
+    After `patience` epochs without a new best, training goes on from the best epoch so far (of equals the
+    latest) with the learning rate divided by `divisor`. It has converged when a divided rate brings
+    nothing better. The run ends with the network of its best epoch.
+
+    Attributes:
+        patience: Epochs without a new best after which the rate is divided.
+        divisor: What it is divided by, above 1.
+    """
+
+    name: Literal["plateau"] = "plateau"
+    patience: Annotated[int, Field(ge=1, le=10_000)] = 3
+    divisor: Annotated[float, Field(gt=1.0, le=1e6)] = 10.0
+
+
 class Augmentation(Record):
-    """What happens to each training picture before each use of it. Zeros change nothing.
+    """What happens to each training picture before each use of it. The defaults change nothing.
 
     Attributes:
         flip: Probability of a left-right mirror image, in [0, 1].
-        crop_padding: Pixels of black added on each side before a random 32x32 crop, 0-16.
+        crop_padding: Pixels added on each side before a random 32x32 crop, 0-16.
+        crop_fill: What is added: ``zero`` is black, ``reflect`` mirrors the picture at its edge.
         cutout: Side in pixels of the square that is blacked out, 0-32 (DeVries & Taylor 2017).
-        strength: Strength in [0, 1] of the per-picture colour and geometry policy.
+        policy: Which colour and geometry operations a picture gets: one at random (``trivial``, after
+            Müller & Hutter 2021), one of AutoAugment's 25 pairs for CIFAR-10 (``auto``, Cubuk et al.
+            2018), or a mixture of chains (``augmix``, Hendrycks et al. 2019).
+        probability: Share of the pictures that the policy is applied to, in [0, 1].
+        strength: Strength of its operations, in [0, 1]; 0 switches it off.
+        mixup: Alpha of mixup's Beta distribution, 0-100; 0 is off (Zhang et al. 2017).
+        cutmix: Alpha of CutMix's Beta distribution, 0-100; 0 is off (Yun et al. 2019). With both, each
+            batch gets one of the two.
     """
 
     flip: Probability = 0.0
     crop_padding: Annotated[int, Field(ge=0, le=16)] = 0
+    crop_fill: Literal["zero", "reflect"] = "zero"
     cutout: Annotated[int, Field(ge=0, le=32)] = 0
+    policy: Literal["trivial", "auto", "augmix"] = "trivial"
+    probability: Probability = 1.0
     strength: Probability = 0.0
+    mixup: MixingAlpha = 0.0
+    cutmix: MixingAlpha = 0.0
+
+    @property
+    def mixes(self) -> bool:
+        """Pictures are mixed with each other, and labels with them."""
+        return self.mixup > 0.0 or self.cutmix > 0.0
 
 
-# With a second family of networks this becomes a union told apart by `name`, like the two below.
-Network = Net
+Network = Annotated[
+    Net | ResNet9 | ResNet18Cifar | ResNet18ImageNet | PreActResNet18 | SpeedNet,
+    Field(discriminator="name"),
+]
 Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
-Schedule = Annotated[Constant | Step | Cosine | OneCycle, Field(discriminator="name")]
+Schedule = Annotated[
+    Constant | Step | Cosine | OneCycle | Linear | Plateau, Field(discriminator="name")
+]
 
 
 class Recipe(Record):
@@ -172,10 +330,29 @@ class Recipe(Record):
     normalization: Literal["symmetric", "standard"] = "symmetric"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_kinds(cls, values: Any) -> Any:
+        """A section without a `name` is of the default kind: ``network.channels1 = 32`` is a `Net`."""
+        if not isinstance(values, Mapping):
+            return values
+        kinds = {key: cls.model_fields[key].default.name for key in UNIONS}
+        return {
+            key: {"name": kinds[key], **value}
+            if key in kinds and isinstance(value, dict)
+            else value
+            for key, value in values.items()
+        }
+
     def model_post_init(self, _: Any) -> None:
-        """Refuse batches that BatchNorm has no variance of."""
-        if self.network.batch_norm and self.batch_size == 1:
-            raise ValueError("batch_size must be at least 2 with batch_norm, but got 1.")
+        """Refuse batches that BatchNorm has no variance of, and a decay that leaves nothing."""
+        if self.network.has_batch_norm and self.batch_size == 1:
+            raise ValueError("batch_size must be at least 2 with BatchNorm, but got 1.")
+        if self.weight_decay > 1.0:
+            raise ValueError(
+                "weight_decay, with weight_decay_per_picture * batch_size, must be at most 1, "
+                f"but got {self.weight_decay:g}."
+            )
 
     @classmethod
     def read(cls, values: object, origin: str = "recipe") -> Self:
@@ -199,7 +376,27 @@ class Recipe(Record):
         return self.model_dump(mode="json")
 
     @property
+    def weight_decay(self) -> float:
+        """The weight decay of a step, whatever it is given as."""
+        optimizer = self.optimizer
+        return optimizer.weight_decay + optimizer.weight_decay_per_picture * self.batch_size
+
+    @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that two recipes share only if they are equal."""
-        text = json.dumps(self.plain(), sort_keys=True, separators=(",", ":"))
+        """Twelve hexadecimal digits that two recipes share only if they are equal.
+
+        They don't change when a later version has more fields, as long as the defaults of the new ones
+        are what was there before.
+        """
+        text = json.dumps(_told(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _told(record: Record) -> dict[str, Any]:
+    """What differs from the defaults, and which kind each section is of."""
+    told = {}
+    for name, field in type(record).model_fields.items():
+        value = getattr(record, name)
+        if name == "name" or value != field.default:
+            told[name] = _told(value) if isinstance(value, Record) else value
+    return told

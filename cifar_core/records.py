@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Record", "explain"]
 
-UNIONS = {"optimizer", "schedule"}
+UNIONS = {"network", "optimizer", "schedule"}
 """The recipe's sections that hold one of several records, told apart by their `name`."""
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import assert_never
 
-from cifar_core.recipe import Constant, Cosine, OneCycle, Schedule, Step
+from cifar_core.recipe import Constant, Cosine, Linear, OneCycle, Plateau, Schedule, Step
 
-__all__ = ["constant", "cosine", "one_cycle", "schedule_of", "step_decay"]
+__all__ = ["constant", "cosine", "linear", "one_cycle", "schedule_of", "step_decay"]
 
 START_OF_ONE_CYCLE = 1 / 25
 """The first rate of one-cycle against its peak, as in fast.ai's and PyTorch's implementations."""
@@ -52,8 +52,22 @@ def one_cycle(step: int, steps: int, warmup: float) -> float:
     return cosine(step - rising, max(1, steps - rising))
 
 
+def linear(step: int, steps: int, warmup: float) -> float:
+    """A linear rise from 0 over the first share `warmup` of the steps, then a linear fall towards 0.
+
+    >>> [round(linear(step, steps=8, warmup=0.25), 2) for step in range(9)]
+    [0.5, 1.0, 1.0, 0.83, 0.67, 0.5, 0.33, 0.17, 0.0]
+    """
+    rising = min(round(steps * warmup), steps - 1)  # one step at least is at the peak
+    if step < rising:
+        return (step + 1) / rising  # a first step at rate 0 would change nothing
+    return 1.0 - (step - rising) / (steps - rising)
+
+
 def schedule_of(schedule: Schedule, epochs: int, steps_per_epoch: int) -> Callable[[int], float]:
     """The function from a step, counted from 0, to the factor on the learning rate.
+
+    What a plateau divides by depends on the training, so `cifar_core.plateau` has it, not this.
 
     Args:
         schedule: The recipe's schedule.
@@ -62,7 +76,7 @@ def schedule_of(schedule: Schedule, epochs: int, steps_per_epoch: int) -> Callab
     """
     steps = epochs * steps_per_epoch
     match schedule:
-        case Constant():
+        case Constant() | Plateau():
             return constant
         case Step():
             return partial(
@@ -74,5 +88,7 @@ def schedule_of(schedule: Schedule, epochs: int, steps_per_epoch: int) -> Callab
             return partial(cosine, steps=steps)
         case OneCycle():
             return partial(one_cycle, steps=steps, warmup=schedule.warmup)
+        case Linear():
+            return partial(linear, steps=steps, warmup=schedule.warmup)
         case _:
             assert_never(schedule)

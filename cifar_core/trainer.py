@@ -11,9 +11,10 @@ Whoever consumes the epochs decides whether to go on; stopping is not asking for
 import copy
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's own documentation uses
@@ -23,14 +24,18 @@ from cifar_core.device import Backend, backend_of
 from cifar_core.epoch import Epoch
 from cifar_core.errors import CheckpointError
 from cifar_core.models import network_of
+from cifar_core.models.speednet import SpeedNetwork
 from cifar_core.optimizers import optimizer_of
+from cifar_core.plateau import PlateauControl
 from cifar_core.random_state import RandomState
-from cifar_core.recipe import Recipe
+from cifar_core.recipe import Plateau, Recipe
 from cifar_core.schedules import schedule_of
+from cifar_core.seeds import derive
 
-__all__ = ["Training", "evaluate", "set_lr", "train_step"]
+__all__ = ["Training", "evaluate", "new_network", "set_lr", "train_step"]
 
 Clock = Callable[[], float]
+PICTURES_TO_WHITEN_BY = 5_000
 
 
 class Training:
@@ -65,23 +70,28 @@ class Training:
         self._normalize = Normalization.of(recipe, self._splits)
         self._random = RandomState(seed, device)
         with self._random.active():
-            self.network = self._backend.place(network_of(recipe.network))
-        self._optimizer = optimizer_of(recipe.optimizer, self.network.parameters())
+            self.network = new_network(recipe, self._splits, self._normalize, self._backend)
+        self._optimizer = optimizer_of(recipe, self.network.parameters())
         self._steps_per_epoch = len(self._splits.train) // min(
             recipe.batch_size, len(self._splits.train)
         )
         self._schedule = schedule_of(recipe.schedule, recipe.epochs, self._steps_per_epoch)
+        plateau = recipe.schedule
+        self._plateau = PlateauControl(plateau) if isinstance(plateau, Plateau) else None
 
     def epochs(self) -> Iterator[Epoch]:
         """Train on from where the run stands, an epoch at a time, until the recipe's last one.
 
-        The run ends early, behind an epoch whose `diverged` is true, if the loss stops being a number.
+        The run ends early, behind an epoch whose `is_last` is true, if the loss stops being a number or
+        a plateau schedule has converged.
         """
         while len(self.history) < self.recipe.epochs:
-            if self.history and self.history[-1].diverged:
+            if self.history and self.history[-1].is_last:
                 return
             with self._random.active():
                 epoch = self._one_epoch(len(self.history) + 1)
+            if self._plateau is not None:
+                epoch = self._follow(self._plateau, epoch)
             self.history.append(epoch)
             yield epoch
 
@@ -93,19 +103,28 @@ class Training:
         correct = torch.zeros((), device=train.labels.device, dtype=torch.int64)
         step = (number - 1) * self._steps_per_epoch
         batches = training_batches(
-            train, recipe.batch_size, recipe.augmentation, self._normalize, self._random.generator
+            train,
+            recipe.batch_size,
+            recipe.augmentation,
+            self._normalize,
+            self._random.generator,
+            # The host's own choices follow from seed and epoch alone: there is no state to keep.
+            np.random.default_rng(derive(self.seed, "choices", number)),
         )
         seen = 0
-        lr = recipe.optimizer.lr
+        highest = recipe.optimizer.lr * (self._plateau.factor if self._plateau else 1.0)
+        lr = highest
         for images, labels in batches:
-            lr = recipe.optimizer.lr * self._schedule(step)
+            lr = highest * self._schedule(step)
             set_lr(self._optimizer, lr)
             loss, logits = train_step(
                 self.network, self._optimizer, images, labels, recipe.label_smoothing, self._backend
             )
             # Sums stay on the device: reading one here would make the host wait for every step.
             loss_sum += loss
-            correct += (logits.argmax(1) == labels).sum()
+            # Of a mixed picture the label with the largest share counts.
+            classes = labels if labels.ndim == 1 else labels.argmax(1)
+            correct += (logits.argmax(1) == classes).sum()
             seen += len(labels)
             step += 1
         train_loss = loss_sum.item() / self._steps_per_epoch
@@ -124,6 +143,35 @@ class Training:
             images_per_second=seen / max(trained - started, 1e-9),
         )
 
+    def _follow(self, plateau: PlateauControl, epoch: Epoch) -> Epoch:
+        """Do what the plateau schedule says after `epoch`: keep the network, go on, or go back."""
+        if epoch.diverged:
+            return epoch
+        verdict = plateau.judge(epoch)
+        best, loss, accuracy = plateau.best
+        if best == epoch.number:
+            plateau.keep(self._learned())
+        ends = verdict == "converged" or epoch.number == self.recipe.epochs
+        if verdict != "divide" and not ends:
+            return epoch
+        if best != epoch.number:
+            learned = plateau.kept()
+            self.network.load_state_dict(learned["network"])
+            self._optimizer.load_state_dict(learned["optimizer"])
+        return replace(
+            epoch,
+            validation_loss=loss,
+            validation_accuracy=accuracy,
+            back_to=None if best == epoch.number else best,
+            converged=verdict == "converged",
+        )
+
+    def _learned(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
     def evaluate(self, part: Part) -> tuple[float, float]:
         """Loss and accuracy of the network, as it stands, on `part`."""
         part = part.to(self._splits.train.labels.device)
@@ -135,8 +183,8 @@ class Training:
             "recipe": self.recipe.digest,
             "seed": self.seed,
             "split": self._splits.digest,
-            "network": copy.deepcopy(self.network.state_dict()),
-            "optimizer": copy.deepcopy(self._optimizer.state_dict()),
+            **copy.deepcopy(self._learned()),
+            "plateau": self._plateau.state_dict() if self._plateau else None,
             "random": self._random.state_dict(),
             "history": [asdict(epoch) for epoch in self.history],
         }
@@ -157,10 +205,22 @@ class Training:
         try:
             self.network.load_state_dict(state["network"])
             self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+            if self._plateau is not None:
+                self._plateau.load_state_dict(state["plateau"])
             self._random.load_state_dict(state["random"])
             self.history = [Epoch(**values) for values in state["history"]]
         except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"The saved state is not whole: {error}") from error
+
+
+def new_network(
+    recipe: Recipe, splits: Splits, normalize: Normalization, backend: Backend
+) -> nn.Module:
+    """A fresh network on its device; a first layer that is set by the pictures has been set by them."""
+    network = backend.place(network_of(recipe.network))
+    if isinstance(network, SpeedNetwork):
+        network.whiten(normalize(splits.train.images[:PICTURES_TO_WHITEN_BY]))
+    return network
 
 
 def train_step(
@@ -177,7 +237,7 @@ def train_step(
         network: In training mode, on the device of the pictures.
         optimizer: Over the network's parameters.
         images: (B, 3, 32, 32) float32, normalised.
-        labels: (B,) int64.
+        labels: (B,) int64, or (B, 10) float32, each class's share of a mixed picture.
         label_smoothing: Share of the label's weight spread over all classes.
         backend: The precision to compute in.
 

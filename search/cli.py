@@ -12,7 +12,9 @@ from cifar_core.errors import CifarSearchError, DeviceError, RecipeError
 from search import __version__
 from search.commands.dashboard import dashboard
 from search.commands.export import export
+from search.commands.networks import networks
 from search.commands.resume import resume
+from search.commands.sheet import sheet
 from search.commands.spaces import spaces
 from search.commands.start import start
 from search.commands.status import status
@@ -37,7 +39,11 @@ def cli() -> None:
     """Search hyperparameters for CIFAR-10 networks, and lose nothing."""
 
 
-for command in (start, resume, stop, status, studies, spaces, export, train, dashboard):
+COMMANDS = (
+    *(start, resume, stop, status, studies),
+    *(spaces, networks, sheet, export, train, dashboard),
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

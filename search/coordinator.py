@@ -31,7 +31,7 @@ from search.messages import (
     TrainTask,
     WorkerMessage,
 )
-from search.policy import pruner_of, sampler_of
+from search.policy import SEED, pruner_of, sampler_of, seeds_of
 from search.pool import Pool, Worker
 from search.rows import row_of
 from search.study import SearchStudy
@@ -85,6 +85,8 @@ class Coordinator:
         self._stopping: Literal["stop", "timeout"] | None = None
         self._pruner = study.settings.pruner
         study.optuna.pruner = pruner_of(self._pruner, space.epochs)
+        # A grid's sampler must be there when a trial is made: it then chooses the trial's cell.
+        study.optuna.sampler = sampler_of(study.settings, 0)
         unfinished = study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         # With one writer, whatever is marked as running was interrupted.
         self._interrupted = [self._attach(trial) for trial in unfinished]
@@ -182,10 +184,15 @@ class Coordinator:
         if attributes.RECIPE in trial.user_attrs:
             return
         settings = self._study.settings
-        seed = derive(settings.seed, "sampler", trial.number)
-        self._study.optuna.sampler = sampler_of(settings.sampler, seed)
+        sampler_seed = derive(settings.seed, "sampler", trial.number)
+        self._study.optuna.sampler = sampler_of(settings, sampler_seed)
         recipe = self._space.recipe_of(self._space.suggest(trial))
-        trial.set_user_attr(attributes.SEED, derive(settings.seed, "trial", trial.number))
+        if seeds := seeds_of(settings):
+            # Every cell is trained from the same seeds: what differs between cells is the cell.
+            seed = trial.suggest_int(SEED, seeds[0], seeds[-1])
+        else:
+            seed = derive(settings.seed, "trial", trial.number)
+        trial.set_user_attr(attributes.SEED, seed)
         # The recipe comes last: a trial that has it can be trained.
         trial.set_user_attr(attributes.RECIPE, recipe.plain())
 
@@ -219,7 +226,7 @@ class Coordinator:
         newest = epochs[-1]
         if newest.diverged:
             verdict = f"diverged: in epoch {newest.number} the loss was no number any more"
-        elif newest.number >= last_epoch:
+        elif newest.number >= last_epoch or newest.converged:
             return True  # it is complete, and the worker will say so
         elif _prunes(trial):
             verdict = f"stopped early after epoch {newest.number} by the {self._pruner} pruner"
@@ -242,7 +249,9 @@ class Coordinator:
 
     def _is_complete(self, trial: Trial) -> bool:
         recipe = Recipe.read(trial.user_attrs[attributes.RECIPE])
-        return max(_reported(trial), default=0) >= recipe.epochs
+        newest = max(_reported(trial), default=0)
+        epoch = self._epochs.get(trial.number, {}).get(newest)
+        return newest >= recipe.epochs or (epoch is not None and epoch.converged)
 
     def _tell(self, trial: Trial, state: TrialState, reason: str | None) -> None:
         """Make the trial final. Its notes come first: a finished trial lacks nothing."""
@@ -329,9 +338,14 @@ def _prunes(trial: Trial) -> bool:
     return trial.should_prune() and attributes.KNOWN not in trial.user_attrs
 
 
-def _rounded(epoch: dict[str, float]) -> dict[str, float | None]:
+def _rounded(epoch: dict[str, float | None]) -> dict[str, float | None]:
     """With six digits; what is no number is null, as JSON has none for it."""
     return {
-        key: value if isinstance(value, int) else float(f"{value:.6g}") if isfinite(value) else None
+        key: float(f"{value:.6g}")
+        if isinstance(value, float) and isfinite(value)
+        # Numbers of epochs, and whether it converged, stay what they are.
+        else value
+        if isinstance(value, int)
+        else None
         for key, value in epoch.items()
     }

@@ -9,7 +9,7 @@ from cifar_core.device import available_cores
 from search.errors import UsageError
 from search.pool import Slot
 from search.request import StartRequest
-from search.settings import Budget
+from search.settings import Budget, Pruner, Sampler
 from spaces.space import Space
 
 __all__ = ["Plan", "plan_of", "slots_of"]
@@ -26,6 +26,9 @@ class Plan:
         scale: Whether it is the full one.
         train_images: Pictures to train on; None for all.
         budget: What the study may cost.
+        seeds: Trainings of each cell of a grid; None where the space is searched.
+        sampler: How configurations are chosen.
+        pruner: How trials are stopped early.
         notice: What was made smaller, in words, or None.
     """
 
@@ -33,6 +36,9 @@ class Plan:
     scale: Literal["full", "quick"]
     train_images: int | None
     budget: Budget
+    seeds: int | None
+    sampler: Sampler
+    pruner: Pruner
     notice: str | None
 
 
@@ -52,7 +58,8 @@ def plan_of(request: StartRequest, space: Space, devices: list[torch.device]) ->
     trials, epochs, train_images = space.trials, space.epochs, None
     if quick is not None:
         trials, epochs, train_images = quick.trials, quick.epochs, quick.train_images
-    trials, epochs = request.trials or trials, request.epochs or epochs
+    seeds, most = _grid(request, space, quick is not None)
+    trials, epochs = request.trials or most or trials, request.epochs or epochs
     train_images = request.train_images or train_images
     notice = None
     if quick is not None:
@@ -63,8 +70,45 @@ def plan_of(request: StartRequest, space: Space, devices: list[torch.device]) ->
         "full" if quick is None else "quick",
         train_images,
         Budget(trials=trials, timeout=request.timeout),
+        seeds,
+        request.sampler or ("tpe" if seeds is None else "grid"),
+        request.pruner or ("halving" if seeds is None else "none"),
         notice,
     )
+
+
+def _grid(request: StartRequest, space: Space, is_quick: bool) -> tuple[int | None, int | None]:
+    """Trainings of each cell and trainings in all, of a grid; both None for other spaces.
+
+    Raises:
+        UsageError: What is asked for has no meaning for this space.
+    """
+    if space.grid is None:
+        if request.seeds is not None:
+            raise UsageError(
+                f"Space {space.name} is searched; --seeds is for grids. "
+                "A configuration is trained over several seeds by cifar-search train FILE --seeds N."
+            )
+        return None, None
+    if request.sampler is not None or request.pruner is not None:
+        raise UsageError(
+            f"Space {space.name} is a grid: all its cells are trained to the end, so leave "
+            "--sampler and --pruner out."
+        )
+    if request.epochs is not None and any(
+        "epochs" in one.fields() for one in space.parameters.values()
+    ):
+        raise UsageError(
+            f"Space {space.name} sets the epochs of its cells itself; leave --epochs out."
+        )
+    seeds = request.seeds or space.grid.seeds
+    most = len((space.quicker() if is_quick else space).cells()) * seeds
+    if request.trials is not None and request.trials > most:
+        raise UsageError(
+            f"Space {space.name} has {most} trainings with {seeds} seeds, but --trials asks for "
+            f"{request.trials}. More seeds: --seeds N."
+        )
+    return seeds, most
 
 
 def _quick_notice(
@@ -73,7 +117,7 @@ def _quick_notice(
     changes = [f"{train_images:,} training pictures"]
     if epochs != space.epochs:
         changes.append(f"{epochs} epochs instead of {space.epochs}")
-    if trials != space.trials:
+    if space.grid is None and trials != space.trials:
         changes.append(f"{trials} trials instead of {space.trials}")
     for name in space.quick.ranges if space.quick else {}:
         narrowed = space.quicker().parameters[name].described()

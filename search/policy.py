@@ -1,6 +1,7 @@
 """What decides: which configuration next, and whether a trial goes on after an epoch."""
 
-from typing import assert_never
+from collections.abc import Mapping, Sequence
+from typing import Any, assert_never
 
 from optuna.pruners import (
     BasePruner,
@@ -8,12 +9,15 @@ from optuna.pruners import (
     MedianPruner,
     NopPruner,
 )
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
 
 from search.halving import HalvingPruner, rungs_of
-from search.settings import Pruner, Sampler
+from search.settings import Pruner, Settings
 
-__all__ = ["pruner_of", "sampler_of"]
+__all__ = ["SEED", "pruner_of", "sampler_of", "seeds_of"]
+
+SEED = "seed"
+"""The name under which a grid's seeds stand among a trial's parameters."""
 
 REDUCTION = 3
 """At each rung the best third goes on."""
@@ -22,19 +26,39 @@ FIRST_RUNG, FIRST_RUNG_SHARE = 2, 6
 rungs 2 and 6 of 12 cost least of what was tried; a rung after epoch 1 stops slow starters."""
 
 
-def sampler_of(name: Sampler, seed: int) -> BaseSampler:
+def sampler_of(settings: Settings, seed: int) -> BaseSampler:
     """A sampler for one trial.
 
     It is made anew for every trial, from a seed of the study's seed and the trial's number, so that a
-    resumed study asks for what an undisturbed one would have asked for.
+    resumed study asks for what an undisturbed one would have asked for. A grid's has no use for it:
+    what it asks for follows from the trial's number.
     """
-    match name:
+    match settings.sampler:
         case "tpe":
             return TPESampler(seed=seed % 2**32)
         case "random":
             return RandomSampler(seed=seed % 2**32)
+        case "grid":
+            return _Grid(_all_choices(settings), seed=settings.seed % 2**32)
         case _:
-            assert_never(name)
+            assert_never(settings.sampler)
+
+
+class _Grid(GridSampler):
+    """Optuna's, without its call of `Study.stop`, which only `Study.optimize` allows."""
+
+    def after_trial(self, *_: Any) -> None:
+        """The coordinator knows how many trials there are."""
+
+
+def _all_choices(settings: Settings) -> Mapping[str, Sequence[bool | int | float | str]]:
+    choices = {name: one.extremes() for name, one in settings.space.parameters.items()}
+    return {**choices, SEED: list(seeds_of(settings))}
+
+
+def seeds_of(settings: Settings) -> range:
+    """The seeds over which each cell of a grid is trained."""
+    return range(settings.seed, settings.seed + (settings.seeds or 0))
 
 
 def pruner_of(name: Pruner, epochs: int) -> BasePruner:

@@ -11,6 +11,7 @@ from search.rows import Row
 from search.storage import open_storage, sqlite_file
 from search.study import SearchStudy, newest_name, open_study, summaries
 from search.summary import State, summarize
+from spaces.space import Space
 
 __all__ = ["StudyReader", "all_summaries", "existing_storage", "open_existing"]
 
@@ -60,6 +61,11 @@ class StudyReader:
         self._url = url or home.storage_url()
         self._storage = storage or existing_storage(home, url)
         self._name = name or newest_name(self._storage)
+
+    @property
+    def space(self) -> Space:
+        """What the study searches."""
+        return open_study(self._storage, self._name).settings.space
 
     def look(self) -> tuple[dict[str, Any], list[Row]]:
         """The study's summary and its trials, as they stand now."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from search.settings import Pruner, Sampler
+from search.settings import Pruner, SearchSampler
 
 __all__ = ["Scale", "StartRequest"]
 
@@ -26,9 +26,10 @@ class StartRequest:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:0,cuda:1``.
         data: ``auto``, ``synthetic``, or a folder.
         lr_bounds: ``auto``, ``off`` or ``LOW:HIGH``.
-        sampler: How configurations are chosen.
-        pruner: How trials are stopped early.
+        sampler: How configurations are chosen; TPE by default.
+        pruner: How trials are stopped early; halving by default.
         seed: Where all random choices start.
+        seeds: Trainings of each cell of a grid; the space's number by default.
         scale: Whether a run without a GPU is made smaller.
     """
 
@@ -43,7 +44,8 @@ class StartRequest:
     device: str = "auto"
     data: str | None = None
     lr_bounds: str = "auto"
-    sampler: Sampler = "tpe"
-    pruner: Pruner = "halving"
+    sampler: SearchSampler | None = None
+    pruner: Pruner | None = None
     seed: int = 0
+    seeds: int | None = None
     scale: Scale = "auto"

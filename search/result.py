@@ -8,49 +8,56 @@ from rich.text import Text
 from search.rows import Row, best_rows
 from search.settings import DataIdentity
 from search.summary import compared
+from search.table import cells_of, drawn
 from search.wording import duration, percent, short
+from spaces.space import Space
 
 __all__ = ["closing_words"]
 
 
 def closing_words(
-    summary: dict[str, Any], rows: list[Row], where: str, data: str
+    summary: dict[str, Any], rows: list[Row], space: Space, where: str, data: str
 ) -> RenderableType:
     """What `start` and `resume` end with.
 
     Args:
         summary: The study's summary.
         rows: Its trials.
+        space: What was searched, or the grid that was trained.
         where: Options that name the study's place in further commands, such as `` --home elsewhere``.
         data: The option that names its pictures, such as `` --data synthetic``; empty for the default.
     """
-    lines = [Text(), _outcome(summary), *_found(summary, rows), Text()]
+    found = _found(summary, rows) if space.grid is None else _table(summary, rows, space)
+    lines: list[RenderableType] = [Text(), _outcome(summary, space), *found, Text()]
     lines += _next_steps(summary, where, data)
     return Group(*lines)
 
 
-def _outcome(summary: dict[str, Any]) -> Text:
+def _outcome(summary: dict[str, Any], space: Space) -> Text:
     trials, epochs = summary["trials"], summary["epochs"]
     ended = "finished" if summary["state"] == "finished" else "stopped, everything is saved"
     unpruned = epochs["full_cost"] / trials["total"] * trials["finished"]
     swept = f" after {epochs['lr_range']:.0f} for the LR-range test" if epochs["lr_range"] else ""
-    text = Text(f"Search {summary['study']} {ended}: ", style="bold")
+    cost = f"; {epochs['trained']:.0f} epochs trained{swept}"
+    if space.grid is None:
+        cost += f", instead of {unpruned:.0f} without early stopping"
+    what = "Search" if space.grid is None else "Grid"
+    text = Text(f"{what} {summary['study']} {ended}: ", style="bold")
     text.append(
         f"{trials['finished']} of {trials['total']} trials ({trials['complete']} complete, "
         f"{trials['pruned']} stopped early, {trials['failed']} failed) in "
-        f"{duration(summary['seconds'])}; {epochs['trained']:.0f} epochs trained{swept}, instead of "
-        f"{unpruned:.0f} without early stopping.",
+        f"{duration(summary['seconds'])}{cost}.",
         style="not bold",
     )
     return text
 
 
-def _found(summary: dict[str, Any], rows: list[Row]) -> list[Text]:
+def _found(summary: dict[str, Any], rows: list[Row]) -> list[RenderableType]:
     best = next(iter(best_rows(rows)), None)
     if best is None:
         return [Text("No trial is complete yet.")]
     data = DataIdentity.model_validate(summary["data"]).described()
-    lines = [
+    lines: list[RenderableType] = [
         Text.assemble(
             ("Best: ", "bold"),
             (percent(best.validation_accuracy), "bold green"),
@@ -73,6 +80,16 @@ def _found(summary: dict[str, Any], rows: list[Row]) -> list[Text]:
         )
     )
     return lines
+
+
+def _table(summary: dict[str, Any], rows: list[Row], space: Space) -> list[RenderableType]:
+    data = DataIdentity.model_validate(summary["data"]).described()
+    parts: list[RenderableType] = [Text(), drawn(space, cells_of(space, rows), data)]
+    if summary["scale"] == "quick":
+        parts.append(
+            Text("A quick run: not to be compared with what was published.", style="yellow")
+        )
+    return parts
 
 
 def _next_steps(summary: dict[str, Any], where: str, data: str) -> list[Text]:

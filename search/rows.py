@@ -38,6 +38,7 @@ class Row:
         known: It is one of the space's known configurations.
         reason: Why it ended before its last epoch; None if it did not.
         seconds: Time spent training it.
+        history: Its epochs as plain values, once it is finished.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Row:
     known: bool
     reason: str | None
     seconds: float
+    history: tuple[dict[str, Any], ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -79,6 +81,7 @@ def row_of(trial: FrozenTrial) -> Row:
         known=attributes.KNOWN in notes,
         reason=notes.get(attributes.REASON),
         seconds=notes.get(attributes.TRIAL_SECONDS, 0.0),
+        history=tuple(notes.get(attributes.EPOCHS, ())),
     )
 
 

@@ -93,8 +93,9 @@ def start(
             scale=plan.scale,
             data=identity,
             seed=request.seed,
-            sampler=request.sampler,
-            pruner=request.pruner,
+            seeds=plan.seeds,
+            sampler=plan.sampler,
+            pruner=plan.pruner,
             lr_bounds=request.lr_bounds,
         )
         study, _ = create_or_open(open_storage(url), name, settings, plan.budget)
@@ -136,6 +137,12 @@ def resume(
                 f"Study {study.name} was begun on other pictures: {settings.data.described()}. "
                 f"These are: {found.described()}. Give --data the folder it was begun with."
             )
+        if settings.seeds is not None:
+            most = len(settings.space.cells()) * settings.seeds
+            if (request.trials or 0) > most:
+                raise UsageError(
+                    f"Study {study.name} is a grid of {most} trainings, and has no more."
+                )
         budget = Budget(
             trials=request.trials or study.budget.trials,
             timeout=request.timeout or study.budget.timeout,

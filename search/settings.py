@@ -14,12 +14,14 @@ __all__ = [
     "LrBoundsWish",
     "Pruner",
     "Sampler",
+    "SearchSampler",
     "Settings",
     "differences",
     "given_range",
 ]
 
-Sampler = Literal["tpe", "random"]
+SearchSampler = Literal["tpe", "random"]
+Sampler = Literal[SearchSampler, "grid"]
 Pruner = Literal["halving", "hyperband", "median", "none"]
 LrBoundsWish = Annotated[str, Field(pattern=r"^(auto|off|[0-9.eE+-]+:[0-9.eE+-]+)$")]
 LARGEST_LR = 1000.0
@@ -62,6 +64,7 @@ class Settings(Record):
         scale: Whether `space` is the full one.
         data: The pictures.
         seed: Where all random choices of the study start.
+        seeds: Trainings of each cell of a grid; None where the space is searched.
         sampler: How configurations are chosen.
         pruner: How trials are stopped early.
         lr_bounds: ``auto``, ``off``, or ``LOW:HIGH``.
@@ -71,6 +74,7 @@ class Settings(Record):
     scale: Literal["full", "quick"]
     data: DataIdentity
     seed: int
+    seeds: Annotated[int, Field(ge=1, le=1000)] | None = None
     sampler: Sampler
     pruner: Pruner
     lr_bounds: LrBoundsWish

@@ -11,6 +11,7 @@ from search.home import Home
 from search.rows import Row
 from search.settings import DataIdentity
 from search.summary import compared
+from search.table import cells_of, drawn
 from search.wording import cut, duration, how_it_ended, number, percent, short, why
 from spaces.space import Space
 
@@ -29,34 +30,47 @@ def space_page(space: Space, given: str) -> RenderableType:
     """One space in full; `given` is the name or file by which it was asked for."""
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for heading in ("parameter", "searched", "sets", "when"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "sets")
+        table.add_column(heading, overflow="fold")
     for name, parameter in space.parameters.items():
         conditions = ", ".join(
             f"{other} is {' or '.join(map(str, wanted))}"
             for other, wanted in parameter.when.items()
         )
         searched = parameter.described() + (" (measured)" if parameter.measured else "")
-        table.add_row(*map(Text, (name, searched, parameter.sets, conditions)))
+        sets = ", ".join(sorted(parameter.fields()))
+        table.add_row(*map(Text, (name, searched, sets, conditions)))
     fixed = Table.grid(padding=(0, 2))
     for key, value in _flat(space.recipe):
         fixed.add_row(Text(key), Text(str(value)))
     parts: list[RenderableType] = [Text.assemble((space.name, "bold"), f": {space.title}")]
     if space.about:
         parts.append(Text(f"\n{space.about}"))
-    parts += [Text(), table, Text("\nFixed", style="bold"), fixed]
+    parts += [Text(), table]
+    if space.recipe:
+        parts += [Text("\nFixed", style="bold"), fixed]
     if space.known:
         parts.append(Text("\nTried first", style="bold"))
     for known in space.known:
         parts.append(Text.assemble((known.name, "bold"), f": {known.about or short(known.values)}"))
+    if space.grid is not None:
+        cells, seeds = len(space.cells()), space.grid.seeds
+        parts.append(
+            Text(
+                f"\nA grid: {cells} cells, each trained to the end over {seeds} "
+                f"seed{'s' if seeds > 1 else ''} (--seeds), beside the published figures."
+            )
+        )
     if space.quick:
-        changes = "; ".join(f"{name} {_changed(new)}" for name, new in space.quick.ranges.items())
+        changes = [f"{name} {_changed(new)}" for name, new in space.quick.ranges.items()]
+        if space.grid is None:
+            changes.insert(0, f"{space.quick.trials} trials")
         parts.append(
             Text(
                 f"\nWithout a GPU (--scale quick): {space.quick.epochs} epochs, "
-                f"{space.quick.train_images:,} training pictures, {space.quick.trials} trials; {changes}"
+                f"{'; '.join([f'{space.quick.train_images:,} training pictures', *changes])}"
             )
         )
-    parts.append(Text(f"\nSearch it: cifar-search start --space {shlex.quote(given)}", style="dim"))
+    parts.append(Text(f"\nRun it: cifar-search start --space {shlex.quote(given)}", style="dim"))
     return Group(*parts)
 
 
@@ -84,7 +98,9 @@ def study_list(summaries: list[dict[str, Any]], home: Home) -> RenderableType:
     return Group(table, Text(note, style="dim"))
 
 
-def study_page(summary: dict[str, Any], rows: list[Row], home: Home) -> RenderableType:
+def study_page(
+    summary: dict[str, Any], rows: list[Row], space: Space, home: Home
+) -> RenderableType:
     """One study of `home`: how it stands, what was found, and every trial that was begun."""
     trials = summary["trials"]
     parts: list[RenderableType] = [
@@ -102,7 +118,10 @@ def study_page(summary: dict[str, Any], rows: list[Row], home: Home) -> Renderab
             f"{optimizer} lr {number(bounds['low'])} to {number(bounds['high'])}, {bounds['how']}"
         )
         parts.append(Text(line, style="dim"))
-    if best := summary["best"]:
+    if space.grid is not None:
+        data = DataIdentity.model_validate(summary["data"]).described()
+        parts += [Text(), drawn(space, cells_of(space, rows), data)]
+    elif best := summary["best"]:
         over = ", ".join(compared(rows))
         line = f"Best: trial {best['number']}, {percent(best['validation_accuracy'])}"
         parts.append(Text(f"{line} ({over})" if over else line, style="bold green"))

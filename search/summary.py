@@ -6,6 +6,7 @@ from search import attributes
 from search.rows import Row, best_rows, gains
 from search.storage import shown_url
 from search.study import SearchStudy
+from search.table import cells_of, plain
 from search.wording import points
 
 __all__ = ["State", "compared", "summarize"]
@@ -49,7 +50,7 @@ def summarize(
         },
         "epochs": {
             "trained": float(sum(row.epochs for row in rows)),
-            "full_cost": float(study.budget.trials * settings.space.epochs),
+            "full_cost": float(_full_cost(study)),
             "lr_range": round(swept["pictures"] / settings.data.train, 2) if swept else 0.0,
         },
         "seconds": study.seconds,
@@ -63,8 +64,17 @@ def summarize(
             }
             for one in study.note(attributes.LR_BOUNDS) or []
         },
+        "table": None if settings.seeds is None else plain(cells_of(settings.space, rows)),
         "failures": {str(row.number): row.reason for row in rows if row.state == "failed"},
     }
+
+
+def _full_cost(study: SearchStudy) -> int:
+    """Epochs if every trial is trained to its end."""
+    space = study.settings.space
+    if study.settings.seeds is None:
+        return study.budget.trials * space.epochs
+    return sum(space.recipe_of(cell).epochs for cell in space.cells()) * study.settings.seeds
 
 
 def compared(rows: list[Row]) -> list[str]:

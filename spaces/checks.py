@@ -5,31 +5,51 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from cifar_core.errors import RecipeError
+from cifar_core.records import UNIONS
 from spaces.parameter import Parameter, Value, Values
 
 if TYPE_CHECKING:
+    from spaces.grid import Grid
     from spaces.space import Known, Space
 
 __all__ = ["problems_of"]
 
+SECTIONS = [*sorted(UNIONS), "augmentation"]
+
 
 def problems_of(space: "Space") -> Iterator[str]:
     """What is wrong with a space that a look at each key alone does not show, a sentence each."""
-    sections = ("network", "optimizer", "schedule", "augmentation")
-    no_tables = [key for key in sections if not isinstance(space.recipe.get(key, {}), Mapping)]
+    changes = {
+        f"parameters.{name}.variants.{variant}": change
+        for name, parameter in space.parameters.items()
+        for variant, change in (parameter.variants or {}).items()
+    }
+    no_tables = [
+        f"{place}.{key}: must be a table, but got {values[key]!r}."
+        for place, values in {"recipe": space.recipe, **changes}.items()
+        for key in SECTIONS
+        if not isinstance(values.get(key, {}), Mapping)
+    ]
     if no_tables:
-        for key in no_tables:
-            yield f"recipe.{key}: must be a table, but got {space.recipe[key]!r}."
+        yield from no_tables
         return
     conditions = list(_problems_of_conditions(space))
     yield from conditions
-    if conditions:
-        return  # without them nothing is known about which parameters meet
+    whole = [
+        f"parameters.{name}.sets: must name a single field, such as optimizer.lr."
+        for name, parameter in space.parameters.items()
+        if parameter.sets in SECTIONS
+    ]
+    yield from whole
+    if conditions or whole:
+        return  # without them nothing is known about which parameters meet, or what they set
     yield from _problems_of_setters(space)
     yield from _problems_of_recipes(space)
     for index, known in enumerate(space.known):
         yield from _problems_of_known(space, index, known)
     yield from _problems_of_lr_range(space)
+    if space.grid is not None:
+        yield from _problems_of_grid(space, space.grid)
 
 
 def _problems_of_conditions(space: "Space") -> Iterator[str]:
@@ -51,12 +71,12 @@ def _problems_of_conditions(space: "Space") -> Iterator[str]:
 def _problems_of_setters(space: "Space") -> Iterator[str]:
     """Two parameters may set one field only if their conditions never hold together."""
     for (one, first), (other, second) in combinations(space.parameters.items(), 2):
-        if first.sets == second.sets:
+        for field in sorted(first.fields() & second.fields()):
             wanted, others = _conditions(space, one), _conditions(space, other)
             if all(set(wanted[key]) & set(others[key]) for key in wanted.keys() & others.keys()):
-                yield f"parameters: {first.sets} is set by two parameters at once, {one} and {other}."
+                yield f"parameters: {field} is set by two parameters at once, {one} and {other}."
     for name, parameter in space.parameters.items():
-        if parameter.sets == "epochs":
+        if "epochs" in parameter.fields() and space.grid is None:
             yield f"parameters.{name}.sets: epochs are what trials are compared by; fix them in recipe."
 
 
@@ -147,6 +167,28 @@ def _problems_of_lr_range(space: "Space") -> Iterator[str]:
                 yield f"lr_range.corners: there is no parameter {name!r}."
             elif space.parameters[name].measured or name in deciding:
                 yield f"lr_range.corners: {name} stays where it is: it is measured, or decides what is."
+
+
+def _problems_of_grid(space: "Space", grid: "Grid") -> Iterator[str]:
+    for name, parameter in space.parameters.items():
+        if parameter.options is None:
+            yield f"parameters.{name}: a grid needs `choices` or `variants`, not a range."
+        if parameter.when:
+            yield f"parameters.{name}.when: a grid has every combination; it has no conditions."
+        if name == "seed":
+            yield "parameters.seed: this name is taken: a grid is run over several seeds."
+    if space.known or space.lr_range is not None:
+        yield "grid: stands without `known` and `lr_range`: all its cells are given."
+    for index, published in enumerate(grid.published):
+        key = f"grid.published.{index}.values"
+        for name, value in published.values.items():
+            if name not in space.parameters:
+                yield f"{key}.{name}: there is no such parameter."
+            elif not space.parameters[name].contains(value):
+                allowed = space.parameters[name].described()
+                yield f"{key}.{name}: must be among {allowed}, but got {value!r}."
+        for name in space.parameters.keys() - published.values.keys():
+            yield f"{key}.{name}: is missing."
 
 
 def _is_positive(value: Value) -> bool:

@@ -1,5 +1,6 @@
 """One searched parameter: its range or choices, what of the recipe it sets, and when it applies."""
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, PlainValidator, model_validator
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Name", "Parameter", "Value", "Values"]
 
-Values = dict[str, "Value"]
 LARGEST = 1e18
 
 
@@ -30,15 +30,18 @@ def _value(value: object) -> object:
 # One validator each, so that a wrong value is one problem and not one for each type of a union.
 Number = Annotated[int | float, PlainValidator(_number)]
 Value = Annotated[bool | int | float | str, PlainValidator(_value)]
+Values = dict[str, Value]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+Title = Annotated[str, Field(min_length=1, max_length=60)]
 
 
 class Parameter(Record):
-    """One searched parameter. It has either `choices`, or `low` and `high`.
+    """One searched parameter. It has either `choices`, or `low` and `high`, or `variants`.
 
     Attributes:
-        sets: The recipe's field that it sets, such as ``network.channels1``.
+        sets: The recipe's field that it sets, such as ``network.channels1``; variants set several.
         choices: The values to choose from.
+        variants: Named changes to the recipe to choose from, each a part of a recipe.
         low: Smallest value; a whole number makes it an integer parameter.
         high: Largest value.
         log: Search the logarithm.
@@ -46,8 +49,9 @@ class Parameter(Record):
         when: Other parameters and the values of theirs for which this one applies.
     """
 
-    sets: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")]
+    sets: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")] | None = None
     choices: Annotated[list[Value], Field(min_length=1, max_length=100)] | None = None
+    variants: Annotated[dict[Title, dict[str, Any]], Field(min_length=1)] | None = None
     low: Number | None = None
     high: Number | None = None
     log: bool = False
@@ -55,21 +59,42 @@ class Parameter(Record):
     when: dict[Name, Annotated[list[Value], Field(min_length=1)]] = {}
 
     @model_validator(mode="after")
-    def _is_one_of_two_kinds(self) -> "Parameter":
+    def _is_one_of_three_kinds(self) -> "Parameter":
+        if self.variants is not None:
+            if self.sets is not None or self.choices is not None or self._has_range:
+                raise ValueError("`variants` stands without `sets`, `choices` and a range.")
+            return self
+        if self.sets is None:
+            raise ValueError("needs `sets`, the recipe's field that it sets, or `variants`.")
         if self.choices is not None:
-            if self.low is not None or self.high is not None or self.log or self.measured:
+            if self._has_range:
                 raise ValueError("`choices` stands without `low`, `high`, `log` and `measured`.")
             # Optuna takes 1, 1.0 and true for the same choice, as `==` and sets do.
             if len(set(self.choices)) != len(self.choices):
                 raise ValueError(f"`choices` names a value twice: {self.choices}.")
             return self
         if self.low is None or self.high is None:
-            raise ValueError("needs either `choices`, or both `low` and `high`.")
+            raise ValueError("needs either `choices`, or both `low` and `high`, or `variants`.")
         if self.low > self.high:
             raise ValueError(f"`low` must be at most `high`, but got {self.low} and {self.high}.")
         if self.log and self.low <= 0:
             raise ValueError(f"`low` must be above 0 where `log` is true, but got {self.low}.")
         return self
+
+    @property
+    def _has_range(self) -> bool:
+        return self.low is not None or self.high is not None or self.log or self.measured
+
+    @property
+    def options(self) -> list[Value] | None:
+        """What there is to choose from, names of variants among it; None for a range."""
+        return list(self.variants) if self.variants is not None else self.choices
+
+    def fields(self) -> set[str]:
+        """The recipe's fields that it can set, such as ``optimizer.lr``."""
+        if self.variants is None:
+            return {self.sets or ""}
+        return {field for changes in self.variants.values() for field in _leaves(changes)}
 
     @property
     def is_integer(self) -> bool:
@@ -78,16 +103,16 @@ class Parameter(Record):
 
     def extremes(self) -> list[Value]:
         """Every choice, or both ends of the range."""
-        if self.choices is not None:
-            return list(self.choices)
+        if self.options is not None:
+            return list(self.options)
         assert self.low is not None  # noqa: S101 - for mypy; checked when the record was made
         assert self.high is not None  # noqa: S101
         return [self.low, self.high]
 
     def contains(self, value: object) -> bool:
         """`value` is one of the choices, or of the right type and in the range."""
-        if self.choices is not None:
-            return any(type(value) is type(choice) and value == choice for choice in self.choices)
+        if self.options is not None:
+            return any(type(value) is type(choice) and value == choice for choice in self.options)
         low, high = self.extremes()
         kinds = (int,) if self.is_integer else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds):
@@ -96,19 +121,19 @@ class Parameter(Record):
 
     def clip(self, value: Value) -> Value:
         """The nearest value of the range; a choice is left as it is."""
-        if self.choices is not None or isinstance(value, str):
+        if self.options is not None or isinstance(value, str):
             return value
         low, high = self.extremes()
         return min(max(value, low), high)
 
-    def applies(self, values: dict[str, Value]) -> bool:
+    def applies(self, values: Values) -> bool:
         """The values of the parameters before it are those that `when` asks for."""
         return all(name in values and values[name] in wanted for name, wanted in self.when.items())
 
     def suggest(self, name: str, trial: "Trial") -> Value:
         """Let an Optuna trial choose a value."""
-        if self.choices is not None:
-            chosen: Any = trial.suggest_categorical(name, self.choices)
+        if self.options is not None:
+            chosen: Any = trial.suggest_categorical(name, self.options)
             return chosen  # type: ignore[no-any-return]
         low, high = self.extremes()
         if self.is_integer:
@@ -117,6 +142,8 @@ class Parameter(Record):
 
     def described(self) -> str:
         """The range or the choices in a few words, such as ``0.001 to 0.1, log``."""
+        if self.variants is not None:
+            return ", ".join(self.variants)
         if self.choices is not None:
             return ", ".join(_as_in_file(choice) for choice in self.choices)
         words = f"{self.low:g} to {self.high:g}"
@@ -125,3 +152,11 @@ class Parameter(Record):
 
 def _as_in_file(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _leaves(changes: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"

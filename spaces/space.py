@@ -1,6 +1,7 @@
 """A space: what is searched, what stays fixed, and which configurations are known to be good."""
 
 from collections.abc import Mapping
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -9,6 +10,7 @@ from cifar_core.recipe import Recipe
 from cifar_core.records import Record, explain
 from spaces.checks import problems_of
 from spaces.errors import SpaceError
+from spaces.grid import Grid
 from spaces.parameter import Name, Parameter, Value, Values
 
 if TYPE_CHECKING:
@@ -76,7 +78,8 @@ class Space(Record):
         known: Configurations tried first, the strongest last.
         lr_range: Where the LR-range test measures; None where no parameter is `measured`.
         quick: What a quick run makes smaller, or None if there is no such run.
-        trials: Trials of a study that doesn't say otherwise.
+        grid: How every combination of the choices is trained; None where the space is searched.
+        trials: Trials of a study that doesn't say otherwise; a grid has as many as cells times seeds.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -87,6 +90,7 @@ class Space(Record):
     known: list[Known] = []
     lr_range: LrRange | None = None
     quick: Quick | None = None
+    grid: Grid | None = None
     trials: Annotated[int, Field(ge=1)] = 50
 
     @classmethod
@@ -180,25 +184,37 @@ class Space(Record):
         """The parameters whose range the LR-range test measures."""
         return {name: one for name, one in self.parameters.items() if one.measured}
 
+    def cells(self) -> list[Values]:
+        """Every combination of the choices of a grid, the last parameter changing fastest."""
+        options = [one.extremes() for one in self.parameters.values()]
+        return [dict(zip(self.parameters, cell, strict=True)) for cell in product(*options)]
+
     @property
     def epochs(self) -> int:
-        """Epochs of a trial that is not stopped early."""
-        found = self.recipe.get("epochs", Recipe.model_fields["epochs"].default)
-        return int(found)
+        """Epochs of a trial that is not stopped early; the most where a grid has several numbers."""
+        found = [self.recipe.get("epochs", Recipe.model_fields["epochs"].default)]
+        for parameter in self.parameters.values():
+            if parameter.sets == "epochs":
+                found = list(parameter.extremes())
+            found += [
+                one["epochs"] for one in (parameter.variants or {}).values() if "epochs" in one
+            ]
+        return max(int(one) for one in found)
 
     def _plain_recipe(self, values: Mapping[str, Value]) -> dict[str, Any]:
         plain = _copy(self.recipe)
         for name, value in values.items():
-            *sections, field = self.parameters[name].sets.split(".")
+            if (variants := self.parameters[name].variants) is not None:
+                _merge(plain, variants[str(value)])
+        for name, value in values.items():
+            sets = self.parameters[name].sets
+            if sets is None:
+                continue
+            *sections, field = sets.split(".")
             place = plain
             for section in sections:
                 place = place.setdefault(section, {})
             place[field] = value
-        # Ask for each section's kind once more: what a file leaves out is the recipe's default.
-        for section in ("network", "optimizer", "schedule"):
-            if section in plain:
-                default = Recipe.model_fields[section].default
-                plain[section] = {"name": default.name, **plain[section]}
         return plain
 
 
@@ -206,6 +222,24 @@ def _copy(section: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: _copy(value) if isinstance(value, Mapping) else value for key, value in section.items()
     }
+
+
+def _merge(recipe: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Make the changes of a variant; a section that becomes another kind loses what the old one had."""
+    for key, value in changes.items():
+        old = recipe.get(key)
+        if not isinstance(value, Mapping):
+            recipe[key] = value
+        elif not isinstance(old, dict) or value.get("name", _kind(key, old)) != _kind(key, old):
+            recipe[key] = _copy(value)
+        else:
+            _merge(old, value)
+
+
+def _kind(section: str, values: Mapping[str, Any]) -> Any:
+    """The kind of a section, which may be the recipe's default one."""
+    field = Recipe.model_fields.get(section)
+    return values.get("name", getattr(field.default, "name", None) if field else None)
 
 
 def _cut(known: Known, space: Space) -> dict[str, Any]:

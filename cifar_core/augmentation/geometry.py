@@ -4,9 +4,14 @@ All three take and give ``(B, 3, H, W)`` uint8 pictures on whatever device holds
 the generator they are handed (``None``: the device's default one), and are the exact identity at
 setting 0. They are meant to be composed in the order flip, crop, cutout. None of them makes a GPU
 wait for the host or the host for a GPU: no value of a tensor decides what Python does next.
+
+Each row has its own draw here, though the batch is in random order: `policies` goes by the order of
+the rows, and two augmentations that did would always meet in the same pictures.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own documentation calls it F
@@ -36,8 +41,13 @@ def flip(images: Tensor, probability: float, generator: torch.Generator | None =
     return views.index_select(0, rows)
 
 
-def crop(images: Tensor, padding: int, generator: torch.Generator | None = None) -> Tensor:
-    """Pad each picture with zeros on all sides and cut a window of the old size at a random place.
+def crop(
+    images: Tensor,
+    padding: int,
+    generator: torch.Generator | None = None,
+    fill: Literal["zero", "reflect"] = "zero",
+) -> Tensor:
+    """Pad each picture on all sides and cut a window of the old size at a random place.
 
     All ``(2 * padding + 1) ** 2`` windows are equally likely (He et al. 2015, arXiv 1512.03385,
     section 4.2, with padding 4).
@@ -46,26 +56,50 @@ def crop(images: Tensor, padding: int, generator: torch.Generator | None = None)
         images: uint8 pictures, shape ``(B, 3, H, W)``.
         padding: Pixels added on each side, at least 0; 0 returns ``images``.
         generator: Source of the draws, on the pictures' device.
+        fill: What is added: ``zero`` is black, ``reflect`` mirrors the picture at the middle of its
+            outermost pixels, which are not repeated.
 
     Returns:
         Pictures of the same shape and type.
+
+    Raises:
+        ValueError: The padding reflects more than the picture has.
     """
     if padding == 0:
         return images
     count, channels, height, width = images.shape
     device = images.device
-    padded = F.pad(images, (padding,) * 4)  # (B, 3, H + 2p, W + 2p)
     top, left = torch.randint(
         2 * padding + 1, (2, count, 1, 1), device=device, generator=generator
     )  # each (B, 1, 1)
+    lines = top + torch.arange(height, device=device)  # (B, 1, H): of the padded picture
+    if fill == "zero":
+        padded = F.pad(images, (padding,) * 4)  # (B, 3, H + 2p, W + 2p)
+    else:
+        padded = _reflected(images, padding)  # (B, 3, H, W + 2p)
+        # Lines need not be added: they are mirrored by counting back from the first and the last.
+        lines = (height - 1) - ((height - 1) - (lines - padding).abs()).abs()
 
     # A window is 3 * H runs of W neighbouring pixels, copied whole: two to eight times faster
     # on the CPU than gathering pixels. `runs` is a view: a run starts at every pixel.
     runs = padded.flatten().unfold(0, width, 1)  # (pixels - W + 1, W)
     planes = torch.arange(count * channels, device=device).view(count, channels, 1)
-    lines = planes * padded.shape[2] + top + torch.arange(height, device=device)  # (B, 3, H)
-    starts = lines * padded.shape[3] + left  # (B, 3, H)
+    starts = (planes * padded.shape[2] + lines) * padded.shape[3] + left  # (B, 3, H)
     return runs.index_select(0, starts.flatten()).view(images.shape)
+
+
+def _reflected(images: Tensor, padding: int) -> Tensor:
+    """Pictures with mirrored columns added left and right: (B, 3, H, W + 2 * padding)."""
+    height, width = images.shape[2:]
+    if padding >= min(height, width):
+        raise ValueError(
+            f"`padding` must be less than the picture's side to be reflected, but got {padding} "
+            f"and {height}x{width}."
+        )
+    # torch's own reflection does not know bytes on a GPU.
+    mirrored = images.flip(-1)
+    left = mirrored[..., width - 1 - padding : width - 1]
+    return torch.cat([left, images, mirrored[..., 1 : padding + 1]], dim=-1)
 
 
 def cutout(

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cifar_core.augmentation.geometry import crop, cutout, flip
-from cifar_core.augmentation.policy import policy
+from cifar_core.augmentation.mixing import mix
+from cifar_core.augmentation.pipeline import augment
 from cifar_core.data.pictures import Pictures
 from cifar_core.data.split import Split
 from cifar_core.recipe import Augmentation, Recipe
@@ -117,6 +117,7 @@ def training_batches(
     augmentation: Augmentation,
     normalize: Normalization,
     generator: torch.Generator | None,
+    choices: np.random.Generator,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch of batches in a fresh random order, augmented and normalised where the pictures are.
 
@@ -128,19 +129,22 @@ def training_batches(
         augmentation: What happens to each picture.
         normalize: Bytes to floats.
         generator: Draws order and augmentations, on the device of the pictures.
+        choices: Draws on the host what decides which operations are computed, so that no device is
+            waited for.
 
     Yields:
-        Pictures (B, 3, 32, 32) float32, channels last, and labels (B,) int64.
+        Pictures (B, 3, 32, 32) float32, channels last, and labels: (B,) int64, or where pictures are
+        mixed (B, 10) float32, each class's share.
     """
     size = min(batch_size, len(part))
     order = torch.randperm(len(part), generator=generator, device=part.labels.device)
     for rows in order[: len(part) // size * size].view(-1, size).unbind():
         images = part.images.index_select(0, rows)  # (B, 3, 32, 32) uint8
-        images = flip(images, augmentation.flip, generator)
-        images = crop(images, augmentation.crop_padding, generator)
-        images = policy(images, augmentation.strength, generator)
-        images = cutout(images, augmentation.cutout, generator)
-        yield normalize(images), part.labels.index_select(0, rows)
+        images = normalize(augment(images, augmentation, generator, choices))
+        labels = part.labels.index_select(0, rows)
+        if augmentation.mixes:
+            images, labels = mix(images, labels, augmentation, generator, choices)
+        yield images, labels
 
 
 def _statistics(images: npt.NDArray[np.uint8]) -> tuple[Channels, Channels]:

@@ -1,13 +1,55 @@
 """Networks, made from a recipe's record."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from torch import nn
 
 from cifar_core.models.net import TutorialNet
-from cifar_core.recipe import Network
+from cifar_core.models.preact import PreActNetwork
+from cifar_core.models.resnet import ResidualNetwork, resnet9, resnet18_cifar, resnet18_imagenet
+from cifar_core.models.speednet import SpeedNetwork
+from cifar_core.models.weights import load_weights
+from cifar_core.recipe import Network, ResNet18ImageNet
 
-__all__ = ["TutorialNet", "network_of"]
+__all__ = [
+    "NETWORKS",
+    "TITLES",
+    "PreActNetwork",
+    "ResidualNetwork",
+    "SpeedNetwork",
+    "TutorialNet",
+    "network_of",
+]
+
+NETWORKS: Mapping[str, Callable[[Any], nn.Module]] = {
+    "net": TutorialNet,
+    "resnet9": resnet9,
+    "resnet18_cifar": resnet18_cifar,
+    "resnet18_imagenet": resnet18_imagenet,
+    "preact_resnet18": PreActNetwork,
+    "speednet": SpeedNetwork,
+}
+"""What makes a network with random weights of its record, by the record's ``name``."""
+
+TITLES: Mapping[str, str] = {
+    "net": "the PyTorch tutorial's two convolutions and three linear layers",
+    "resnet9": "ResNet with one block a stage, behind a pooled 3x3 stem",
+    "resnet18_cifar": "ResNet18 with a 3x3 stem, for 32x32 pictures",
+    "resnet18_imagenet": "torchvision's ResNet18, with or without its ImageNet weights",
+    "preact_resnet18": "ResNet18 with norm and ReLU before each convolution",
+    "speednet": "a small network for the most accuracy per second",
+}
+"""Each network on one line."""
 
 
 def network_of(record: Network) -> nn.Module:
-    """The network that `record` describes, freshly initialised from PyTorch's global generator."""
-    return TutorialNet(record)
+    """The network that `record` describes, freshly initialised from PyTorch's global generator.
+
+    Raises:
+        WeightsError: The trained weights that the record names cannot be had, or do not fit.
+    """
+    network = NETWORKS[record.name](record)
+    if isinstance(record, ResNet18ImageNet) and record.weights != "random":
+        load_weights(network, record.weights)
+    return network

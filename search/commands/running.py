@@ -73,7 +73,9 @@ def run_search(
         click.echo(json.dumps(summary, indent=2))
     else:
         kind = summary["data"]["name"]
-        words = closing_words(summary, study.rows(), _where(home, url), _data_flag(kind, data))
+        words = closing_words(
+            summary, study.rows(), study.settings.space, _where(home, url), _data_flag(kind, data)
+        )
         # Not cropped: a proposed command must be whole to be copied.
         console.print(words, crop=False)
     return 0 if outcome == "finished" else INTERRUPTED

@@ -7,7 +7,7 @@ import click
 from search.commands import options
 from search.home import Home
 from search.request import Scale, StartRequest
-from search.settings import Pruner, Sampler
+from search.settings import Pruner, SearchSampler
 
 __all__ = ["start"]
 
@@ -65,17 +65,13 @@ def _default(name: str) -> object:
 )
 @click.option(
     "--sampler",
-    type=click.Choice(get_args(Sampler)),
-    default=_default("sampler"),
-    show_default=True,
-    help="How configurations are chosen.",
+    type=click.Choice(get_args(SearchSampler)),
+    help="How configurations are chosen.  [default: tpe; a grid has all]",
 )
 @click.option(
     "--pruner",
     type=click.Choice(get_args(Pruner)),
-    default=_default("pruner"),
-    show_default=True,
-    help="How trials are stopped early.",
+    help="How trials are stopped early.  [default: halving; none in a grid]",
 )
 @click.option(
     "--seed",
@@ -84,6 +80,12 @@ def _default(name: str) -> object:
     show_default=True,
     metavar="N",
     help="Where all random choices start.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Trainings of each cell of a grid, from --seed on.  [default: by space]",
 )
 @click.option(
     "--dashboard/--no-dashboard",

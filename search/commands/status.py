@@ -34,10 +34,12 @@ def status(study: str | None, storage: str | None, home: Home, watch: bool, as_j
         return
     console = page_console()
     if not watch:
-        console.print(study_page(summary, rows, home))
+        console.print(study_page(summary, rows, reader.space, home))
         return
-    with Live(study_page(summary, rows, home), console=console, auto_refresh=False) as live:
+    with Live(
+        study_page(summary, rows, reader.space, home), console=console, auto_refresh=False
+    ) as live:
         while summary["state"] == "running":
             time.sleep(SECONDS_BETWEEN_LOOKS)
             summary, rows = reader.look()
-            live.update(study_page(summary, rows, home), refresh=True)
+            live.update(study_page(summary, rows, reader.space, home), refresh=True)

@@ -37,7 +37,24 @@ __all__ = ["train"]
 @click.option(
     "--final",
     is_flag=True,
-    help="Train on all 50,000 pictures, then open the test split. For the end, once.",
+    help=(
+        "Train on all 50,000 pictures, then open the test split. For the end, once. "
+        "With a plateau schedule, which needs validation pictures: train on 45,000."
+    ),
+)
+@click.option(
+    "--plots/--no-plots",
+    default=True,
+    show_default=True,
+    help="Draw curves, accuracy by class, confusion matrix and feature maps as PNG files.",
+)
+@click.option(
+    "--picture",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Which of the measured pictures the feature maps are of.",
 )
 @options.device
 @options.data_folder
@@ -45,7 +62,7 @@ __all__ = ["train"]
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Folder for result.json and the networks.  [default: CONFIG without its ending]",
+    help="Folder for all that is written.  [default: CONFIG without its ending]",
 )
 @options.json_output
 def train(
@@ -54,6 +71,8 @@ def train(
     seed: int,
     train_images: int | None,
     final: bool,
+    plots: bool,
+    picture: int,
     device: str,
     data: str | None,
     out: Path | None,
@@ -61,13 +80,14 @@ def train(
 ) -> None:
     """Train one configuration: an exported file, or a recipe of your own (TOML, JSON, YAML)."""
     import json
+    import re
 
     from cifar_core.data.dataset import DEFAULT_FOLDER, open_data
     from cifar_core.device import resolve_devices
     from cifar_core.epoch import Epoch
     from search.configuration import read_configuration
     from search.errors import UsageError
-    from search.retrain import retrain
+    from search.retrain import needs_validation, retrain
     from search.wording import percent
 
     if final and train_images is not None:
@@ -80,14 +100,25 @@ def train(
     pictures = open_data(data or str(folder), folder)
     if pictures.notice:
         click.echo(f"note: {pictures.notice}", err=True)
+    held_out = not final or needs_validation(recipe)
+    if final and held_out:
+        click.echo(
+            "note: a plateau schedule needs validation pictures, so --final trains on 45,000 pictures "
+            "and keeps 5,000 for it; the test split is opened at the end all the same.",
+            err=True,
+        )
 
     def show(run_seed: int, epoch: Epoch) -> None:
         line = (
             f"seed {run_seed}  epoch {epoch.number}/{recipe.epochs}  loss {epoch.train_loss:.3f}  "
             f"train {percent(epoch.train_accuracy)}"
         )
-        if not final:  # the validation pictures are then among those trained on
+        if held_out:  # else the validation pictures are among those trained on
             line += f"  validation {percent(epoch.validation_accuracy)}"
+        if epoch.back_to is not None:
+            line += f"  back to epoch {epoch.back_to}"
+        if epoch.converged:
+            line += "  converged"
         click.echo(f"{line}  {epoch.images_per_second:,.0f} pictures/s", err=as_json)
 
     result = retrain(
@@ -100,6 +131,8 @@ def train(
         device=place,
         out=out or config.with_suffix(""),
         observe=show,
+        plots=plots,
+        picture=picture,
     )
     if as_json:
         click.echo(json.dumps(result.document, indent=2))
@@ -109,4 +142,12 @@ def train(
         f"{result.split} accuracy {percent(result.mean)}{spread}, {len(result.accuracies)} "
         f"run{'s' if seeds > 1 else ''}, on {result.described_data}"
     )
-    click.echo(f"Networks and figures: {out or config.with_suffix('')}")
+    shown = (
+        f"{name} {'-' if one is None else f'{100 * one:.0f}'}"
+        for name, one in result.per_class.items()
+    )
+    click.echo(f"{result.split} accuracy by class, in %: {'  '.join(shown)}")
+    names = [file.name for file in result.files]
+    if seeds > 1:
+        names = [re.sub(r"-\d+\.", "-SEED.", name) for name in names]
+    click.echo(f"Written to {out or config.with_suffix('')}: {', '.join(dict.fromkeys(names))}")

@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
 
-from cifar_core.recipe import Constant, Cosine, OneCycle, Schedule, Step
-from cifar_core.schedules import START_OF_ONE_CYCLE, cosine, one_cycle, schedule_of
+from cifar_core.recipe import Constant, Cosine, Linear, OneCycle, Plateau, Schedule, Step
+from cifar_core.schedules import START_OF_ONE_CYCLE, cosine, linear, one_cycle, schedule_of
 
 SCHEDULES: list[Schedule] = [
     Constant(),
@@ -21,6 +21,9 @@ SCHEDULES: list[Schedule] = [
     Cosine(),
     OneCycle(),
     OneCycle(warmup=0.4),
+    Linear(),
+    Linear(warmup=0.0),
+    Plateau(),
 ]
 sizes = st.integers(1, 40)
 
@@ -47,8 +50,10 @@ def test_every_factor_lies_above_0_and_at_most_at_1(
     assert all(0.0 < each <= 1.0 for each in factors)
 
 
-@pytest.mark.parametrize("schedule", [Constant(), Step(), Cosine()], ids=repr)
-def test_all_but_one_cycle_start_at_the_recipes_rate(schedule: Schedule) -> None:
+@pytest.mark.parametrize(
+    "schedule", [Constant(), Step(), Cosine(), Linear(warmup=0.0), Plateau()], ids=repr
+)
+def test_all_without_a_warmup_start_at_the_recipes_rate(schedule: Schedule) -> None:
     assert schedule_of(schedule, 12, 700)(0) == 1.0
 
 
@@ -114,3 +119,17 @@ def test_one_cycle_is_pytorchs_with_a_linear_rise() -> None:
     )
     expected = linear[:top] + curved[top:]
     assert [factor(step) for step in range(steps)] == pytest.approx(expected, abs=1e-9)
+
+
+@given(steps=st.integers(2, 500), warmup=st.floats(0.0, 1.0, exclude_max=True))
+def test_a_linear_schedule_rises_to_1_by_equal_steps_and_falls_to_0_by_equal_steps(
+    steps: int, warmup: float
+) -> None:
+    factors = [linear(step, steps, warmup) for step in range(steps + 1)]
+    peak = factors.index(1.0)
+    rises = [later - earlier for earlier, later in pairwise([0.0, *factors[: peak + 1]])]
+    falls = [earlier - later for earlier, later in pairwise(factors) if later < earlier]
+    assert rises == pytest.approx([rises[0]] * len(rises))
+    assert falls == pytest.approx([falls[0]] * len(falls))
+    assert factors[-1] == pytest.approx(0.0)
+    assert abs(peak + 1 - steps * warmup) <= 1.5 or peak == 0

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -45,7 +46,9 @@ def fake_splits() -> Iterator[Splits]:
 def test_batches_are_made_where_the_pictures_are(fake_splits: Splits, normalization: str) -> None:
     recipe = EVERYTHING.model_copy(update={"normalization": normalization})
     normalize = Normalization.of(recipe, fake_splits)
-    found = list(training_batches(fake_splits.train, 32, recipe.augmentation, normalize, None))
+    augmentation, choices = recipe.augmentation, np.random.default_rng(0)
+    batches = training_batches(fake_splits.train, 32, augmentation, normalize, None, choices)
+    found = list(batches)
     assert [(images.shape[0], labels.shape[0]) for images, labels in found] == [(32, 32)] * 2
     for images, labels in found:
         assert images.device == labels.device == CUDA
@@ -72,7 +75,7 @@ def test_evaluation_stays_on_the_device_until_its_sums_are_read(fake_splits: Spl
 
 @pytest.mark.parametrize("optimizer", [Sgd(), Adam()], ids=lambda one: one.name)
 def test_fused_optimizers_take_weights_on_a_gpu(fake_splits: Splits, optimizer: Any) -> None:
-    made = optimizer_of(optimizer, network_of(Net()).parameters())
+    made = optimizer_of(Recipe(optimizer=optimizer), network_of(Net()).parameters())
     assert {each.device for each in made.param_groups[0]["params"]} == {CUDA}
 
 

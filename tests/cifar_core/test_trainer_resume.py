@@ -16,6 +16,7 @@ from cifar_core.recipe import (
     AdamW,
     Constant,
     Cosine,
+    Linear,
     OneCycle,
     Optimizer,
     Schedule,
@@ -33,7 +34,13 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "adamw": AdamW(lr=0.01),
 }
 NARROW = "Training.load_state_dict turns only some types of errors into CheckpointError"
-SCHEDULES: list[Schedule] = [Constant(), Step(epochs=1), Cosine(), OneCycle(warmup=0.4)]
+SCHEDULES: list[Schedule] = [
+    Constant(),
+    Step(epochs=1),
+    Cosine(),
+    OneCycle(warmup=0.4),
+    Linear(warmup=0.4),
+]
 
 
 @pytest.fixture(scope="module")

@@ -137,7 +137,7 @@ class ScriptedPool:
             yield EpochsDone(tuple(history))
             if not self._goes_on.pop(worker.index):
                 yield Finished()
-        while len(history) < task.recipe.epochs and not (history and history[-1].diverged):
+        while len(history) < task.recipe.epochs and not (history and history[-1].is_last):
             number = len(history) + 1
             if (message := self._trouble(task.number, number)) is not None:
                 yield message

@@ -21,7 +21,7 @@ from search.configuration import read_configuration
 from search.errors import ServiceError, StudyHeldError, UsageError
 from search.home import Home
 from search.request import Scale, StartRequest
-from search.settings import Pruner, Sampler
+from search.settings import Pruner, SearchSampler
 from search.storage import open_storage
 from search.study import SearchStudy
 from tests.search.scripted import ScriptedPool, enqueue_known, new_study, search
@@ -192,6 +192,7 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         "--sampler": "random",
         "--pruner": "median",
         "--seed": "0",
+        "--seeds": "3",
         "--scale": "full",
     }
     found = asked(monkeypatch, "start", *(word for pair in options.items() for word in pair))
@@ -210,6 +211,7 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         sampler="random",
         pruner="median",
         seed=0,
+        seeds=3,
         scale="full",
     )
     assert {f"--{name.replace('_', '-')}" for name in StartRequest.__dataclass_fields__} == set(
@@ -219,7 +221,7 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
 
 def test_choices_are_those_that_the_service_knows() -> None:
     by_name = {option.name: option for option in start.params}
-    for name, literal in (("sampler", Sampler), ("pruner", Pruner), ("scale", Scale)):
+    for name, literal in (("sampler", SearchSampler), ("pruner", Pruner), ("scale", Scale)):
         kind = by_name[name].type
         assert isinstance(kind, click.Choice)
         assert tuple(kind.choices) == get_args(literal)
@@ -652,3 +654,20 @@ def test_the_program_ends_wrong_usage_with_two_and_one_line(home: Path) -> None:
     assert ended.stderr.startswith("Error: ")
     assert len(ended.stderr.splitlines()) == 1
     assert not home.exists()
+
+
+# ----------------------------------------------------------------------------------- networks
+
+
+def test_networks_are_listed_with_their_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line.split() for line in printed(capsys, "networks").splitlines()]
+    assert ["net", "62,006", "651,720"] in [line[:3] for line in lines]
+    assert ["resnet18_cifar", "11,173,962"] in [line[:2] for line in lines]
+
+
+def test_networks_are_listed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(printed(capsys, "networks", "--json"))
+    net = next(one for one in found if one["name"] == "net")
+    assert (net["parameters"], net["multiply_adds"]) == (62_006, 651_720)
+    assert net["options"]["channels1"] == 6
+    assert {"resnet9", "speednet"} < {one["name"] for one in found}

@@ -2,15 +2,29 @@
 
 import tomllib
 from importlib import resources
+from typing import Any
 
 import optuna
 import pytest
 from torch import nn
 
 from cifar_core.models import network_of
-from cifar_core.recipe import Recipe
+from cifar_core.recipe import (
+    Adam,
+    Augmentation,
+    Constant,
+    Cosine,
+    Net,
+    Plateau,
+    Recipe,
+    ResNet9,
+    ResNet18ImageNet,
+    Sgd,
+    Step,
+)
 from search.bounds import corner_recipes
 from spaces.files import load_space, shipped_names
+from spaces.parameter import Value
 from spaces.space import Space, Values
 
 EVERY_SPACE = pytest.mark.parametrize("name", shipped_names())
@@ -53,7 +67,7 @@ def test_a_shipped_space_has_its_files_name_and_a_title(name: str) -> None:
     assert space.name == name
     assert space.title.strip() == space.title
     assert not space.title.endswith(".")
-    assert space.trials > len(space.known) + len(space.measured())
+    assert space.grid or space.trials > len(space.known) + len(space.measured())
 
 
 @EVERY_SPACE
@@ -70,8 +84,10 @@ def test_a_quick_run_narrows_a_shipped_space(name: str) -> None:
     assert_makes_recipes(quick)
     assert quick.epochs < space.epochs
     assert space.quick.train_images < 45_000
-    smaller = space.quick.trials * quick.epochs * space.quick.train_images
-    assert smaller < space.trials * space.epochs * 45_000 / 4
+    trials = (len(quick.cells()), len(space.cells())) if space.grid else None
+    fewer, all_of_them = trials or (space.quick.trials, space.trials)
+    smaller = fewer * quick.epochs * space.quick.train_images
+    assert smaller < all_of_them * space.epochs * 45_000 / 4
     assert quick.parameters.keys() == space.parameters.keys()
     for changed, changes in space.quick.ranges.items():
         before, after = space.parameters[changed], quick.parameters[changed]
@@ -138,7 +154,13 @@ def test_the_reference_base_has_the_published_settings() -> None:
             "schedule": {"name": "constant"},
             "batch_size": 64,
             "epochs": 12,
-            "augmentation": {"flip": 0.0, "crop_padding": 0, "cutout": 0, "strength": 0.0},
+            "augmentation": {
+                "flip": 0.0,
+                "crop_padding": 0,
+                "cutout": 0,
+                "probability": 0.6,  # of a policy of strength 0
+                "strength": 0.0,
+            },
             "label_smoothing": 0.0,
             "normalization": "symmetric",
         }
@@ -166,7 +188,14 @@ def test_the_reference_net4_has_the_published_settings() -> None:
             "schedule": {"name": "cosine"},
             "batch_size": 64,
             "epochs": 12,
-            "augmentation": {"flip": 0.5, "crop_padding": 2, "cutout": 0, "strength": 0.6},
+            "augmentation": {
+                "flip": 0.5,
+                "crop_padding": 2,
+                "cutout": 0,
+                "policy": "auto",
+                "probability": 0.6,
+                "strength": 1.0,
+            },
             "label_smoothing": 0.0,
             "normalization": "symmetric",
         }
@@ -204,6 +233,7 @@ def test_the_constrained_space_searches_everything_else() -> None:
         "flip": "augmentation.flip",
         "crop_padding": "augmentation.crop_padding",
         "cutout": "augmentation.cutout",
+        "policy": "augmentation.policy",
         "strength": "augmentation.strength",
     }
     assert space.parameters["optimizer"].choices == ["sgd", "adam"]
@@ -217,3 +247,102 @@ def test_each_optimizer_of_the_constrained_space_has_its_own_learning_rate() -> 
         own = f"{values['optimizer']}_lr"
         assert [name for name in values if name.endswith("_lr")] == [own]
         assert constrained().recipe_of(values).optimizer.lr == values[own]
+
+
+# The reference's experiments
+
+
+def recipe_of(name: str, **cell: Value) -> Recipe:
+    return load_space(name).recipe_of(cell)
+
+
+TUTORIAL = Recipe()
+"""Net 6/16, SGD 0.001 with momentum 0.9, batches of 64, 12 epochs, nothing else."""
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "changes"),
+    [
+        ("batch_size", {"batch_size": 16}, {"batch_size": 16}),
+        ("flip", {"flip": 0.5}, {"augmentation": Augmentation(flip=0.5)}),
+        ("optimizer", {"optimizer": "SGD"}, {}),
+        ("optimizer", {"optimizer": "Adam"}, {"optimizer": Adam(lr=0.001)}),
+        ("scheduler", {"optimizer": "sgd", "schedule": "constant"}, {}),
+        (
+            "scheduler",
+            {"optimizer": "adam", "schedule": "StepLR"},
+            {"optimizer": Adam(lr=0.002), "schedule": Step(epochs=5, factor=0.5)},
+        ),
+        ("batchnorm", {"network": "Net1"}, {"network": Net(batch_norm=True)}),
+        ("init", {"network": "Net2"}, {"network": Net(init="kaiming")}),
+        ("channels", {"network": "Net3"}, {"network": Net(channels1=12, channels2=32)}),
+        ("tutorial", {"epochs": 2}, {"batch_size": 4, "epochs": 2}),
+        (
+            "resnet9",
+            {"augmentation": "crop + flip"},
+            {
+                "network": ResNet9(),
+                "optimizer": Sgd(lr=5e-3, weight_decay_per_picture=5e-4),
+                "schedule": Cosine(),
+                "epochs": 24,
+                "augmentation": Augmentation(crop_padding=4, flip=0.5),
+            },
+        ),
+        (
+            "resnet18",
+            {"network": "ResNet18"},
+            {
+                "network": ResNet18ImageNet(),
+                "optimizer": Adam(lr=0.002, weight_decay=1e-4),
+                "schedule": Cosine(),
+                "augmentation": Augmentation(
+                    flip=0.5, crop_padding=2, policy="auto", probability=0.6, strength=1.0
+                ),
+            },
+        ),
+    ],
+)
+def test_a_cell_is_the_published_experiment(
+    name: str, cell: dict[str, Value], changes: dict[str, Any]
+) -> None:
+    """One change at a time to the tutorial's recipe, and for ResNet9 the notes' own recipe."""
+    assert recipe_of(name, **cell) == TUTORIAL.model_copy(update=changes)
+
+
+def test_weight_decay_of_the_resnet9_is_5e_4_times_the_batch_size() -> None:
+    assert recipe_of("resnet9", augmentation="none").weight_decay == pytest.approx(5e-4 * 64)
+
+
+def test_net4_of_the_grid_is_the_reference_of_the_search() -> None:
+    assert recipe_of("resnet18", network="Net4") == known_recipe("reference Net4")
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("batch_size", [0.65, 0.63, 0.56, 0.47]),
+        ("flip", [0.56, 0.56]),
+        ("optimizer", [0.56, 0.65]),
+        ("scheduler", [0.56, 0.60, 0.65, 0.65]),
+        ("batchnorm", [0.56, 0.65]),
+        ("init", [0.56, 0.57]),
+        ("channels", [0.56, 0.60]),
+        ("resnet18", [0.83, 0.83]),
+        ("tutorial", [0.53, 0.57]),
+        ("resnet9", [0.82, 0.88]),
+        ("downsampling", [[0.88, 0.90], [0.94, 0.95], [0.94, 0.95]]),
+    ],
+)
+def test_the_published_figures_are_those_of_the_reference(name: str, published: list[Any]) -> None:
+    grid = load_space(name).grid
+    assert grid is not None
+    assert [one.accuracy for one in grid.published] == published
+
+
+def test_the_plateau_space_divides_by_2_5_and_10_and_not_at_all() -> None:
+    schedules = [
+        load_space("plateau").recipe_of(cell).schedule for cell in load_space("plateau").cells()
+    ]
+    divisors = [one.divisor for one in schedules if isinstance(one, Plateau)]
+    assert divisors == [2.0, 5.0, 10.0]
+    assert Constant() in schedules

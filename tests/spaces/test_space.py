@@ -204,7 +204,7 @@ def test_a_wrong_key_is_named_with_what_was_found(path: str, value: Any, words: 
 
 @pytest.mark.parametrize(
     "key",
-    ["name", "title", "parameters", "parameters.dropout.sets", "known.0.values", "quick.epochs"],
+    ["name", "title", "parameters", "known.0.values", "quick.epochs"],
 )
 def test_a_missing_key_is_named(key: str) -> None:
     assert f"{key}: is missing." in problems(without(key))

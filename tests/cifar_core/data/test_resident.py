@@ -1,5 +1,7 @@
 """The pictures on the device: moved, normalised and batched without mixing anything up."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -32,8 +34,14 @@ def numbers_of(images: Tensor) -> Tensor:
 def batches(
     part: Part, size: int, augmentation: Augmentation = PLAIN, seed: int = 0
 ) -> list[tuple[Tensor, Tensor]]:
-    generator = torch.Generator().manual_seed(seed)
-    return list(training_batches(part, size, augmentation, AS_BYTES, generator))
+    return list(with_choices(part, size, augmentation, torch.Generator().manual_seed(seed)))
+
+
+def with_choices(
+    part: Part, size: int, augmentation: Augmentation, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    choices = np.random.default_rng(0)
+    return training_batches(part, size, augmentation, AS_BYTES, generator, choices)
 
 
 @pytest.fixture
@@ -76,9 +84,7 @@ def test_batches_are_float32_channels_last_with_whole_labels() -> None:
 def test_the_generator_decides_the_order_and_goes_on_from_epoch_to_epoch() -> None:
     part, generator = numbered(100), torch.Generator().manual_seed(0)
     orders = [
-        torch.cat(
-            [numbers_of(one) for one, _ in training_batches(part, 10, PLAIN, AS_BYTES, generator)]
-        )
+        torch.cat([numbers_of(one) for one, _ in with_choices(part, 10, PLAIN, generator)])
         for _ in range(3)
     ]
     assert len({tuple(order.tolist()) for order in orders}) == 3
@@ -89,7 +95,7 @@ def test_what_is_left_out_of_one_epoch_comes_in_others() -> None:
     part, generator = numbered(15), torch.Generator().manual_seed(0)
     seen: set[int] = set()
     for _ in range(20):
-        for images, _ in training_batches(part, 10, PLAIN, AS_BYTES, generator):
+        for images, _ in with_choices(part, 10, PLAIN, generator):
             seen.update(numbers_of(images).tolist())
     assert seen == set(range(15))
 
@@ -118,7 +124,7 @@ def test_the_pictures_themselves_are_never_changed(parts: Splits) -> None:
     everything = Augmentation(flip=0.5, crop_padding=4, cutout=8, strength=1.0)
     for augmentation in (PLAIN, everything):
         generator = torch.Generator().manual_seed(0)
-        for images, _ in training_batches(parts.train, 7, augmentation, AS_BYTES, generator):
+        for images, _ in with_choices(parts.train, 7, augmentation, generator):
             images.zero_()
     assert torch.equal(parts.train.images, before)
 

@@ -1,0 +1,149 @@
+"""Mixup and CutMix: pictures mixed in pairs, and their labels with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cifar_core.augmentation.transfer import sent
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cifar_core.recipe import Augmentation
+
+__all__ = ["CLASSES", "cutmix", "mix", "mixup"]
+
+CLASSES = 10
+
+
+def mix(
+    images: Tensor,
+    labels: Tensor,
+    record: Augmentation,
+    generator: torch.Generator | None,
+    choices: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Mix each picture with another of its batch, by mixup or CutMix.
+
+    Each picture has its own draw of how much of it stays, and of the box. Partners are a random
+    permutation of the batch, so that a few pictures stay whole. With both switched on, each batch
+    gets one of the two, equally likely.
+
+    Args:
+        images: Normalised float pictures, shape ``(B, 3, H, W)``.
+        labels: Their classes, shape ``(B,)``, int64, 0-9.
+        record: Its `mixup` and `cutmix` are the alphas; one at least is above 0.
+        generator: Draws the partners, on the pictures' device; None is its default one.
+        choices: Draws what is computed, and shares and boxes with it.
+
+    Returns:
+        New pictures of the same shape and memory format, and targets ``(B, 10)``, float32: each row
+        the shares of the classes in the picture, which add up to 1.
+
+    Raises:
+        ValueError: The record mixes nothing.
+    """
+    if not record.mixes:
+        raise ValueError("`mixup` or `cutmix` must be above 0, but both are 0.")
+    count, _, height, width = images.shape
+    partners = torch.randperm(count, device=images.device, generator=generator)  # (B,)
+    cuts = record.cutmix > 0.0 and (record.mixup == 0.0 or choices.integers(2) == 1)
+    alpha = record.cutmix if cuts else record.mixup
+    kept = choices.beta(alpha, alpha, size=count)
+    if cuts:
+        return cutmix(images, labels, partners, _boxes(kept, height, width, choices))
+    return mixup(images, labels, partners, sent(kept.astype(np.float32), images.device))
+
+
+def mixup(images: Tensor, labels: Tensor, partners: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """Blend each picture with its partner (Zhang et al. 2017, arXiv 1710.09412, section 2).
+
+    Args:
+        images: Float pictures, shape ``(B, 3, H, W)``.
+        labels: Their classes, shape ``(B,)``, int64, 0-9.
+        partners: The row of each picture's partner, shape ``(B,)``.
+        kept: The picture's own share, lambda in the paper: float32, shape ``(B,)``, in [0, 1].
+
+    Returns:
+        Pictures of the same shape and memory format, and targets ``(B, 10)``, float32.
+    """
+    lines = _lines(images)  # (B, H, 3W)
+    mixed = torch.lerp(lines.index_select(0, partners), lines, kept.view(-1, 1, 1).to(lines.dtype))
+    return _pictures(mixed, images), _targets(labels, partners, kept)
+
+
+def cutmix(
+    images: Tensor, labels: Tensor, partners: Tensor, boxes: npt.NDArray[np.int64]
+) -> tuple[Tensor, Tensor]:
+    """Paste a box of its partner into each picture (Yun et al. 2019, arXiv 1905.04899, section 3.1).
+
+    A label's share is that of the pixels, so a box that was clipped at the edge counts for what is
+    left of it.
+
+    Args:
+        images: Float pictures, shape ``(B, 3, H, W)``.
+        labels: Their classes, shape ``(B,)``, int64, 0-9.
+        partners: The row of each picture's partner, shape ``(B,)``.
+        boxes: On the host: first row, end row, first column and end column of each picture's box, in
+            pixels, the ends excluded; shape ``(4, B)``.
+
+    Returns:
+        Pictures of the same shape and memory format, and targets ``(B, 10)``, float32.
+    """
+    channels, height, width = images.shape[1:]
+    top, bottom, left, right = boxes
+    kept = 1 - (bottom - top) * (right - left) / (height * width)  # (B,)
+    device = images.device
+    packed = sent(np.stack([*boxes, kept]).astype(np.float32), device)  # (5, B): one copy for all
+    first, end, start, stop, own = packed.view(5, -1, 1, 1)  # each (B, 1, 1)
+    row = torch.arange(height, device=device).view(-1, 1)  # (H, 1)
+    column = torch.arange(width, device=device).repeat_interleave(
+        channels, output_size=channels * width
+    )  # (3W,)
+    inside = ((row >= first) & (row < end)) * ((column >= start) & (column < stop)).to(images.dtype)
+    lines = _lines(images)  # (B, H, 3W), as `inside`
+    # By weights of exactly 0 and 1, ten times faster on the CPU than torch.where.
+    mixed = torch.lerp(lines, lines.index_select(0, partners), inside)
+    return _pictures(mixed, images), _targets(labels, partners, own.flatten())
+
+
+def _boxes(
+    kept: npt.NDArray[np.float64], height: int, width: int, choices: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """CutMix's boxes for lambdas (B,), as `cutmix` takes them: appendix A, algorithm A1.
+
+    A box has the picture's proportions and 1 - lambda of its area, its centre is uniform over the
+    picture, and it is clipped at the edges and rounded to whole pixels.
+    """
+    bounds = []
+    for side in (height, width):
+        centre = side * choices.random(len(kept))
+        half = side * np.sqrt(1 - kept) / 2
+        bounds += [(centre - half).clip(min=0), (centre + half).clip(max=side)]
+    return np.rint(bounds).astype(np.int64)
+
+
+def _targets(labels: Tensor, partners: Tensor, kept: Tensor) -> Tensor:
+    """Shares of the classes: ``kept`` (B,) for the own label, the rest for the partner's: (B, 10)."""
+    classes = torch.arange(CLASSES, device=labels.device)
+    own = (labels.view(-1, 1) == classes).float()  # (B, 10)
+    return torch.lerp(own.index_select(0, partners), own, kept.view(-1, 1))
+
+
+def _lines(images: Tensor) -> Tensor:
+    """Pictures as lines of whole pixels, (B, H, 3W): a view of channels-last ones.
+
+    On the CPU it pays to have long contiguous runs and nothing to broadcast over three channels.
+    """
+    return images.permute(0, 2, 3, 1).flatten(2)
+
+
+def _pictures(lines: Tensor, like: Tensor) -> Tensor:
+    """Lines (B, H, 3W) as pictures of the shape and memory format of others."""
+    count, channels, height, width = like.shape
+    images = lines.view(count, height, width, channels).permute(0, 3, 1, 2)
+    return images.contiguous() if like.is_contiguous() else images

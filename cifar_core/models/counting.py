@@ -1,0 +1,64 @@
+"""How large a network is and how much it computes, without a picture and without drawing a weight."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cifar_core.models import NETWORKS
+from cifar_core.recipe import Network
+
+__all__ = ["Counts", "count"]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The size of a network.
+
+    Attributes:
+        parameters: Numbers in all of its weights.
+        trainable: Those of them that training changes.
+        multiply_adds: Multiplications, each with its addition, of all convolutions and linear layers for
+            one picture. What many papers call FLOPs is this number; counted one by one it is twice that.
+    """
+
+    parameters: int
+    trainable: int
+    multiply_adds: int
+
+
+def count(record: Network, image_size: int = 32) -> Counts:
+    """Count what `record` describes.
+
+    The network is made on PyTorch's meta device, where tensors are shapes without content: no memory,
+    no random numbers, and no trained weights are fetched.
+
+    Args:
+        record: The network and its options.
+        image_size: Side of the picture in pixels; networks with linear layers behind a whole map take
+            32 alone.
+
+    Raises:
+        RuntimeError: The network does not take pictures of this size.
+    """
+    with torch.device("meta"):
+        network = NETWORKS[record.name](record).eval()
+        image = torch.empty(1, 3, image_size, image_size)
+    done: list[int] = []
+
+    def note(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        # Each number that comes out took as many as lead to one channel: weight (out, in / groups, ...).
+        weight = layer.get_parameter("weight")
+        done.append(output.numel() * weight[0].numel())
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(note)
+    with torch.no_grad():
+        network(image)
+    sizes = [(weight.numel(), weight.requires_grad) for weight in network.parameters()]
+    return Counts(
+        parameters=sum(size for size, _ in sizes),
+        trainable=sum(size for size, trained in sizes if trained),
+        multiply_adds=sum(done),
+    )

@@ -1,0 +1,46 @@
+"""What the pictures of each class are taken for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from cifar_core.plots.style import add_caption, styled
+
+__all__ = ["confusion_figure"]
+
+DARK = 0.5
+"""Share from which a cell is so dark that its number must be white."""
+
+
+def confusion_figure(
+    counts: Sequence[Sequence[int]], names: Sequence[str], caption: str, *, percent: bool = False
+) -> Figure:
+    """Draw a confusion matrix; a cell is the darker the larger its share of the true class is.
+
+    Args:
+        counts: Pictures by true class (row) and predicted class (column).
+        names: Names of the classes.
+        caption: The line under the figure.
+        percent: Write percent of the true class's pictures in place of counts.
+    """
+    with styled():
+        figure = Figure(figsize=(7.0, 6.6), layout="constrained")
+        axes = figure.subplots()
+        table = np.array(counts)  # (classes, classes)
+        share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+        axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
+        for (row, column), part in np.ndenumerate(share):
+            text = f"{100 * part:.0f}" if percent else str(table[row, column])
+            colour = "white" if part > DARK else "black"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+        places = range(len(names))
+        axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(places, names)
+        axes.set_xlabel("Predicted class")
+        axes.set_ylabel("True class")
+        unit = "percent of the true class" if percent else "pictures"
+        axes.set_title(f"Confusion matrix ({unit})", loc="left")
+        axes.grid(visible=False)
+        add_caption(figure, caption)
+    return figure

@@ -1,0 +1,204 @@
+"""`cifar-search sheet`."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from search.commands import options
+
+if TYPE_CHECKING:
+    from cifar_core.recipe import Augmentation
+
+__all__ = ["sheet"]
+
+
+@click.command()
+@click.argument(
+    "config", required=False, type=click.Path(path_type=Path, dir_okay=False), metavar="[CONFIG]"
+)
+@click.option(
+    "--space",
+    metavar="NAME|FILE",
+    help="Show the augmentation of a space's last known configuration.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Change a field of the augmentation, such as strength=0.5; can be repeated.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="augmentations.png",
+    show_default=True,
+    metavar="FILE.png",
+    help="The sheet.",
+)
+@click.option(
+    "--columns",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Augmented versions of each picture.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Chooses the pictures and what happens to them.",
+)
+@options.data_folder
+def sheet(
+    config: Path | None,
+    space: str | None,
+    settings: tuple[str, ...],
+    out: Path,
+    columns: int,
+    seed: int,
+    data: str | None,
+) -> None:
+    """Draw augmented training pictures of each class, of a configuration, a space, or --set."""
+    from search.errors import ServiceError, UsageError
+
+    if config is not None and space is not None:
+        raise UsageError("Give a CONFIG or --space, not both.")
+    if config is None and space is None and not settings:
+        raise UsageError(
+            "There is nothing to show: give a CONFIG file, --space NAME, or an augmentation such as "
+            "--set policy=auto --set strength=1."
+        )
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"--out must end in .png, but got {out}.")
+    origin, base = _chosen(config, space)
+    record = _changed(base, settings)
+    folder = os.environ.get("CIFAR_SEARCH_DATA")
+    click.echo(f"{origin}{', changed by --set' if settings else ''}: {_described(record)}")
+    try:
+        _draw(record, data, folder, columns, seed, out)
+    except OSError as error:
+        raise ServiceError(f"{out} cannot be written: {error.strerror}.") from error
+    click.echo(str(out))
+
+
+def _chosen(config: Path | None, space: str | None) -> tuple[str, "Augmentation"]:
+    """What is to be shown before --set, and where it comes from in words."""
+    from cifar_core.recipe import Augmentation, Recipe
+    from search.configuration import read_configuration
+    from search.wording import one_line
+    from spaces.files import load_space
+
+    if config is not None:
+        return str(config), read_configuration(config).augmentation
+    if space is None:
+        return "augmentation", Augmentation()
+    loaded = load_space(space)
+    if loaded.known:
+        last = loaded.known[-1]
+        named = f"known configuration {one_line(last.name)!r} of space {loaded.name}"
+        return named, loaded.recipe_of(last.values).augmentation
+    # Only this section: without its parameters the rest may be no recipe.
+    section = {"augmentation": loaded.recipe.get("augmentation", {})}
+    named = f"fixed recipe of space {loaded.name}, which has no known configuration"
+    return named, Recipe.read(section, f"the recipe of space {loaded.name}").augmentation
+
+
+def _changed(record: "Augmentation", settings: Sequence[str]) -> "Augmentation":
+    """`record` with the fields that --set names."""
+    from pydantic import ValidationError
+
+    from cifar_core.records import explain
+    from search.errors import UsageError
+
+    values = record.model_dump()
+    for setting in settings:
+        field, given, value = setting.partition("=")
+        if not given or not field.strip():
+            raise UsageError(f"--set takes FIELD=VALUE, such as strength=0.5, but got {setting!r}.")
+        values[field.strip()] = _value(value.strip())
+    try:
+        return type(record).model_validate(values)
+    except ValidationError as error:
+        problems = "\n".join(f"  {line}" for line in explain(error))
+        fields = ", ".join(type(record).model_fields)
+        raise UsageError(
+            f"--set makes no valid augmentation:\n{problems}\nThe fields are: {fields}."
+        ) from error
+
+
+def _value(text: str) -> int | float | str:
+    """A whole number, a number, or else the text itself; the record says which of them it takes."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _described(record: "Augmentation") -> str:
+    """The fields that are not what they are by default."""
+    plain, default = record.model_dump(), type(record)().model_dump()
+    changed = [f"{name} {value}" for name, value in plain.items() if value != default[name]]
+    return ", ".join(changed) or "no augmentation"
+
+
+def _draw(
+    record: "Augmentation",
+    data: str | None,
+    folder: str | None,
+    columns: int,
+    seed: int,
+    out: Path,
+) -> None:
+    """Read the pictures, augment some of those that a search would train on, and write the sheet."""
+    import torch
+
+    from cifar_core.data.dataset import DEFAULT_FOLDER, open_data
+    from cifar_core.data.resident import Part
+    from cifar_core.data.split import split
+    from cifar_core.diagnostics import augmented_versions, one_of_each_class, short_names
+    from cifar_core.plots.sheet import sheet_figure
+    from cifar_core.plots.style import caption, write_png
+    from search.settings import DataIdentity
+
+    place = Path(folder) if folder else DEFAULT_FOLDER
+    found = open_data(data or str(place), place)
+    if found.notice:
+        click.echo(f"note: {found.notice}", err=True)
+    pictures = found.read_train()
+    parts = split(pictures)
+    part = Part(
+        torch.from_numpy(pictures.images[parts.train]),
+        torch.from_numpy(pictures.labels[parts.train]),
+    )
+    rows = one_of_each_class(part, seed)
+    versions = augmented_versions(part, rows, record, columns, seed)
+    if bool((versions == part.images[rows][:, None]).all()):
+        click.echo(
+            "note: no picture is changed; a policy, for one, needs a strength above 0.", err=True
+        )
+    names = short_names(found.classes)
+    identity = DataIdentity(
+        name=found.name,
+        official=pictures.official,
+        train=len(part),
+        validation=len(parts.validation),
+        split=parts.digest,
+    )
+    figure = sheet_figure(
+        part.images[rows].numpy(),
+        versions.numpy(),
+        [names[label] for label in part.labels[rows].tolist()],
+        _described(record),
+        caption(identity.described(), "training pictures", [seed]),
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_png(figure, out)
