@@ -136,10 +136,10 @@ class SpeedNet(Record):
     """A small network for the most accuracy per second: a whitening layer and three blocks.
 
     Attributes:
-        channels1: Channels of the first block, whose convolution sees 16x16 maps.
-        channels2: Channels of the second block, on 8x8 maps.
-        channels3: Channels of the third block, on 4x4 maps.
-        whitening: The first layer is set to decorrelate 2x2 patches of the training pictures and stays
+        channels1: Channels of the first block, on 15x15 maps.
+        channels2: Channels of the second block, on 7x7 maps.
+        channels3: Channels of the third block, on 3x3 maps.
+        whitening: The first layer is set to decorrelate 3x3 patches of the training pictures and stays
             fixed; else it is an ordinary trained convolution.
         dropout: Probability of dropping a feature before the last layer, in [0, 1).
     """
@@ -247,7 +247,7 @@ class Plateau(Record):
 
     After `patience` epochs without a new best, training goes on from the best epoch so far (of equals the
     latest) with the learning rate divided by `divisor`. It has converged when a divided rate brings
-    nothing better. The run ends with the network of its best epoch.
+    nothing better. The run ends with the network of its best epoch, unless its loss stops being a number.
 
     Attributes:
         patience: Epochs without a new best after which the rate is divided.

@@ -100,6 +100,8 @@ class Coordinator:
         # Where the total was lowered, there may be no room left for what was interrupted.
         room = max(0, study.budget.trials - len(finished))
         self._superfluous, self._interrupted = self._interrupted[room:], self._interrupted[:room]
+        # A cell of a grid that was given up would be missing for good, so those wait for a larger total.
+        self._gives_up = study.settings.seeds is None
 
     @property
     def seconds(self) -> float:
@@ -113,7 +115,7 @@ class Coordinator:
             ServiceError: Nothing works: workers keep dying, or trial after trial fails.
         """
         try:
-            for trial in self._superfluous:
+            for trial in self._superfluous if self._gives_up else ():
                 self._tell(trial, TrialState.PRUNED, "the study's total of trials was lowered")
             while True:
                 self._check_for_stop()
@@ -230,7 +232,7 @@ class Coordinator:
             return True  # it is complete, and the worker will say so
         elif _prunes(trial):
             verdict = f"stopped early after epoch {newest.number} by the {self._pruner} pruner"
-        elif self._stopping == "timeout":
+        elif self._stopping == "timeout" and self._gives_up:
             verdict = f"the study's time was used up after epoch {newest.number}"
         else:
             return self._stopping is None
@@ -249,9 +251,10 @@ class Coordinator:
 
     def _is_complete(self, trial: Trial) -> bool:
         recipe = Recipe.read(trial.user_attrs[attributes.RECIPE])
-        newest = max(_reported(trial), default=0)
-        epoch = self._epochs.get(trial.number, {}).get(newest)
-        return newest >= recipe.epochs or (epoch is not None and epoch.converged)
+        if max(_reported(trial), default=0) >= recipe.epochs:
+            return True
+        history = self._epochs.get(trial.number, {})
+        return bool(history) and history[max(history)].converged
 
     def _tell(self, trial: Trial, state: TrialState, reason: str | None) -> None:
         """Make the trial final. Its notes come first: a finished trial lacks nothing."""
@@ -305,7 +308,7 @@ class Coordinator:
             )
 
     def _end(self) -> Outcome:
-        if self._stopping == "timeout":
+        if self._stopping == "timeout" and self._gives_up:
             for trial in self._interrupted:
                 self._tell(trial, TrialState.PRUNED, "the study's time was used up")
             return "finished"

@@ -102,7 +102,7 @@ def _grid(request: StartRequest, space: Space, is_quick: bool) -> tuple[int | No
             f"Space {space.name} sets the epochs of its cells itself; leave --epochs out."
         )
     seeds = request.seeds or space.grid.seeds
-    most = len((space.quicker() if is_quick else space).cells()) * seeds
+    most = (space.quicker() if is_quick else space).cell_count * seeds
     if request.trials is not None and request.trials > most:
         raise UsageError(
             f"Space {space.name} has {most} trainings with {seeds} seeds, but --trials asks for "

@@ -84,12 +84,7 @@ def _found(summary: dict[str, Any], rows: list[Row]) -> list[RenderableType]:
 
 def _table(summary: dict[str, Any], rows: list[Row], space: Space) -> list[RenderableType]:
     data = DataIdentity.model_validate(summary["data"]).described()
-    parts: list[RenderableType] = [Text(), drawn(space, cells_of(space, rows), data)]
-    if summary["scale"] == "quick":
-        parts.append(
-            Text("A quick run: not to be compared with what was published.", style="yellow")
-        )
-    return parts
+    return [Text(), drawn(space, cells_of(space, rows), data, summary["scale"])]
 
 
 def _next_steps(summary: dict[str, Any], where: str, data: str) -> list[Text]:
@@ -107,7 +102,9 @@ def _next_steps(summary: dict[str, Any], where: str, data: str) -> list[Text]:
             ),
         ]
     if summary["state"] != "finished":
-        steps.insert(0, (f"cifar-search resume {study}{where}{data}", "go on"))
+        used_up = summary["timeout"] is not None and summary["seconds"] >= summary["timeout"]
+        longer = " --timeout TIME" if used_up else ""
+        steps.insert(0, (f"cifar-search resume {study}{longer}{where}{data}", "go on"))
     width = max(len(what) for _, what in steps)
     # A command must stay on one line to be copied, however narrow the terminal is.
     lines = [

@@ -138,7 +138,7 @@ def resume(
                 f"These are: {found.described()}. Give --data the folder it was begun with."
             )
         if settings.seeds is not None:
-            most = len(settings.space.cells()) * settings.seeds
+            most = settings.space.cell_count * settings.seeds
             if (request.trials or 0) > most:
                 raise UsageError(
                     f"Study {study.name} is a grid of {most} trainings, and has no more."
@@ -172,7 +172,8 @@ def _run(
             _enqueue(study, space)
             observe(_started(study, space, slots, home))
             outcome = Coordinator(study, space, pool, folder, observe, stop).run()
-    if outcome == "finished":
+    # What waits for a larger total still needs its checkpoint.
+    if outcome == "finished" and not any(row.state == "running" for row in study.rows()):
         folder.tidy()
     return study, outcome
 

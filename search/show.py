@@ -12,7 +12,7 @@ from search.rows import Row
 from search.settings import DataIdentity
 from search.summary import compared
 from search.table import cells_of, drawn
-from search.wording import cut, duration, how_it_ended, number, percent, short, why
+from search.wording import cut, duration, how_it_ended, number, one_line, percent, short, why
 from spaces.space import Space
 
 __all__ = ["space_list", "space_page", "study_list", "study_page"]
@@ -38,7 +38,7 @@ def space_page(space: Space, given: str) -> RenderableType:
         )
         searched = parameter.described() + (" (measured)" if parameter.measured else "")
         sets = ", ".join(sorted(parameter.fields()))
-        table.add_row(*map(Text, (name, searched, sets, conditions)))
+        table.add_row(*(Text(one_line(part)) for part in (name, searched, sets, conditions)))
     fixed = Table.grid(padding=(0, 2))
     for key, value in _flat(space.recipe):
         fixed.add_row(Text(key), Text(str(value)))
@@ -53,11 +53,12 @@ def space_page(space: Space, given: str) -> RenderableType:
     for known in space.known:
         parts.append(Text.assemble((known.name, "bold"), f": {known.about or short(known.values)}"))
     if space.grid is not None:
-        cells, seeds = len(space.cells()), space.grid.seeds
+        cells, seeds = space.cell_count, space.grid.seeds
         parts.append(
             Text(
                 f"\nA grid: {cells} cells, each trained to the end over {seeds} "
-                f"seed{'s' if seeds > 1 else ''} (--seeds), beside the published figures."
+                f"seed{'s' if seeds > 1 else ''} (--seeds)"
+                f"{', beside the published figures' if space.grid.published else ''}."
             )
         )
     if space.quick:
@@ -120,7 +121,7 @@ def study_page(
         parts.append(Text(line, style="dim"))
     if space.grid is not None:
         data = DataIdentity.model_validate(summary["data"]).described()
-        parts += [Text(), drawn(space, cells_of(space, rows), data)]
+        parts += [Text(), drawn(space, cells_of(space, rows), data, summary["scale"])]
     elif best := summary["best"]:
         over = ", ".join(compared(rows))
         line = f"Best: trial {best['number']}, {percent(best['validation_accuracy'])}"

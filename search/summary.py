@@ -70,11 +70,14 @@ def summarize(
 
 
 def _full_cost(study: SearchStudy) -> int:
-    """Epochs if every trial is trained to its end."""
+    """Epochs if every trial is trained to its end; a grid's cells may differ, and count by their mean."""
     space = study.settings.space
     if study.settings.seeds is None:
         return study.budget.trials * space.epochs
-    return sum(space.recipe_of(cell).epochs for cell in space.cells()) * study.settings.seeds
+    cells = space.cells()
+    return round(
+        study.budget.trials * sum(space.recipe_of(cell).epochs for cell in cells) / len(cells)
+    )
 
 
 def compared(rows: list[Row]) -> list[str]:

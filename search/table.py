@@ -1,7 +1,7 @@
 """The table of a grid: what was published about each cell, and what was measured here."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class Cell:
         train_losses: Mean training loss of their last epochs.
         train_accuracies: Accuracy on augmented training pictures in their last epochs, 0-1.
         epochs: Validation accuracy after each epoch, the mean over the trainings, 0-1.
+        lost: Trainings that diverged or failed, and have no part in the figures.
     """
 
     values: Values
@@ -37,6 +38,7 @@ class Cell:
     train_losses: tuple[float, ...]
     train_accuracies: tuple[float, ...]
     epochs: tuple[float, ...]
+    lost: int = 0
 
     @property
     def mean(self) -> float | None:
@@ -52,10 +54,10 @@ class Cell:
 def cells_of(space: Space, rows: list[Row]) -> list[Cell]:
     """The cells of a grid in the order of its file, with what the study knows about each."""
     published = space.grid.published if space.grid is not None else []
-    complete = [row for row in rows if row.state == "complete"]
     found = []
     for values in space.cells():
-        own = [row for row in complete if _without_seed(row.values) == values]
+        all_own = [row for row in rows if _without_seed(row.values) == values]
+        own = [row for row in all_own if row.state == "complete"]
         accuracies = [one.validation_accuracy for one in own]
         found.append(
             Cell(
@@ -65,6 +67,7 @@ def cells_of(space: Space, rows: list[Row]) -> list[Cell]:
                 _last(own, "train_loss"),
                 _last(own, "train_accuracy"),
                 _mean_by_epoch(own),
+                sum(row.state in {"pruned", "failed"} for row in all_own),
             )
         )
     return found
@@ -84,22 +87,24 @@ def plain(cells: list[Cell]) -> list[dict[str, Any]]:
     ]
 
 
-def drawn(space: Space, cells: list[Cell], data: str) -> RenderableType:
+def drawn(space: Space, cells: list[Cell], data: str, scale: str = "full") -> RenderableType:
     """The table for a terminal.
 
     Args:
         space: The grid's space.
         cells: Its cells.
         data: What was measured on, in words.
+        scale: ``quick`` where the space was made smaller.
     """
-    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    # On 80 columns there is room for two parameters and all figures, and not for more air.
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
     for name in space.parameters:
-        table.add_column(name.replace("_", " "))
+        table.add_column(name.replace("_", " "), overflow="fold")
     with_loss = any(cell.published and cell.published.train_loss is not None for cell in cells)
     with_train = any(cell.published and cell.published.train_accuracy is not None for cell in cells)
     headings = ["published", "measured", "n"]
-    headings += ["published loss", "measured loss"] if with_loss else []
-    headings += ["published train", "measured train"] if with_train else []
+    headings += ["published\nloss", "measured\nloss"] if with_loss else []
+    headings += ["published\ntrain", "measured\ntrain"] if with_train else []
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for cell in cells:
@@ -109,15 +114,33 @@ def drawn(space: Space, cells: list[Cell], data: str) -> RenderableType:
         if with_loss:
             line += [_loss(known.train_loss if known else None), _loss(_mean(cell.train_losses))]
         if with_train:
-            line += [
-                percent(known.train_accuracy if known else None),
-                percent(_mean(cell.train_accuracies)),
-            ]
+            train = known.train_accuracy if known else None
+            line += ["-" if train is None else _share(train), percent(_mean(cell.train_accuracies))]
         table.add_row(*map(Text, line))
-    notes = [Text(f"measured: validation accuracy on {data}; mean +- standard deviation", "dim")]
+    return Group(table, *_by_epoch(cells), *_notes(space, cells, data, scale, with_train))
+
+
+def _notes(
+    space: Space, cells: list[Cell], data: str, scale: str, with_train: bool
+) -> Iterator[RenderableType]:
+    """What the figures are, and what they are not."""
+    recipes = [space.recipe_of(cell.values) for cell in cells]
+    epochs = sorted({one.epochs for one in recipes})
+    after = f"{' or '.join(map(str, epochs))} epoch{'' if epochs == [1] else 's'}"
+    if any(one.schedule.name == "plateau" for one in recipes):
+        after = f"up to {after}"
+    words = f"measured: validation accuracy after {after} on {data}; mean +- standard deviation"
+    if with_train:
+        words += (
+            "; train: on the pictures of the last epoch, as they were augmented, while it trained"
+        )
+    yield Text(words, style="dim")
     if space.grid is not None and space.grid.source:
-        notes.append(Text(f"published: {space.grid.source}", style="dim"))
-    return Group(table, *_by_epoch(cells), *notes)
+        yield Text(f"published: {one_line(space.grid.source)}", style="dim")
+    if lost := sum(cell.lost for cell in cells):
+        yield Text(f"{lost} trainings diverged or failed and are in no figure.", style="yellow")
+    if scale == "quick":
+        yield Text("A quick run: not to be compared with what was published.", style="yellow")
 
 
 def _by_epoch(cells: list[Cell]) -> list[RenderableType]:
@@ -133,8 +156,8 @@ def _by_epoch(cells: list[Cell]) -> list[RenderableType]:
     for cell in shown:
         name = ", ".join(one_line(str(value)) for value in cell.values.values())
         assert cell.published is not None  # noqa: S101 - for mypy; only such are shown
-        table.add_row(f"{name}, published", *_percents(cell.published.epochs))
-        table.add_row(f"{name}, measured", *_percents(cell.epochs))
+        table.add_row(Text(f"{name}, published"), *_percents(cell.published.epochs))
+        table.add_row(Text(f"{name}, measured"), *_percents(cell.epochs))
     return [Text(), table]
 
 
@@ -166,8 +189,13 @@ def _published(known: Published | None) -> str:
         return "-"
     if isinstance(known.accuracy, list):
         low, high = known.accuracy
-        return f"{100 * low:.0f}-{100 * high:.0f} %"
-    return f"{100 * known.accuracy:.0f} %"
+        return f"{100 * low:.4g}-{_share(high)}"
+    return _share(known.accuracy)
+
+
+def _share(value: float) -> str:
+    """With the digits that were published."""
+    return f"{100 * value:.4g} %"
 
 
 def _measured(cell: Cell) -> str:

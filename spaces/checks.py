@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cifar_core.errors import RecipeError
 from cifar_core.records import UNIONS
+from spaces.grid import MOST_CELLS
 from spaces.parameter import Parameter, Value, Values
 
 if TYPE_CHECKING:
@@ -44,12 +45,15 @@ def problems_of(space: "Space") -> Iterator[str]:
     if conditions or whole:
         return  # without them nothing is known about which parameters meet, or what they set
     yield from _problems_of_setters(space)
+    if space.grid is not None:
+        problems = list(_problems_of_grid(space, space.grid))
+        yield from problems
+        if problems:
+            return  # there may be more cells than can be looked at
     yield from _problems_of_recipes(space)
     for index, known in enumerate(space.known):
         yield from _problems_of_known(space, index, known)
     yield from _problems_of_lr_range(space)
-    if space.grid is not None:
-        yield from _problems_of_grid(space, space.grid)
 
 
 def _problems_of_conditions(space: "Space") -> Iterator[str]:
@@ -81,9 +85,10 @@ def _problems_of_setters(space: "Space") -> Iterator[str]:
 
 
 def _problems_of_recipes(space: "Space") -> Iterator[str]:
-    """Each value that is an extreme of its parameter must make a valid recipe."""
+    """Each value that is an extreme of its parameter, and each cell of a grid, must make a recipe."""
     seen: set[str] = set()
-    for values, changed in _extreme_values(space):
+    cells = [(cell, None) for cell in space.cells()] if space.grid is not None else []
+    for values, changed in [*_extreme_values(space), *cells]:
         try:
             space.recipe_of(values)
         except RecipeError as error:
@@ -91,9 +96,12 @@ def _problems_of_recipes(space: "Space") -> Iterator[str]:
                 if line not in seen:
                     seen.add(line)
                     where = f"with parameters.{changed} = {values[changed]!r}, " if changed else ""
+                    if space.grid is not None:
+                        where = f"in the cell {_described(values)}, "
                     yield f"{where}recipe field {line.strip()}"
         except (AttributeError, TypeError):
-            yield f"parameters.{changed}.sets: must name a single field, such as optimizer.lr."
+            name = f"parameters.{changed}.sets" if changed else "parameters: each `sets`"
+            yield f"{name}: must name a single field, such as optimizer.lr."
 
 
 def _extreme_values(space: "Space") -> Iterator[tuple[Values, str | None]]:
@@ -169,7 +177,13 @@ def _problems_of_lr_range(space: "Space") -> Iterator[str]:
                 yield f"lr_range.corners: {name} stays where it is: it is measured, or decides what is."
 
 
+def _described(values: Values) -> str:
+    return ", ".join(f"{name} = {value!r}" for name, value in values.items())
+
+
 def _problems_of_grid(space: "Space", grid: "Grid") -> Iterator[str]:
+    if space.cell_count > MOST_CELLS:
+        yield f"grid: has {space.cell_count:,} cells; at most {MOST_CELLS:,} are possible."
     for name, parameter in space.parameters.items():
         if parameter.options is None:
             yield f"parameters.{name}: a grid needs `choices` or `variants`, not a range."
@@ -187,8 +201,14 @@ def _problems_of_grid(space: "Space", grid: "Grid") -> Iterator[str]:
             elif not space.parameters[name].contains(value):
                 allowed = space.parameters[name].described()
                 yield f"{key}.{name}: must be among {allowed}, but got {value!r}."
-        for name in space.parameters.keys() - published.values.keys():
+        for name in sorted(space.parameters.keys() - published.values.keys()):
             yield f"{key}.{name}: is missing."
+        if published.values in [one.values for one in grid.published[:index]]:
+            yield f"{key}: this cell stands there twice."
+        if isinstance(published.accuracy, list) and published.accuracy != sorted(
+            published.accuracy
+        ):
+            yield f"grid.published.{index}.accuracy: the lower end of a range stands first."
 
 
 def _is_positive(value: Value) -> bool:

@@ -7,7 +7,9 @@ from pydantic import Field
 from cifar_core.records import Record
 from spaces.parameter import Values
 
-__all__ = ["Grid", "Published"]
+__all__ = ["MOST_CELLS", "Grid", "Published"]
+
+MOST_CELLS = 10_000
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Loss = Annotated[float, Field(ge=0.0)]

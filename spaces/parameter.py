@@ -51,7 +51,9 @@ class Parameter(Record):
 
     sets: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")] | None = None
     choices: Annotated[list[Value], Field(min_length=1, max_length=100)] | None = None
-    variants: Annotated[dict[Title, dict[str, Any]], Field(min_length=1)] | None = None
+    variants: Annotated[dict[Title, dict[str, Any]], Field(min_length=1, max_length=100)] | None = (
+        None
+    )
     low: Number | None = None
     high: Number | None = None
     log: bool = False

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -153,6 +154,13 @@ class Space(Record):
             problems = "; ".join(explain(error))
             raise SpaceError(f"Space {self.name} with other ranges: {problems}") from error
         plain["known"] = [_cut(known, changed) for known in self.known]
+        if self.grid is not None:
+            # What was published about cells that are no more has no place any more.
+            plain["grid"]["published"] = [
+                one.model_dump(mode="python")
+                for one in self.grid.published
+                if all(changed.parameters[name].contains(v) for name, v in one.values.items())
+            ]
         return Space.read(plain, f"space {self.name} with other ranges")
 
     def _quick_problems(self) -> list[str]:
@@ -162,11 +170,16 @@ class Space(Record):
                 return [f"quick.ranges.{name}.{min(unknown)}: must be `low`, `high` or `choices`."]
             if name not in self.parameters:
                 return [f"quick.ranges.{name}: there is no such parameter."]
+        if self.quick and self.grid and self._sets_epochs():
+            return ["quick.epochs: this grid sets the epochs of its cells itself."]
         try:
             self.quicker()
         except SpaceError as error:
             return [f"quick.ranges: {line.strip()}" for line in str(error).splitlines()]
         return []
+
+    def _sets_epochs(self) -> bool:
+        return any("epochs" in parameter.fields() for parameter in self.parameters.values())
 
     def quicker(self) -> "Space":
         """The space with the ranges of its quick version; itself if it has none."""
@@ -183,6 +196,11 @@ class Space(Record):
     def measured(self) -> dict[str, Parameter]:
         """The parameters whose range the LR-range test measures."""
         return {name: one for name, one in self.parameters.items() if one.measured}
+
+    @property
+    def cell_count(self) -> int:
+        """How many combinations of choices a grid has."""
+        return prod(len(one.extremes()) for one in self.parameters.values())
 
     def cells(self) -> list[Values]:
         """Every combination of the choices of a grid, the last parameter changing fastest."""
@@ -203,9 +221,15 @@ class Space(Record):
 
     def _plain_recipe(self, values: Mapping[str, Value]) -> dict[str, Any]:
         plain = _copy(self.recipe)
-        for name, value in values.items():
-            if (variants := self.parameters[name].variants) is not None:
-                _merge(plain, variants[str(value)])
+        changes = [
+            variants[str(value)]
+            for name, value in values.items()
+            if (variants := self.parameters[name].variants) is not None
+        ]
+        # Kinds first: what another variant changes about a section is to stand in the new kind.
+        for names_kind in (True, False):
+            for change in changes:
+                _merge(plain, {k: v for k, v in change.items() if _names_kind(v) is names_kind})
         for name, value in values.items():
             sets = self.parameters[name].sets
             if sets is None:
@@ -234,6 +258,10 @@ def _merge(recipe: dict[str, Any], changes: Mapping[str, Any]) -> None:
             recipe[key] = _copy(value)
         else:
             _merge(old, value)
+
+
+def _names_kind(section: Any) -> bool:
+    return isinstance(section, Mapping) and "name" in section
 
 
 def _kind(section: str, values: Mapping[str, Any]) -> Any:

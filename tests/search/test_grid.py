@@ -16,6 +16,7 @@ from search.home import StudyFolder
 from search.plan import plan_of
 from search.request import StartRequest
 from search.study import SearchStudy
+from search.summary import summarize
 from search.table import cells_of
 from spaces.files import load_space
 from spaces.space import Space
@@ -134,6 +135,60 @@ def test_a_grid_that_was_cut_short_goes_on_with_what_is_missing(folder: StudyFol
     assert trained(again) == everything(range(2))
 
 
+def test_no_cell_is_given_up_when_the_time_is_used_up(folder: StudyFolder) -> None:
+    study, checkpoints = grid_study(), dict[int, list[Epoch]]()
+    late = reopened(study, timeout=3.0)
+    clock = iter(range(10_000))
+    pool = ScriptedPool(2, checkpoints=checkpoints)
+    assert search(late, pool, folder, clock=lambda: float(next(clock))) == "stopped"
+    assert "running" in states_of(late)
+    assert "pruned" not in states_of(late)
+    later = reopened(study, timeout=1e6)
+    again = ScriptedPool(2, checkpoints=checkpoints)
+    assert search(later, again, folder) == "finished"
+    assert trained(later) == everything(range(2))
+    assert states_of(later) == ["complete"] * 8
+    assert max(Counter(pool.trained + again.trained).values()) == 1
+
+
+def test_no_cell_is_given_up_when_the_total_is_lowered_for_a_while(folder: StudyFolder) -> None:
+    study, checkpoints = grid_study(), dict[int, list[Epoch]]()
+
+    def kill(polls: int) -> None:
+        if polls == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        search(study, ScriptedPool(3, checkpoints=checkpoints, after=kill), folder)
+    fewer = reopened(study, trials=1)
+    assert search(fewer, ScriptedPool(3, checkpoints=checkpoints), folder) == "finished"
+    assert sorted(states_of(fewer)) == ["complete", "running", "running"]
+    all_again = reopened(study, trials=8)
+    assert search(all_again, ScriptedPool(3, checkpoints=checkpoints), folder) == "finished"
+    assert trained(all_again) == everything(range(2))
+    assert states_of(all_again) == ["complete"] * 8
+
+
+def test_what_a_grid_costs_follows_from_its_total(folder: StudyFolder) -> None:
+    for trials, epochs in ((8, 24.0), (3, 9.0)):
+        summary = summarize(grid_study(trials=trials), "sqlite:///x.db", "running", None)
+        assert summary["epochs"]["full_cost"] == epochs
+
+
+def test_a_quick_grid_has_its_own_number_of_trainings() -> None:
+    plain = {
+        **GRID,
+        "quick": {
+            "epochs": 1,
+            "train_images": 100,
+            "trials": 1,
+            "ranges": {"width": {"choices": [4]}},
+        },
+    }
+    plan = plan_of(StartRequest("small_grid"), Space.read(plain, "grid.toml"), CPU)
+    assert (plan.scale, plan.budget.trials) == ("quick", 4)
+
+
 def test_nothing_is_pruned_in_a_grid() -> None:
     plan = plan_of(StartRequest("small_grid"), grid_space(), CPU)
     assert (plan.sampler, plan.pruner, plan.seeds) == ("grid", "none", 2)
@@ -223,6 +278,38 @@ def test_a_cell_has_the_mean_and_the_spread_of_its_trainings(folder: StudyFolder
 def test_each_cell_stands_beside_what_was_published_about_it() -> None:
     published = [cell.published for cell in cells_of(grid_space(), [])]
     assert [one.accuracy if one else None for one in published] == [0.25, None, [0.3, 0.4], None]
+
+
+def test_trainings_of_unequal_length_have_their_common_epochs(folder: StudyFolder) -> None:
+    study = grid_study(2)
+
+    def epoch(recipe: Recipe, number: int) -> Epoch:
+        return replace(epoch_of(recipe, number), converged=number == 2 and next(early))
+
+    early = iter([True, False] * 8)
+    search(study, ScriptedPool(epoch=epoch), folder)
+    lengths = {row.epochs for row in study.rows()}
+    assert lengths == {2, 3}
+    for cell in cells_of(grid_space(), study.rows()):
+        own = [row.epochs for row in study.rows() if row.values["width"] == cell.values["width"]]
+        assert len(cell.epochs) in set(own)
+        assert len(cell.epochs) == min(
+            row.epochs
+            for row in study.rows()
+            if {k: v for k, v in row.values.items() if k != "seed"} == cell.values
+        )
+
+
+def test_a_training_that_diverged_is_counted_and_in_no_figure(folder: StudyFolder) -> None:
+    study = grid_study(1)
+
+    def epoch(recipe: Recipe, number: int) -> Epoch:
+        loss = float("nan") if recipe.network.dropout else 1.0  # type: ignore[union-attr]
+        return replace(epoch_of(recipe, number), train_loss=loss)
+
+    search(study, ScriptedPool(epoch=epoch), folder)
+    cells = cells_of(grid_space(), study.rows())
+    assert [(len(cell.accuracies), cell.lost) for cell in cells] == [(1, 0), (0, 1)] * 2
 
 
 def test_a_cell_without_a_complete_training_has_no_figure(folder: StudyFolder) -> None:

@@ -34,6 +34,9 @@ def plain_grid(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in plain.items() if value is not None}
 
 
+PLAIN_16 = {"network": "plain", "batch_size": 16}
+
+
 def grid(**changes: Any) -> Space:
     return Space.read(plain_grid(**changes), ORIGIN)
 
@@ -85,6 +88,19 @@ def test_a_parameter_that_sets_a_single_field_has_its_way_within_any_variant() -
     plain["parameters"] = {"lr": lr, **plain["parameters"]}
     recipe = Space.read(plain, ORIGIN).recipe_of({"lr": 0.2, "it": "adam"})
     assert recipe.optimizer == Adam(lr=0.2)
+
+
+@pytest.mark.parametrize("order", [("reg", "net"), ("net", "reg")])
+def test_two_variants_of_one_section_both_count_whichever_stands_first(
+    order: tuple[str, str],
+) -> None:
+    variants = {
+        "reg": {"variants": {"none": {}, "drop": {"network": {"dropout": 0.3}}}},
+        "net": {"variants": {"res": {"network": {"name": "resnet9", "width": 8}}}},
+    }
+    space = grid(parameters={name: variants[name] for name in order}, grid={})
+    dropped = space.recipe_of({name: {"reg": "drop", "net": "res"}[name] for name in order})
+    assert dropped.network == ResNet9(width=8, dropout=0.3)
 
 
 def test_making_a_recipe_leaves_the_variants_as_they_are() -> None:
@@ -167,14 +183,17 @@ def test_a_grid_survives_the_way_into_a_study_and_back() -> None:
 
 
 def test_a_quick_grid_may_have_fewer_choices() -> None:
+    """What was published about the others is left out then."""
     quick = {
         "epochs": 1,
         "train_images": 100,
         "trials": 1,
         "ranges": {"batch_size": {"choices": [32]}},
     }
-    published = {"seeds": 1}
-    assert len(grid(quick=quick, grid=published).quicker().cells()) == 3
+    quicker = grid(quick=quick).quicker()
+    assert len(quicker.cells()) == quicker.cell_count == 3
+    assert quicker.grid is not None
+    assert quicker.grid.published == []
 
 
 @pytest.mark.parametrize(
@@ -221,6 +240,41 @@ def test_a_quick_grid_may_have_fewer_choices() -> None:
         (
             {"grid": {"published": [{"values": {}, "accuracy": 56}]}},
             "grid.published.0.accuracy",
+        ),
+        (
+            {"grid": {"published": [{"values": PLAIN_16}, {"values": PLAIN_16}]}},
+            "grid.published.1.values: this cell stands there twice.",
+        ),
+        (
+            {"grid": {"published": [{"values": PLAIN_16, "accuracy": [0.9, 0.8]}]}},
+            "grid.published.0.accuracy: the lower end of a range stands first.",
+        ),
+        (
+            {
+                "parameters": {
+                    "batch_size": {"sets": "batch_size", "choices": [16, 1]},
+                    "batch_norm": {"sets": "network.batch_norm", "choices": [False, True]},
+                },
+                "grid": {},
+            },
+            "in the cell batch_size = 1, batch_norm = True, recipe field the whole: batch_size must",
+        ),
+        (
+            {
+                "parameters": {
+                    f"p{n}": {"variants": {str(m): {} for m in range(100)}} for n in range(20)
+                },
+                "grid": {},
+            },
+            "grid: has 10,000,000,000,000,000,000,000,000,000,000,000,000,000 cells; at most 10,000",
+        ),
+        (
+            {
+                "parameters": {"epochs": {"sets": "epochs", "choices": [2, 3]}},
+                "grid": {},
+                "quick": {"epochs": 1, "train_images": 100, "trials": 1},
+            },
+            "quick.epochs: this grid sets the epochs of its cells itself.",
         ),
     ],
 )
