@@ -46,6 +46,9 @@ def space_page(space: Space, given: str) -> RenderableType:
     if space.about:
         parts.append(Text(f"\n{space.about}"))
     parts += [Text(), table]
+    for name, parameter in space.parameters.items():
+        if parameter.variants is not None:
+            parts += [Text(f"\n{name}", style="bold"), _variants(parameter.variants)]
     if space.recipe:
         parts += [Text("\nFixed", style="bold"), fixed]
     if space.known:
@@ -73,6 +76,15 @@ def space_page(space: Space, given: str) -> RenderableType:
         )
     parts.append(Text(f"\nRun it: cifar-search start --space {shlex.quote(given)}", style="dim"))
     return Group(*parts)
+
+
+def _variants(variants: dict[str, dict[str, Any]]) -> Table:
+    """What each variant changes."""
+    table = Table.grid(padding=(0, 2))
+    for name, changes in variants.items():
+        said = ", ".join(f"{field} {value}" for field, value in _flat(changes))
+        table.add_row(Text(one_line(name)), Text(one_line(said) or "no change"))
+    return table
 
 
 def study_list(summaries: list[dict[str, Any]], home: Home) -> RenderableType:

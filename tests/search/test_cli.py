@@ -422,6 +422,17 @@ def test_a_space_is_shown_in_full(capsys: pytest.CaptureFixture[str]) -> None:
         assert words in text
 
 
+def test_a_grid_is_shown_with_what_each_variant_changes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = [line.split() for line in printed(capsys, "spaces", "scheduler").splitlines()]
+    assert ["constant", "optimizer.lr", "0.001,", "schedule.name", "constant"] in lines
+    assert any(line[:3] == ["StepLR", "optimizer.lr", "0.002,"] for line in lines)
+    text = printed(capsys, "spaces", "scheduler")
+    assert "A grid: 4 cells, each trained to the end over 2 seeds (--seeds), beside" in text
+    assert "published" not in printed(capsys, "spaces", "plateau")
+
+
 def test_a_space_as_json_is_what_its_file_says(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(printed(capsys, "spaces", "baseline_constrained", "--json"))
     from importlib import resources
