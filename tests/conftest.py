@@ -1,6 +1,7 @@
 """What the tests share: the real pictures where they are, and small sets that train in moments."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,13 @@ from cifar_core.data import cifar10, synthetic
 from cifar_core.data.pictures import Pictures
 from cifar_core.data.resident import Part, Splits, splits_of
 from cifar_core.data.split import Split, split
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _listening_to_ctrl_c() -> None:
+    """A shell starts what runs in its background with Ctrl-C ignored, and so would every test's process."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

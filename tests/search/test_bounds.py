@@ -112,7 +112,7 @@ def test_the_constrained_space_is_measured_at_four_corners_for_each_optimizer() 
         assert corner.recipe.network.batch_norm
         assert corner.recipe.network.dropout == 0.1
         assert corner.recipe.optimizer.weight_decay == 1e-4
-        assert corner.recipe.augmentation.strength == 0.6
+        assert corner.recipe.augmentation.strength == 1.0
 
 
 def test_a_space_without_corners_is_measured_at_its_base() -> None:
