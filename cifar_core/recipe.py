@@ -13,6 +13,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from cifar_core.errors import RecipeError
+from cifar_core.networks import (
+    Net,
+    Network,
+    PreActResNet18,
+    Residual,
+    ResNet9,
+    ResNet18Cifar,
+    ResNet18ImageNet,
+    SpeedNet,
+)
 from cifar_core.records import UNIONS, Record, explain
 
 __all__ = [
@@ -39,122 +49,11 @@ __all__ = [
     "Step",
 ]
 
-Channels = Annotated[int, Field(ge=1, le=4096)]
 LearningRate = Annotated[float, Field(gt=0.0, le=1000.0)]
 Momentum = Annotated[float, Field(ge=0.0, lt=1.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 MixingAlpha = Annotated[float, Field(ge=0.0, le=100.0)]
 WeightDecay = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class Net(Record):
-    """The network of the PyTorch CIFAR-10 tutorial, with what its variants change.
-
-    Attributes:
-        channels1: Output channels of the first 5x5 convolution.
-        channels2: Output channels of the second 5x5 convolution.
-        batch_norm: BatchNorm behind both pooled convolutions and the first linear layer.
-        dropout: Probability of dropping a unit, at the same three places, in [0, 1).
-        init: ``default`` is PyTorch's own; ``kaiming`` draws every weight from the Kaiming-uniform
-            distribution for ReLU (He et al. 2015, section 2.2; fan-in).
-    """
-
-    name: Literal["net"] = "net"
-    channels1: Channels = 6
-    channels2: Channels = 16
-    batch_norm: bool = False
-    dropout: Dropout = 0.0
-    init: Literal["default", "kaiming"] = "default"
-
-    @property
-    def has_batch_norm(self) -> bool:
-        """It cannot be trained on batches of a single picture."""
-        return self.batch_norm
-
-
-class Residual(Record):
-    """What all residual networks can vary.
-
-    Attributes:
-        width: Channels of the first stage; each of the three later stages has twice those before it.
-        norm: ``batch`` is BatchNorm; ``group`` is GroupNorm (Wu & He 2018, arXiv 1803.08494), which
-            doesn't depend on the batch.
-        dropout: Probability of dropping a feature before the last layer, in [0, 1).
-    """
-
-    width: Annotated[int, Field(ge=1, le=512)] = 64
-    norm: Literal["batch", "group"] = "batch"
-    dropout: Dropout = 0.0
-
-    @property
-    def has_batch_norm(self) -> bool:
-        """It cannot be trained on batches of a single picture."""
-        return self.norm == "batch"
-
-
-class ResNet9(Residual):
-    """A 3x3 stem with max-pooling and four stages of one basic block each: the last map is 2x2."""
-
-    name: Literal["resnet9"] = "resnet9"
-
-
-class ResNet18Cifar(Residual):
-    """ResNet18 (He et al. 2015) with a 3x3 stem of stride 1 and no max-pooling: the last map is 4x4."""
-
-    name: Literal["resnet18_cifar"] = "resnet18_cifar"
-
-
-class ResNet18ImageNet(Residual):
-    """ResNet18 as torchvision has it for ImageNet: the last map of a 32x32 picture is 1x1.
-
-    Attributes:
-        weights: ``random``; ``imagenet``, which torchvision downloads; or a file of such a network's
-            weights. The last layer is new in any case.
-        frozen: Train the last layer alone.
-    """
-
-    name: Literal["resnet18_imagenet"] = "resnet18_imagenet"
-    weights: Annotated[str, Field(min_length=1, max_length=1_000)] = "random"
-    frozen: bool = False
-
-    def model_post_init(self, _: Any) -> None:
-        """Refuse what only an ImageNet network's own shape and training give a meaning to."""
-        if self.weights != "random" and (self.width != 64 or self.norm != "batch"):
-            raise ValueError("weights can only be loaded with width 64 and norm 'batch'.")
-        if self.frozen and self.weights == "random":
-            raise ValueError("frozen needs trained `weights`, but got 'random'.")
-
-
-class PreActResNet18(Residual):
-    """ResNet18 with norm and ReLU before each convolution (He et al. 2016), for 32x32: last map 4x4."""
-
-    name: Literal["preact_resnet18"] = "preact_resnet18"
-
-
-class SpeedNet(Record):
-    """A small network for the most accuracy per second: a whitening layer and three blocks.
-
-    Attributes:
-        channels1: Channels of the first block, on 15x15 maps.
-        channels2: Channels of the second block, on 7x7 maps.
-        channels3: Channels of the third block, on 3x3 maps.
-        whitening: The first layer is set to decorrelate 3x3 patches of the training pictures and stays
-            fixed; else it is an ordinary trained convolution.
-        dropout: Probability of dropping a feature before the last layer, in [0, 1).
-    """
-
-    name: Literal["speednet"] = "speednet"
-    channels1: Channels = 32
-    channels2: Channels = 64
-    channels3: Channels = 128
-    whitening: bool = True
-    dropout: Dropout = 0.0
-
-    @property
-    def has_batch_norm(self) -> bool:
-        """It cannot be trained on batches of a single picture."""
-        return True
 
 
 class Sgd(Record):
@@ -293,10 +192,6 @@ class Augmentation(Record):
         return self.mixup > 0.0 or self.cutmix > 0.0
 
 
-Network = Annotated[
-    Net | ResNet9 | ResNet18Cifar | ResNet18ImageNet | PreActResNet18 | SpeedNet,
-    Field(discriminator="name"),
-]
 Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
 Schedule = Annotated[
     Constant | Step | Cosine | OneCycle | Linear | Plateau, Field(discriminator="name")
