@@ -8,6 +8,7 @@ catches it in one place::
     ├── DataError         the pictures cannot be had, or are not what they should be
     ├── CheckpointError   a saved state is damaged, or belongs to another training
     ├── DeviceError       the device asked for does not exist here
+    ├── RampError         the rates asked for make no sweep
     └── WeightsError      the trained weights asked for cannot be had, or are another network's
 """
 
@@ -16,6 +17,7 @@ __all__ = [
     "CifarSearchError",
     "DataError",
     "DeviceError",
+    "RampError",
     "RecipeError",
     "WeightsError",
 ]
@@ -39,6 +41,10 @@ class CheckpointError(CifarSearchError):
 
 class DeviceError(CifarSearchError):
     """The device asked for does not exist on this machine."""
+
+
+class RampError(CifarSearchError):
+    """The learning rates asked for make no sweep."""
 
 
 class WeightsError(CifarSearchError):

@@ -10,8 +10,9 @@ Whoever consumes the epochs decides whether to go on; stopping is not asking for
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,13 @@ class Training:
         seed: Decides initial weights, order, augmentation and dropout.
         device: Where to train.
         clock: Seconds, from any start.
+
+    Attributes:
+        recipe: As given.
+        seed: As given.
+        history: The epochs so far.
+        network: The network, as it stands.
+        steps_per_epoch: Optimizer steps in an epoch; an incomplete last batch is left out.
     """
 
     def __init__(
@@ -64,6 +72,7 @@ class Training:
         self.recipe = recipe
         self.seed = seed
         self.history: list[Epoch] = []
+        self._device = device
         self._clock = clock
         self._backend = backend_of(recipe, device)
         self._splits = splits.to(device)
@@ -72,10 +81,10 @@ class Training:
         with self._random.active():
             self.network = new_network(recipe, self._splits, self._normalize, self._backend)
         self._optimizer = optimizer_of(recipe, self.network.parameters())
-        self._steps_per_epoch = len(self._splits.train) // min(
+        self.steps_per_epoch = len(self._splits.train) // min(
             recipe.batch_size, len(self._splits.train)
         )
-        self._schedule = schedule_of(recipe.schedule, recipe.epochs, self._steps_per_epoch)
+        self._schedule = schedule_of(recipe.schedule, recipe.epochs, self.steps_per_epoch)
         plateau = recipe.schedule
         self._plateau = PlateauControl(plateau) if isinstance(plateau, Plateau) else None
 
@@ -101,7 +110,7 @@ class Training:
         self.network.train()
         loss_sum = torch.zeros((), device=train.labels.device)
         correct = torch.zeros((), device=train.labels.device, dtype=torch.int64)
-        step = (number - 1) * self._steps_per_epoch
+        step = (number - 1) * self.steps_per_epoch
         batches = training_batches(
             train,
             recipe.batch_size,
@@ -127,7 +136,7 @@ class Training:
             correct += (logits.argmax(1) == classes).sum()
             seen += len(labels)
             step += 1
-        train_loss = loss_sum.item() / self._steps_per_epoch
+        train_loss = loss_sum.item() / self.steps_per_epoch
         trained = self._clock()
         validation_loss, validation_accuracy = evaluate(
             self.network, self._splits.validation, self._normalize, self._backend
@@ -142,6 +151,49 @@ class Training:
             seconds=self._clock() - started,
             images_per_second=seen / max(trained - started, 1e-9),
         )
+
+    def steps(self, rates: Iterable[float]) -> Iterator[Tensor]:
+        """Train outside of the recipe's schedule and epochs: one step at each of these learning rates.
+
+        Yields:
+            The loss before each step, (), on the device.
+        """
+        self.network.train()
+        recipe, train = self.recipe, self._splits.train
+        choices = np.random.default_rng(derive(self.seed, "choices"))
+        endless = chain.from_iterable(
+            training_batches(
+                train,
+                recipe.batch_size,
+                recipe.augmentation,
+                self._normalize,
+                self._random.generator,
+                choices,
+            )
+            for _ in count()
+        )
+        for rate in rates:
+            # Step by step, so that whoever takes the losses has his own random numbers meanwhile.
+            with self._random.active():
+                images, labels = next(endless)
+                set_lr(self._optimizer, rate)
+                loss, _ = train_step(
+                    self.network,
+                    self._optimizer,
+                    images,
+                    labels,
+                    recipe.label_smoothing,
+                    self._backend,
+                )
+            yield loss
+
+    def twin(self) -> "Training":
+        """A second training that stands where this one does; what becomes of it doesn't touch this one."""
+        other = Training(
+            self.recipe, self._splits, seed=self.seed, device=self._device, clock=self._clock
+        )
+        other.load_state_dict(self.state_dict())
+        return other
 
     def _follow(self, plateau: PlateauControl, epoch: Epoch) -> Epoch:
         """Do what the plateau schedule says after `epoch`: keep the network, go on, or go back."""

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 import click
 
-from cifar_core.errors import CifarSearchError, DeviceError, RecipeError
+from cifar_core.errors import CifarSearchError, DeviceError, RampError, RecipeError
 from search import __version__
 from search.commands.dashboard import dashboard
 from search.commands.export import export
+from search.commands.lr_range import lr_range
 from search.commands.networks import networks
 from search.commands.resume import resume
 from search.commands.sheet import sheet
@@ -26,7 +27,7 @@ from spaces.errors import SpaceError
 
 __all__ = ["cli", "main", "run"]
 
-WRONG_USAGE = (UsageError, SpaceError, RecipeError, DeviceError)
+WRONG_USAGE = (UsageError, SpaceError, RecipeError, DeviceError, RampError)
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
 
@@ -41,7 +42,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(start, resume, stop, status, studies),
-    *(spaces, networks, sheet, export, train, dashboard),
+    *(spaces, networks, sheet, lr_range, export, train, dashboard),
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna_dashboard import wsgi
 
@@ -30,12 +32,13 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(storage: RDBStorage, port: int) -> Iterator[str]:
+def serving(storage: RDBStorage, port: int, artifacts: Path) -> Iterator[str]:
     """Serve the dashboard on the loopback address while the context lasts.
 
     Args:
         storage: The studies.
         port: The port; 0 takes a free one.
+        artifacts: The folder of the studies' artifacts; it need not be there.
 
     Yields:
         The address to open in a browser.
@@ -45,7 +48,8 @@ def serving(storage: RDBStorage, port: int) -> Iterator[str]:
     """
     cached: BaseStorage = get_storage(storage)  # reads finished trials once, not at every poll
     try:
-        server = make_server(LOOPBACK, port, guarded(wsgi(cached)), _Server, _QuietHandler)
+        app = guarded(wsgi(cached, FileSystemArtifactStore(artifacts)))
+        server = make_server(LOOPBACK, port, app, _Server, _QuietHandler)
     except OSError as error:
         raise UsageError(
             f"The dashboard cannot listen on {LOOPBACK}:{port}: {error.strerror}. "
@@ -76,6 +80,17 @@ def guarded(app: App) -> App:
         if foreign_host or origin not in {None, f"http://{host}"}:
             start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
             return [b"This dashboard answers only pages that it served itself on this machine.\n"]
-        return app(environ, start_response)
+        if not str(environ.get("PATH_INFO", "")).startswith("/artifacts/"):
+            return app(environ, start_response)
+
+        def start_sandboxed(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            # An artifact is a file to look at: what it might hold must not run as a page of this site.
+            sandbox = [
+                ("Content-Security-Policy", "sandbox"),
+                ("X-Content-Type-Options", "nosniff"),
+            ]
+            return start_response(status, [*headers, *sandbox], *rest)
+
+        return app(environ, start_sandboxed)
 
     return guard

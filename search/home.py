@@ -41,6 +41,11 @@ class Home:
         return self.root / "studies.db"
 
     @property
+    def artifacts(self) -> Path:
+        """Files that belong to studies and are shown in the dashboard."""
+        return self.root / "artifacts"
+
+    @property
     def flag(self) -> str:
         """What further commands must add to find this home; nothing for the default one."""
         return "" if self.root == DEFAULT_HOME else f" --home {shlex.quote(str(self.root))}"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cifar_core.epoch import Epoch
-from cifar_core.lr_range import Sweep
+from cifar_core.lr_range import Ramp, Sweep
 from cifar_core.recipe import Recipe
 
 __all__ = [
@@ -45,11 +45,13 @@ class SweepTask:
     Attributes:
         key: Names the sweep.
         recipe: What to train.
+        ramp: The learning rates.
         seed: The sweep's seed.
     """
 
     key: str
     recipe: Recipe
+    ramp: Ramp
     seed: int
 
 

@@ -6,13 +6,61 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cifar_core.data.resident import Part, Splits
+from cifar_core.data.dataset import DataSet
+from cifar_core.data.resident import Part, Splits, splits_of
+from cifar_core.data.split import CLASS_COUNT, VALIDATION_PICTURES, split
 from cifar_core.files import write_atomically
+from search.errors import ServiceError, UsageError
+from search.settings import DataIdentity
 
-__all__ = ["map_pictures", "store_pictures"]
+__all__ = ["check_train_images", "map_pictures", "prepare_pictures", "store_pictures"]
+
+MOST_TRAINING_PICTURES = 50_000 - VALIDATION_PICTURES
 
 RECORD = 3 * 32 * 32
 PAGE = 4096
+
+
+def check_train_images(wanted: int | None) -> None:
+    """Refuse a number of training pictures that there cannot be.
+
+    Raises:
+        UsageError: It is too small for every class to have one, or there are not so many.
+    """
+    if wanted is not None and not CLASS_COUNT <= wanted <= MOST_TRAINING_PICTURES:
+        raise UsageError(
+            f"--train-images must be from {CLASS_COUNT} to {MOST_TRAINING_PICTURES}, "
+            f"but got {wanted}."
+        )
+
+
+def prepare_pictures(data: DataSet, train_images: int | None, path: Path) -> DataIdentity:
+    """Read the training files, split them, and store what the workers map.
+
+    Args:
+        data: The data set; its test files are not opened.
+        train_images: Pictures to train on; None for all that validation leaves.
+        path: The file to write.
+
+    Raises:
+        ServiceError: The file cannot be written.
+    """
+    pictures = data.read_train()
+    splits = splits_of(pictures, split(pictures, train_images))
+    try:
+        store_pictures(splits, path)
+    except OSError as error:
+        raise ServiceError(
+            f"The pictures cannot be written to {path}: {error.strerror}. "
+            "Make space, or choose another home with --home."
+        ) from error
+    return DataIdentity(
+        name=data.name,
+        official=pictures.official,
+        train=len(splits.train),
+        validation=len(splits.validation),
+        split=splits.digest,
+    )
 
 
 def store_pictures(splits: Splits, path: Path) -> None:

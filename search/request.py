@@ -1,11 +1,12 @@
 """What the user asked for. This module imports no torch, so that `--help` is quick."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from search.settings import Pruner, SearchSampler
 
-__all__ = ["Scale", "StartRequest"]
+__all__ = ["LrRangeRequest", "Scale", "StartRequest"]
 
 Scale = Literal["auto", "full", "quick"]
 
@@ -49,3 +50,38 @@ class StartRequest:
     seed: int = 0
     seeds: int | None = None
     scale: Scale = "auto"
+
+
+@dataclass(frozen=True)
+class LrRangeRequest:
+    """The options of `cifar-search lr-range`; each default lives here.
+
+    Attributes:
+        space: Name or file of a space, or None.
+        config: File of a recipe, or None; one of the two is given.
+        low: First learning rate; the space's, or 1e-10, by default.
+        high: Last learning rate; the space's, or 10, by default.
+        linear: Raise it by equal steps instead of equal ratios.
+        epochs: Passes over the training pictures of a sweep; by default as short as makes sense.
+        seeds: Sweeps of each recipe; the space's number, or 3, by default.
+        seed: Where the sweeps' seeds start.
+        scale: As for `StartRequest`.
+        train_images: As for `StartRequest`.
+        workers: As for `StartRequest`.
+        device: As for `StartRequest`.
+        data: As for `StartRequest`.
+    """
+
+    space: str | None = None
+    config: Path | None = None
+    low: float | None = None
+    high: float | None = None
+    linear: bool = False
+    epochs: float | None = None
+    seeds: int | None = None
+    seed: int = 0
+    scale: Scale = "auto"
+    train_images: int | None = None
+    workers: int | None = None
+    device: str = "auto"
+    data: str | None = None

@@ -10,6 +10,7 @@ from search.settings import DataIdentity
 from search.summary import compared
 from search.table import cells_of, drawn
 from search.wording import duration, percent, short
+from spaces.files import shipped_names
 from spaces.space import Space
 
 __all__ = ["closing_words"]
@@ -68,6 +69,8 @@ def _found(summary: dict[str, Any], rows: list[Row]) -> list[RenderableType]:
         Text(f"  {short(best.values)}"),
     ]
     lines += [Text(f"  {words}") for words in compared(rows)]
+    if edge := summary["best"]["at_edge"]:
+        lines.append(Text(f"  {edge['words']}", style="yellow"))
     if summary["best"]["exported"]:
         exported = Text.assemble("  exported to ", (summary["best"]["exported"], "bold"))
         exported.no_wrap, exported.overflow = True, "ignore"
@@ -101,6 +104,11 @@ def _next_steps(summary: dict[str, Any], where: str, data: str) -> list[Text]:
                 "retrain the best",
             ),
         ]
+    if summary["best"] is not None and (edge := summary["best"]["at_edge"]):
+        name = summary["space"]
+        space = name if name in shipped_names() else "FILE"
+        wider = f"--study {study}-wider {edge['option']}{where}{data}"
+        steps.append((f"cifar-search start --space {space} {wider}", "search further"))
     if summary["state"] != "finished":
         used_up = summary["timeout"] is not None and summary["seconds"] >= summary["timeout"]
         longer = " --timeout TIME" if used_up else ""

@@ -5,31 +5,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_core.data.dataset import AUTO, SYNTHETIC, DataSet, open_data
-from cifar_core.data.resident import splits_of
-from cifar_core.data.split import CLASS_COUNT, VALIDATION_PICTURES, split
+from cifar_core.data.dataset import AUTO, SYNTHETIC, open_data
 from cifar_core.device import resolve_devices
+from cifar_core.lr_range import Ramp
 from search import attributes
-from search.bounds import Bounds, StopBeforeTrials, measure, unmeasured, values_for
+from search.bounds import Bounds, combine_all, unmeasured
 from search.coordinator import Coordinator, Outcome
-from search.errors import ServiceError, UsageError
+from search.corners import corners_of, curves_document, lr_base, values_for
+from search.errors import UsageError
 from search.events import BoundsFound, Notice, Observer, SearchStarted
 from search.home import Home, StudyFolder
-from search.pictures import store_pictures
+from search.lr_picture import keep_pictures
+from search.pictures import check_train_images, prepare_pictures
 from search.plan import plan_of, slots_of
 from search.pool import Pool, Slot
 from search.reading import existing_storage
 from search.request import StartRequest
-from search.settings import Budget, DataIdentity, Settings, given_range
+from search.settings import Budget, Settings, given_range
 from search.stopping import StopSwitch
 from search.storage import check_storage, open_storage
 from search.study import SearchStudy, create_or_open, open_study
+from search.sweeps import StopBeforeTrials, measure
 from spaces.files import load_space
 from spaces.space import Space, Values
 
 __all__ = ["ResumeRequest", "resume", "start"]
 
-MOST_TRAINING_PICTURES = 50_000 - VALIDATION_PICTURES
 StopRequested = Callable[[], bool]
 
 
@@ -87,7 +88,7 @@ def start(
         for notice in (data.notice, plan.notice):
             if notice:
                 observe(Notice(notice))
-        identity = _prepare_pictures(data, plan.train_images, folder)
+        identity = prepare_pictures(data, plan.train_images, folder.pictures)
         settings = Settings(
             space=plan.space,
             scale=plan.scale,
@@ -131,7 +132,7 @@ def resume(
         if settings.data.name == SYNTHETIC and wanted in {None, AUTO}:
             wanted = SYNTHETIC
         pictures = open_data(wanted or str(data_folder), data_folder)
-        found = _prepare_pictures(pictures, settings.data.train, folder)
+        found = prepare_pictures(pictures, settings.data.train, folder.pictures)
         if found != settings.data:
             raise UsageError(
                 f"Study {study.name} was begun on other pictures: {settings.data.described()}. "
@@ -164,6 +165,7 @@ def _run(
             began = time.monotonic()
             try:
                 space = _bounded_space(study, pool, folder, observe, stop)
+                _keep_pictures(study, home, observe)
             except StopBeforeTrials:
                 return study, "stopped"
             finally:
@@ -176,27 +178,6 @@ def _run(
     if outcome == "finished" and not any(row.state == "running" for row in study.rows()):
         folder.tidy()
     return study, outcome
-
-
-def _prepare_pictures(data: DataSet, train_images: int | None, folder: StudyFolder) -> DataIdentity:
-    """Read the training files, split them, and store what the workers map."""
-    pictures = data.read_train()
-    parts = split(pictures, train_images)
-    splits = splits_of(pictures, parts)
-    try:
-        store_pictures(splits, folder.pictures)
-    except OSError as error:
-        raise ServiceError(
-            f"The pictures cannot be written to {folder.pictures}: {error.strerror}. "
-            "Make space, or choose another home with --home."
-        ) from error
-    return DataIdentity(
-        name=data.name,
-        official=pictures.official,
-        train=len(splits.train),
-        validation=len(splits.validation),
-        split=splits.digest,
-    )
 
 
 def _bounded_space(
@@ -212,18 +193,49 @@ def _bounded_space(
     if stored is not None:
         bounds = [Bounds(**one) for one in stored]
     elif study.settings.lr_bounds == "auto" and space.measured():
-        seed = study.settings.seed
-        sweeps = folder.sweeps / study.settings.data.split
-        sweeps.mkdir(parents=True, exist_ok=True)
-        bounds, curves = measure(space, pool, seed, sweeps, observe, stop_requested)
-        study.write(attributes.LR_CURVES, curves)
-        study.write(attributes.LR_BOUNDS, [one.plain() for one in bounds])
+        bounds = _measured(study, pool, folder, observe, stop_requested)
     else:
         bounds = unmeasured(space, study.settings.lr_bounds)
         study.write(attributes.LR_BOUNDS, [one.plain() for one in bounds])
     for one in bounds:
         observe(BoundsFound(one.optimizer, one.low, one.high, one.how))
     return space.with_ranges({one.parameter: {"low": one.low, "high": one.high} for one in bounds})
+
+
+def _measured(
+    study: SearchStudy,
+    pool: Pool,
+    folder: StudyFolder,
+    observe: Observer,
+    stop_requested: StopRequested,
+) -> list[Bounds]:
+    """Run the LR-range test, and keep its curves and bounds with the study."""
+    space, test = study.settings.space, study.settings.space.lr_range
+    assert test is not None  # noqa: S101 - for mypy; a space with measured rates has it
+    kept = folder.sweeps / study.settings.data.split
+    kept.mkdir(parents=True, exist_ok=True)
+    corners = corners_of(space)
+    findings = measure(
+        [(corner.recipe, Ramp(test.low, test.high)) for corner in corners],
+        test.seeds,
+        pool,
+        study.settings.seed,
+        kept,
+        observe,
+        stop_requested,
+    )
+    bounds = combine_all(space, corners, findings)
+    study.write(attributes.LR_CURVES, curves_document(corners, findings))
+    study.write(attributes.LR_BOUNDS, [one.plain() for one in bounds])
+    return bounds
+
+
+def _keep_pictures(study: SearchStudy, home: Home, observe: Observer) -> None:
+    """Show the LR-range test in the dashboard; a search does not end because it cannot."""
+    try:
+        keep_pictures(study, home.artifacts)
+    except OSError as error:
+        observe(Notice(f"The picture of the LR-range test cannot be kept: {error}."))
 
 
 def _check(home: Home, request: StartRequest, name: str) -> str:
@@ -242,14 +254,7 @@ def _check(home: Home, request: StartRequest, name: str) -> str:
             "--lr-bounds must be auto, off, or LOW:HIGH with 0 < LOW < HIGH <= 1000, such as "
             f"1e-4:0.1, but got {request.lr_bounds!r}."
         ) from error
-    if (
-        request.train_images is not None
-        and not CLASS_COUNT <= request.train_images <= MOST_TRAINING_PICTURES
-    ):
-        raise UsageError(
-            f"--train-images must be from {CLASS_COUNT} to {MOST_TRAINING_PICTURES}, "
-            f"but got {request.train_images}."
-        )
+    check_train_images(request.train_images)
     return url
 
 
@@ -259,7 +264,7 @@ def _enqueue(study: SearchStudy, space: Space) -> None:
         (attributes.KNOWN, known.name, space.fit(known.values)) for known in space.known
     ]
     if space.lr_range is not None:
-        base = next(one for one in space.known if one.name == space.lr_range.base)
+        base = lr_base(space)
         for one in (Bounds(**plain) for plain in study.note(attributes.LR_BOUNDS) or []):
             if one.suggested is not None:
                 values = values_for(space, base, one.parameter, one.suggested)

@@ -138,6 +138,8 @@ def study_page(
         over = ", ".join(compared(rows))
         line = f"Best: trial {best['number']}, {percent(best['validation_accuracy'])}"
         parts.append(Text(f"{line} ({over})" if over else line, style="bold green"))
+        if edge := best["at_edge"]:
+            parts.append(Text(f"{edge['words']} Search further: {edge['option']}", style="yellow"))
     parts += [Text(), _trial_table(rows, summary["state"] == "running")]
     if summary["state"] == "stopped":
         parts.append(

@@ -3,6 +3,8 @@
 from typing import Any, Literal
 
 from search import attributes
+from search.bounds import Bounds
+from search.edges import Edge, edge_of
 from search.rows import Row, best_rows, gains
 from search.storage import shown_url
 from search.study import SearchStudy
@@ -34,6 +36,7 @@ def summarize(
     settings = study.settings
     best = next(iter(best_rows(rows)), None)
     swept = study.note(attributes.LR_CURVES)
+    bounds = [Bounds(**one) for one in study.note(attributes.LR_BOUNDS) or []]
     return {
         "study": study.name,
         "space": settings.space.name,
@@ -51,18 +54,22 @@ def summarize(
         "epochs": {
             "trained": float(sum(row.epochs for row in rows)),
             "full_cost": float(_full_cost(study)),
-            "lr_range": round(swept["pictures"] / settings.data.train, 2) if swept else 0.0,
+            "lr_range": round((swept or {}).get("epochs", 0.0), 2),
         },
         "seconds": study.seconds,
         "timeout": study.budget.timeout,
         "baseline": _reference(_known(rows)[0]) if _known(rows) else None,
         "references": [_reference(row) for row in _known(rows)],
-        "best": None if best is None else _best(best, exported),
+        "best": None if best is None else _best(best, exported, edge_of(best, bounds)),
         "lr_bounds": {
-            one["optimizer"]: {
-                key: one[key] for key in ("low", "high", "suggested", "conclusive", "how")
+            one.optimizer: {
+                "low": one.low,
+                "high": one.high,
+                "suggested": one.suggested,
+                "conclusive": one.conclusive,
+                "how": one.how,
             }
-            for one in study.note(attributes.LR_BOUNDS) or []
+            for one in bounds
         },
         "table": None if settings.seeds is None else plain(cells_of(settings.space, rows)),
         "failures": {str(row.number): row.reason for row in rows if row.state == "failed"},
@@ -99,7 +106,7 @@ def _reference(row: Row) -> dict[str, Any]:
     }
 
 
-def _best(row: Row, exported: str | None) -> dict[str, Any]:
+def _best(row: Row, exported: str | None, edge: Edge | None) -> dict[str, Any]:
     return {
         "number": row.number,
         "validation_accuracy": row.validation_accuracy,
@@ -107,4 +114,5 @@ def _best(row: Row, exported: str | None) -> dict[str, Any]:
         "seed": row.seed,
         "recipe": row.recipe,
         "exported": exported,
+        "at_edge": None if edge is None else {"words": edge.words, "option": edge.option},
     }

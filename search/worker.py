@@ -70,7 +70,8 @@ def _outcome(
 ) -> WorkerMessage:
     try:
         if isinstance(task, SweepTask):
-            return SweepDone(sweep(task.recipe, splits, seed=task.seed, device=device))
+            training = Training(task.recipe, splits, seed=task.seed, device=device)
+            return SweepDone(sweep(training, task.ramp))
         return _train(task, splits, device, connection)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise

@@ -170,7 +170,7 @@ def _problems_of_lr_range(space: "Space") -> Iterator[str]:
         yield f"lr_range.base: must name a known configuration, but got {space.lr_range.base!r}."
     deciding = {other for parameter in space.parameters.values() for other in parameter.when}
     for group in space.lr_range.corners:
-        for name in group:
+        for name in (one.removeprefix("-") for one in group):
             if name not in space.parameters:
                 yield f"lr_range.corners: there is no parameter {name!r}."
             elif space.parameters[name].measured or name in deciding:

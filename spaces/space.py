@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Known", "LrRange", "Quick", "Space", "Values"]
 
+Corner = Annotated[str, Field(pattern=r"^-?[A-Za-z][A-Za-z0-9_]{0,63}$")]
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
@@ -42,13 +43,23 @@ class LrRange(Record):
     Attributes:
         base: Name of the known configuration that it starts from.
         corners: Groups of parameters; all of a group stand at their lowest or all at their highest
-            value, and the test runs for every combination.
+            value, those with a ``-`` before their name at the opposite one. The test runs for every
+            combination of the groups.
         seeds: Sweeps for each combination.
+        low: Learning rate at which a sweep begins, above 0.
+        high: Learning rate at which it ends, if the loss is not back at its start before.
     """
 
     base: str
-    corners: list[list[Name]] = []
+    corners: list[list[Corner]] = []
     seeds: Annotated[int, Field(ge=1, le=20)] = 2
+    low: Annotated[float, Field(gt=0.0)] = 1e-5
+    high: Annotated[float, Field(gt=0.0, le=1000.0)] = 10.0
+
+    def model_post_init(self, _: Any) -> None:
+        """Refuse a sweep that would not go upwards."""
+        if not self.low < self.high:
+            raise ValueError(f"low must be below high, but got {self.low:g} and {self.high:g}.")
 
 
 class Quick(Record):

@@ -28,7 +28,7 @@ def dashboard(storage: str | None, home: Home, port: int) -> None:
     from search.dashboard import serving
     from search.reading import existing_storage
 
-    with serving(existing_storage(home, storage), port) as address:
+    with serving(existing_storage(home, storage), port, home.artifacts) as address:
         click.echo(f"The dashboard is at {address} (Ctrl-C ends it).")
         # A Ctrl-C that arrives while a connection's thread starts is seen only when this one wakes up.
         while not threading.Event().wait(0.5):

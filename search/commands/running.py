@@ -57,7 +57,7 @@ def run_search(
             view(event)
             if not served and isinstance(event, SweepsProgress | SearchStarted):
                 served = True  # from here on there is a study to look at
-                address = stack.enter_context(serving(open_storage(url), port=0))
+                address = stack.enter_context(serving(open_storage(url), 0, home.artifacts))
                 view(Notice(f"The dashboard is at {address} while the search runs."))
 
         try:

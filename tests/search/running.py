@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 import optuna
 import pytest
+from optuna.artifacts import ArtifactMeta, get_all_artifact_meta
 
 from cifar_core.data import cifar10
 
@@ -328,6 +329,11 @@ class Database:
         """The trials, as Optuna reads them."""
         with self.opened() as study:
             return study.get_trials()
+
+    def artifacts(self) -> list[ArtifactMeta]:
+        """The study's own artifacts."""
+        with self.opened() as study:
+            return get_all_artifact_meta(study)
 
     def note(self, key: str) -> Any:
         """One of the study's user attributes."""

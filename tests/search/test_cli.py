@@ -322,7 +322,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise ServiceError("the pictures were prepared")
 
-    monkeypatch.setattr(service, "_prepare_pictures", refuse)
+    monkeypatch.setattr(service, "prepare_pictures", refuse)
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -20,6 +20,7 @@ from tests.search.test_optuna_sees_it import the_study
 
 pytestmark = needs_proc
 
+PNG = b"\x89PNG\r\n\x1a\n"
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_OPTIONS = [
     "--no-sandbox",
@@ -49,6 +50,20 @@ class Site:
             response = connection.getresponse()
             return response.status, response.read()
 
+    def fetch(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and content."""
+        with closing(http.client.HTTPConnection(self.host, self.port, timeout=30)) as connection:
+            connection.request("GET", path, headers=headers)
+            response = connection.getresponse()
+            found = {key.lower(): value for key, value in response.getheaders()}
+            return response.status, found, response.read()
+
+    def artifact(self, undisturbed: Undisturbed) -> str:
+        """Where the picture of the study's LR-range test is."""
+        (study,) = self.studies()
+        (artifact,) = undisturbed.database.artifacts()
+        return f"/artifacts/{study['study_id']}/{artifact.artifact_id}"
+
     def studies(self) -> list[dict[str, Any]]:
         """The studies that it lists."""
         status, content = self.ask("/api/studies")
@@ -74,6 +89,47 @@ def test_it_serves_the_pages_and_the_studies(site: Site) -> None:
     status, content = site.ask(f"/api/studies/{study['study_id']}")
     assert status == 200
     assert len(json.loads(content)["trials"]) == 11
+
+
+def test_it_serves_the_picture_of_the_lr_range_test(site: Site, undisturbed: Undisturbed) -> None:
+    status, headers, content = site.fetch(site.artifact(undisturbed))
+    assert status == 200
+    assert content.startswith(PNG)
+    assert headers["content-type"] == "image/png"
+    (study,) = site.studies()
+    _, detail = site.ask(f"/api/studies/{study['study_id']}")
+    assert [one["filename"] for one in json.loads(detail)["artifacts"]] == ["lr-range-sgd_lr.png"]
+
+
+def test_what_an_artifact_holds_cannot_run_as_a_page_of_the_site(
+    site: Site, undisturbed: Undisturbed
+) -> None:
+    place = site.artifact(undisturbed)
+    for path in (place, f"{place}0", "/artifacts/nonsense"):  # of those that are not there too
+        _, headers, _ = site.fetch(path)
+        assert headers["content-security-policy"] == "sandbox", path
+        assert headers["x-content-type-options"] == "nosniff", path
+    (study,) = site.studies()
+    for path in ("/dashboard", f"/api/studies/{study['study_id']}"):
+        # The site's own pages have scripts that must run.
+        assert "sandbox" not in site.fetch(path)[1].get("content-security-policy", "")
+
+
+def test_an_artifact_is_refused_to_a_foreign_page(site: Site, undisturbed: Undisturbed) -> None:
+    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+        status, _, content = site.fetch(site.artifact(undisturbed), **headers)
+        assert status == 403
+        assert not content.startswith(PNG)
+
+
+@pytest.mark.parametrize("name", ["../studies.db", "..%2Fstudies.db", "%2e%2e/studies.db", ""])
+def test_no_other_file_of_the_home_is_an_artifact(
+    name: str, site: Site, undisturbed: Undisturbed
+) -> None:
+    folder = site.artifact(undisturbed).rpartition("/")[0]
+    status, _, content = site.fetch(f"{folder}/{name}")
+    assert status >= 400
+    assert b"SQLite" not in content
 
 
 def test_it_listens_on_the_loopback_address_only(site: Site) -> None:
@@ -178,7 +234,7 @@ def test_a_search_serves_it_while_it_runs_and_is_not_disturbed(
 
 
 @pytest.mark.slow
-def test_a_browser_shows_the_study_and_its_trials(site: Site, tmp_path: Path) -> None:
+def test_a_browser_shows_the_study_its_picture_and_its_trials(site: Site, tmp_path: Path) -> None:
     if not CHROMIUM.exists():
         pytest.skip(f"there is no browser at {CHROMIUM}")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -192,6 +248,12 @@ def test_a_browser_shows_the_study_and_its_trials(site: Site, tmp_path: Path) ->
             page.on("pageerror", lambda error: errors.append(str(error)))
             page.goto(page_address)
             page.get_by_text("tiny").first.wait_for(timeout=30_000)
+            picture = page.locator("img[src*='/artifacts/']").first
+            picture.wait_for(timeout=30_000)
+            picture.scroll_into_view_if_needed()
+            shown = "image => image.decode().then(() => image.naturalWidth)"
+            assert picture.evaluate(shown) > 800
+            page.get_by_text("lr-range-sgd_lr.png").first.wait_for(timeout=30_000)
             page.screenshot(path=tmp_path / "study.png")
             page.goto(f"{page_address}/trials")
             page.get_by_text(re.compile("Trial 10")).first.wait_for(timeout=30_000)

@@ -86,6 +86,11 @@ def test_looking_at_a_study_that_is_not_there_creates_nothing(tmp_path: Path) ->
     assert not place.root.exists()
 
 
+def test_artifacts_lie_in_the_home_and_looking_for_them_makes_nothing(tmp_path: Path) -> None:
+    assert Home(tmp_path / "home").artifacts == tmp_path / "home" / "artifacts"
+    assert not (tmp_path / "home").exists()
+
+
 def test_a_home_is_made_with_the_folders_above_it(tmp_path: Path) -> None:
     place = Home(tmp_path / "a" / "b")
     place.create()

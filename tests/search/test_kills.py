@@ -93,6 +93,9 @@ def test_after_kills_of_the_coordinator_a_study_ends_as_if_nothing_had_been(
     assert values_of(after) == values_of(undisturbed.database.trials())
     for note in ("lr_bounds", "lr_range_curves"):
         assert database.note(note) == undisturbed.database.note(note)
+    # Three processes came by; one of them made the picture.
+    assert [one.filename for one in database.artifacts()] == ["lr-range-sgd_lr.png"]
+    assert len(list((tmp_path / "artifacts").iterdir())) == 1
 
 
 def test_a_trial_that_was_to_be_stopped_when_the_coordinator_was_killed_is_stopped(

@@ -3,11 +3,13 @@
 import json
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import optuna
 import pytest
+from optuna.artifacts import FileSystemArtifactStore, download_artifact
 from optuna_dashboard import wsgi
 
 from tests.search.conftest import Undisturbed
@@ -84,6 +86,26 @@ def test_optuna_dashboard_reads_a_finished_study(undisturbed: Undisturbed) -> No
     assert len(detail["trials"]) == 11
     assert {trial["state"] for trial in detail["trials"]} == {"Complete", "Pruned"}
     assert detail["objective_names"] == ["validation accuracy"]
+
+
+def test_the_curves_of_the_lr_range_test_are_an_artifact_of_the_study(
+    undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    (artifact,) = undisturbed.database.artifacts()
+    assert (artifact.filename, artifact.mimetype) == ("lr-range-sgd_lr.png", "image/png")
+    folder = undisturbed.home / "artifacts"
+    assert [path.name for path in folder.iterdir()] == [artifact.artifact_id]
+    picture = tmp_path / "picture.png"
+    download_artifact(
+        artifact_store=FileSystemArtifactStore(folder),
+        file_path=str(picture),
+        artifact_id=artifact.artifact_id,
+    )
+    assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    (curve,) = undisturbed.database.note("lr_range_curves")["corners"]
+    assert curve["parameter"] == "sgd_lr"
+    assert len(curve["lr"]) == len(curve["loss"]) == len(curve["smoothed"]) > 100
+    assert curve["conclusive"] is True
 
 
 def test_optuna_takes_no_trial_for_its_own(undisturbed: Undisturbed) -> None:

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from cifar_core.data import cifar10
+from cifar_core.data.dataset import open_data
 from cifar_core.data.resident import Part, Splits
-from search.pictures import map_pictures, store_pictures
+from search.errors import ServiceError, UsageError
+from search.pictures import check_train_images, map_pictures, prepare_pictures, store_pictures
 
 
 def same(found: Splits, stored: Splits) -> bool:
@@ -110,3 +113,51 @@ def test_a_file_that_is_cut_short_is_no_pictures(small_splits: Splits, tmp_path:
     os.truncate(tmp_path / "pictures", 100_000)
     with pytest.raises((ValueError, RuntimeError)):
         map_pictures(tmp_path / "pictures")
+
+
+# ------------------------------------------------------------------------------------- preparing
+
+
+@pytest.mark.parametrize("wanted", [None, 10, 45_000])
+def test_as_many_pictures_as_there_can_be_are_granted(wanted: int | None) -> None:
+    check_train_images(wanted)
+
+
+@pytest.mark.parametrize("wanted", [-1, 0, 9, 45_001, 50_000])
+def test_more_pictures_than_there_are_or_fewer_than_classes_are_refused(wanted: int) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_train_images(wanted)
+    assert str(caught.value) == f"--train-images must be from 10 to 45000, but got {wanted}."
+
+
+def test_what_is_prepared_is_said_and_can_be_mapped(plain_pictures: Path, tmp_path: Path) -> None:
+    """The folder has no test file: nothing asks for one."""
+    data = open_data(str(plain_pictures))
+    identity = prepare_pictures(data, 400, tmp_path / "pictures")
+    assert (identity.name, identity.official) == ("cifar10", False)
+    assert (identity.train, identity.validation) == (400, 5_000)
+    found = map_pictures(tmp_path / "pictures")
+    assert (len(found.train), len(found.validation)) == (400, 5_000)
+    assert found.digest == identity.split
+    again = prepare_pictures(data, 500, tmp_path / "pictures")
+    assert again.train == 500
+    assert again.split != identity.split
+
+
+def test_pictures_that_cannot_be_written_are_told_with_the_reason(
+    plain_pictures: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "nowhere" / "pictures"
+    with pytest.raises(ServiceError, match="No such file or directory") as caught:
+        prepare_pictures(open_data(str(plain_pictures)), 10, place)
+    assert str(caught.value).startswith(f"The pictures cannot be written to {place}")
+
+
+def test_preparing_opens_no_test_file(
+    plain_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(_: object) -> None:
+        raise AssertionError("the test pictures were opened")
+
+    monkeypatch.setattr(cifar10, "read_test", opened)
+    prepare_pictures(open_data(str(plain_pictures)), 10, tmp_path / "pictures")

@@ -1,6 +1,7 @@
 """Searches as a user runs them, from the command line to the exported file."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -98,9 +99,14 @@ def test_a_search_says_what_it_found_and_what_it_gained(undisturbed: Undisturbed
     for number, name in enumerate(("by hand", "smaller batches")):
         gain = 100 * ((values[best] or 0.0) - (values[number] or 0.0))
         assert f"{gain:+.1f} points over {name}" in said or best == number
+    # What the LR-range test suggests is tried right after what is known.
     assert trials[2].user_attrs["suggested"] == "LR-range test, sgd"
+    (bounds,) = undisturbed.database.note("lr_bounds")
+    assert trials[2].params["sgd_lr"] == pytest.approx(bounds["suggested"])
+    assert "| LR-range test, sgd: lr " in undisturbed.ended.out
     assert "sgd lr" in said
-    assert "measured by an LR-range test" in said
+    assert "measured by an LR-range test at 1 corner of the space" in said
+    assert re.search(r"epochs trained after \d+ for the LR-range test", said)
     assert "CIFAR-10 (not the official files), 400 training / 5,000 validation" in said
     assert undisturbed.ended.err == ""
 
@@ -137,6 +143,7 @@ def test_the_same_command_again_says_that_the_search_is_finished_and_trains_noth
     assert summary["state"] == "finished"
     assert summary["trials"]["finished"] == 11
     assert (database.epochs(), database.states()) == before
+    assert [one.filename for one in database.artifacts()] == ["lr-range-sgd_lr.png"]
     assert "trial 0" not in result.err
     # What only an unfinished study needs is gone again.
     assert sorted(path.name for path in (undisturbed.home / "studies" / "tiny").iterdir()) == [
@@ -197,6 +204,38 @@ def test_status_and_studies_show_a_finished_study(undisturbed: Undisturbed) -> N
     assert summary["study"] == "tiny"
     assert summary["state"] == "finished"
     assert summary["lr_bounds"]["sgd"]["conclusive"] is True
+
+
+def test_without_conclusion_a_search_runs_in_its_own_range_and_says_so_everywhere(
+    plain_pictures: Path, tmp_path: Path
+) -> None:
+    """Nothing can be learned at these rates; and its picture cannot be kept either."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "artifacts").touch()  # where a folder would have to be
+    space = space_file(tmp_path, seeds="1\nlow = 1e-8\nhigh = 1e-7")
+    options = ("--home", home, *FAST, "--trials", 3, "--epochs", 1)
+    result = run("start", "--space", space, *options, folder=tmp_path, data=plain_pictures)
+    assert result.code == 0, result
+    why = "the space's own range, because the LR-range test was inconclusive: The loss hardly fell"
+    lines, said = result.out.splitlines(), " ".join(result.out.split())
+    slower = "The loss hardly fell in the LR-range test at 1 of 1 recipes; they are swept again in"
+    assert any(line.startswith(f"note: {slower}") for line in lines)
+    assert any(line.startswith(f"sgd lr 0.001 to 0.1, {why}") for line in lines)
+    assert "note: The picture of the LR-range test cannot be kept: " in said
+    assert "Search tiny finished: 3 of 3 trials" in said
+    found = Database(home).trials()
+    assert all(0.001 <= trial.params["sgd_lr"] <= 0.1 for trial in found)
+    assert all("suggested" not in trial.user_attrs for trial in found)
+    assert Database(home).artifacts() == []
+
+    page = " ".join(run("status", "--home", home, folder=tmp_path).out.split())
+    assert f"sgd lr 0.001 to 0.1, {why}" in page
+    told = document(run("status", "--home", home, "--json", folder=tmp_path))
+    bounds = told["lr_bounds"]["sgd"]
+    assert (bounds["low"], bounds["high"], bounds["suggested"]) == (0.001, 0.1, None)
+    assert bounds["conclusive"] is False
+    assert bounds["how"].startswith(why)
 
 
 def test_a_study_that_is_not_there_is_named_with_those_that_are(undisturbed: Undisturbed) -> None:

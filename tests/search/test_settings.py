@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from search.settings import Budget, DataIdentity, Settings, differences
 from spaces.space import Space
 from tests.search.scripted import DATA, settings_of
-from tests.spaces.making import one_parameter, small_space
+from tests.spaces.making import one_parameter, plain_space, small_space
+
+LR_RANGE = plain_space()["lr_range"]
 
 
 def test_settings_survive_the_way_through_json() -> None:
@@ -39,6 +41,10 @@ def test_equal_settings_do_not_differ() -> None:
         (
             {"space": small_space().with_epochs(9)},
             "space.recipe.epochs: the study has 4, this command asks for 9",
+        ),
+        (
+            {"space": small_space(lr_range={**LR_RANGE, "high": 1.0})},
+            "space.lr_range.high: the study has 10.0, this command asks for 1.0",
         ),
         (
             {"space": small_space(title="Another")},

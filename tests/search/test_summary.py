@@ -52,7 +52,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> SearchStudy:
     enqueue_known(made)
     bounds = Bounds("sgd_lr", "sgd", 0.004, 0.4, 0.05, True, "measured")
     made.write(attributes.LR_BOUNDS, [bounds.plain()])
-    made.write(attributes.LR_CURVES, {"pictures": 90_000, "corners": []})
+    made.write(attributes.LR_CURVES, {"epochs": 2.346, "corners": []})
     folder = folder_in(tmp_path_factory.mktemp("home"))
     pool = ScriptedPool(2, trouble=fails, epoch=epoch, after=after)
     assert search(made, pool, folder, stop=lambda: asked[0]) == "stopped"
@@ -95,9 +95,10 @@ def test_every_key_of_the_contract_is_there(study: SearchStudy) -> None:
     assert found["trials"].keys() == counts
     assert found["epochs"].keys() >= {"trained", "full_cost"}
     assert found["baseline"].keys() >= {"number", "validation_accuracy"}
-    expected = {"number", "validation_accuracy", "epoch", "recipe", "exported"}
+    expected = {"number", "validation_accuracy", "epoch", "recipe", "exported", "at_edge"}
     assert found["best"].keys() >= expected
-    assert found["lr_bounds"]["sgd"].keys() >= {"low", "high", "suggested", "conclusive"}
+    bounds = {"low", "high", "suggested", "conclusive", "how"}
+    assert found["lr_bounds"]["sgd"].keys() == bounds
     assert (found["study"], found["space"], found["state"]) == ("mine", "small", "stopped")
 
 
@@ -130,7 +131,7 @@ def test_epochs_are_those_trained_and_those_of_a_search_without_pruning(
     epochs = document(study)["epochs"]
     assert epochs["trained"] == sum(one.epochs for one in study.rows())
     assert epochs["full_cost"] == 12 * 4
-    assert epochs["lr_range"] == 2.0
+    assert epochs["lr_range"] == 2.35
 
 
 def test_the_best_is_told_with_its_recipe_and_the_first_known_one_as_baseline(

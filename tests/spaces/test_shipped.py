@@ -22,7 +22,7 @@ from cifar_core.recipe import (
     Sgd,
     Step,
 )
-from search.bounds import corner_recipes
+from search.corners import corners_of
 from spaces.files import load_space, shipped_names
 from spaces.parameter import Value
 from spaces.space import Space, Values
@@ -102,7 +102,7 @@ def test_a_quick_run_narrows_a_shipped_space(name: str) -> None:
 @EVERY_SPACE
 def test_the_lr_range_test_of_a_shipped_space_measures_valid_recipes(name: str) -> None:
     space = load_space(name)
-    corners = corner_recipes(space) if space.measured() else []
+    corners = corners_of(space) if space.measured() else []
     assert {corner.parameter for corner in corners} == space.measured().keys()
     for corner in corners:
         assert corner.recipe == space.recipe_of(corner.values)

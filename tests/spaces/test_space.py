@@ -191,6 +191,12 @@ def test_values_are_moved_into_their_ranges() -> None:
         ("lr_range.seeds", 0, "lr_range.seeds: must be at least 1, but got 0."),
         ("lr_range.seeds", 21, "lr_range.seeds: must be at most 20, but got 21."),
         ("lr_range.corners", ["batch_size"], "lr_range.corners.0: "),
+        ("lr_range.low", 0.0, "lr_range.low: must be above 0.0, but got 0.0."),
+        ("lr_range.low", -1.0, "lr_range.low: must be above 0.0, but got -1.0."),
+        ("lr_range.low", math.nan, "lr_range.low: "),
+        ("lr_range.low", "1e-5", "lr_range.low: "),
+        ("lr_range.high", 2e3, "lr_range.high: must be at most 1000.0, but got 2000.0."),
+        ("lr_range.high", math.inf, "lr_range.high: "),
         ("quick.epochs", 0, "quick.epochs: must be at least 1, but got 0."),
         ("quick.train_images", 9, "quick.train_images: must be at least 10, but got 9."),
         ("quick.trials", 0, "quick.trials: must be at least 1, but got 0."),
@@ -450,15 +456,51 @@ def test_the_lr_range_test_starts_from_a_known_configuration() -> None:
     assert any("lr_range.base" in line for line in problems(plain_space(known=[])))
 
 
-def test_the_corners_of_the_lr_range_test_are_parameters() -> None:
-    said = problems(changed("lr_range.corners", [["batch_size", "nonsense"]]))
+@pytest.mark.parametrize("name", ["nonsense", "-nonsense"])
+def test_the_corners_of_the_lr_range_test_are_parameters(name: str) -> None:
+    said = problems(changed("lr_range.corners", [["batch_size", name]]))
     assert said == ["lr_range.corners: there is no parameter 'nonsense'."]
 
 
-@pytest.mark.parametrize("name", ["optimizer", "adam_lr"])
+@pytest.mark.parametrize("name", ["optimizer", "-optimizer", "adam_lr", "-adam_lr"])
 def test_a_corner_moves_neither_a_measured_rate_nor_what_it_depends_on(name: str) -> None:
-    said = problems(changed("lr_range.corners", [["batch_size"], [name]]))
-    assert any(line.startswith("lr_range.corners") and name in line for line in said)
+    bare = name.removeprefix("-")
+    assert problems(changed("lr_range.corners", [["batch_size"], [name]])) == [
+        f"lr_range.corners: {bare} stays where it is: it is measured, or decides what is."
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-", "--batch_size", "- batch_size", "batch-size", "batch_size-", "+batch_size"]
+)
+def test_a_corner_is_a_name_with_at_most_one_minus_before_it(name: str) -> None:
+    (line,) = problems(changed("lr_range.corners", [["channels1", name]]))
+    assert line.startswith("lr_range.corners.0.1: ")
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ({"low": 0.1, "high": 0.1}, "but got 0.1 and 0.1."),
+        ({"low": 1.0, "high": 0.1}, "but got 1 and 0.1."),
+        ({"low": 20.0}, "but got 20 and 10."),
+        ({"high": 1e-6}, "but got 1e-05 and 1e-06."),
+    ],
+)
+def test_a_sweep_that_would_not_go_upwards_is_refused_with_both_rates(
+    ends: dict[str, float], words: str
+) -> None:
+    said = problems(plain_space(lr_range={"base": "best", **ends}))
+    assert said == [f"lr_range: low must be below high, {words}"]
+
+
+def test_a_space_says_through_which_rates_it_is_swept() -> None:
+    given = small_space(lr_range={"base": "best", "low": 1e-7, "high": 2.0}).lr_range
+    default = small_space().lr_range
+    assert given is not None
+    assert default is not None
+    assert (given.low, given.high) == (1e-7, 2.0)
+    assert (default.low, default.high) == (1e-5, 10.0)
 
 
 @pytest.mark.parametrize(
@@ -524,7 +566,7 @@ SCALARS = (
     | st.sampled_from([0, 1, 2, -1, 12, 2**63, 10**30])
     | st.floats()
     | st.sampled_from(
-        ["", "sgd", "adam", "net", "optimizer.lr", "batch_size", "x" * 200, "\0", "é"]
+        ["", "sgd", "net", "optimizer.lr", "batch_size", "-batch_size", "x" * 200, "\0", "é"]
     )
     | st.text(max_size=8)
     | st.dates()

@@ -1,0 +1,1 @@
+"""How far can the LR-range test be trusted, and does it pay? Measurements and their evaluation."""

@@ -1,0 +1,143 @@
+"""`cifar-search lr-range`."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from search.commands import options
+from search.request import LrRangeRequest, Scale
+
+if TYPE_CHECKING:
+    from search.events import Observer
+
+__all__ = ["lr_range"]
+
+
+@click.command("lr-range")
+@click.option(
+    "--space", metavar="NAME|FILE", help="Measure where a search of this space would measure."
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Measure one configuration: an exported file, or a recipe of your own (TOML, JSON, YAML).",
+)
+@click.option(
+    "--low",
+    type=float,
+    metavar="LR",
+    help="First learning rate.  [default: by space; 1e-10]",
+)
+@click.option(
+    "--high", type=float, metavar="LR", help="Last learning rate.  [default: by space; 10]"
+)
+@click.option("--linear", is_flag=True, help="Raise it by equal steps, not by equal ratios.")
+@click.option(
+    "--epochs",
+    type=click.FloatRange(0, 1_000, min_open=True),
+    metavar="N",
+    help="Passes over the training pictures of a sweep.  [default: 4,000 pictures a decade]",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 20),
+    metavar="N",
+    help="Sweeps of each recipe, of which the median counts.  [default: by space; 3]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Where all random choices start.",
+)
+@click.option(
+    "--scale",
+    type=click.Choice(get_args(Scale)),
+    default="auto",
+    show_default=True,
+    help="With --space: whether its smaller version is measured; auto: where there is no GPU.",
+)
+@click.option(
+    "--train-images",
+    type=click.IntRange(10),
+    metavar="N",
+    help="Train on so many pictures, as many of each class.  [default: by space; all, 45,000]",
+)
+@options.workers
+@options.device
+@options.data_folder
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.png",
+    help="Draw loss against learning rate, and both against the step, for each learning rate.",
+)
+@options.json_output
+def lr_range(
+    space: str | None, config: Path | None, plot: Path | None, as_json: bool, **wishes: object
+) -> None:
+    """Measure which learning rates to search: raise the rate step by step and watch the loss.
+
+    On training pictures only. The same measurement is made by start before its first trial.
+    """
+    from cifar_core.data.dataset import DEFAULT_FOLDER
+    from search.commands.printing import page_console
+    from search.errors import ServiceError, UsageError
+    from search.lr_picture import write_pictures
+    from search.lr_report import run_lr_range
+    from search.lr_show import report_page
+    from search.wording import one_line
+
+    if (space is None) == (config is None):
+        raise UsageError("Give --space NAME or --config FILE, one of the two.")
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise UsageError(f"--plot must end in .png, but got {plot}.")
+    request = LrRangeRequest(space=space, config=config, **wishes)  # type: ignore[arg-type] # click has checked them
+    folder = Path(os.environ.get("CIFAR_SEARCH_DATA", DEFAULT_FOLDER))
+    with _shown() as observe:
+        report = run_lr_range(request, observe, folder)
+    written: list[Path] = []
+    if plot is not None:
+        try:
+            written = write_pictures(report, plot)
+        except OSError as error:
+            raise ServiceError(f"{plot} cannot be written: {error.strerror}.") from error
+    if as_json:
+        click.echo(json.dumps(report.plain(), indent=2))
+        return
+    out = page_console()
+    out.print(report_page(report, out.width, ascii_only="utf" not in out.encoding.lower()))
+    for path in written:
+        click.echo(one_line(str(path)))
+
+
+@contextmanager
+def _shown() -> Iterator["Observer"]:
+    """An observer that shows on standard error how far the sweeps are, and what the user should know."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from search.events import Event, Notice, SweepsProgress
+    from search.wording import one_line
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True, highlight=False)
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+        bar = progress.add_task("LR-range test: sweeps", total=None)
+
+        def observe(event: Event) -> None:
+            match event:
+                case Notice(text):
+                    console.print(f"note: {one_line(text)}", markup=False)
+                case SweepsProgress(done, total):
+                    progress.update(bar, completed=done, total=total)
+
+        yield observe
