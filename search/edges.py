@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from search.bounds import Bounds
 from search.rows import Row
+from search.settings import LARGEST_LR
 from search.wording import number
 
 __all__ = ["Edge", "edge_of"]
@@ -67,7 +68,7 @@ def edge_of(best: Row | None, bounds: list[Bounds]) -> Edge | None:
         if math.log10(value / one.low) <= near:
             wider = (min(lowest, one.low / 10), highest)
             return Edge(one.parameter, float(value), "lower", one.low, one.high, wider)
-        if math.log10(one.high / value) <= near:
-            wider = (lowest, max(highest, min(one.high * 10, 1000.0)))
+        if math.log10(one.high / value) <= near and highest < LARGEST_LR:
+            wider = (lowest, max(highest, min(one.high * 10, LARGEST_LR)))
             return Edge(one.parameter, float(value), "upper", one.low, one.high, wider)
     return None

@@ -1,6 +1,6 @@
 """An LR-range test on its own: of a space, as a search would run it, or of one recipe."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -116,6 +116,7 @@ def run_lr_range(request: LrRangeRequest, observe: Observer, data_folder: Path) 
             [Corner(LR, {}, read_configuration(request.config))],
             str(request.config),
         )
+    _ramp(replace(request, epochs=None), space, corners[0].recipe, 1)  # are its ends in order?
     data = open_data(request.data or str(data_folder), data_folder)
     for notice in (data.notice, *notices):
         if notice:
@@ -182,7 +183,10 @@ def _ramp(request: LrRangeRequest, space: Space | None, recipe: Recipe, pictures
     """The rates: as asked for, else those of the space, else from 1e-10 to 10."""
     ends = {"low": request.low, "high": request.high}
     if space is not None and space.lr_range is not None:
-        ends = {key: value or getattr(space.lr_range, key) for key, value in ends.items()}
+        ends = {
+            key: getattr(space.lr_range, key) if value is None else value
+            for key, value in ends.items()
+        }
     steps = None
     if request.epochs is not None:
         steps = ceil(request.epochs * pictures / min(recipe.batch_size, pictures))

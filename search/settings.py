@@ -9,6 +9,7 @@ from cifar_core.records import Record
 from spaces.space import Space
 
 __all__ = [
+    "LARGEST_LR",
     "Budget",
     "DataIdentity",
     "LrBoundsWish",

@@ -16,6 +16,8 @@ __all__ = ["Finding", "find_bounds"]
 WINDOW = 0.12
 """Standard deviation, in decades, of the centred smoothing window: no lag in log lr, unlike an
 exponential moving average, which moves the curve to the right."""
+FARTHEST = 6.0
+"""Standard deviations from which on a point weighs nothing."""
 BASIN = 0.9
 """The rates at which the loss is down by this share of its fall are the basin. Its middle says more than
 its lowest point, which wanders along a flat bottom."""
@@ -192,8 +194,14 @@ def _steepest(decades: Curve, smoothed: Curve, bottom: int) -> int:
 
 def _smooth(x: Curve, y: Curve) -> Curve:
     """A Gaussian mean around each point; at the ends over the side that there is."""
-    weight = np.exp(-0.5 * ((x[:, None] - x[None, :]) / WINDOW) ** 2)  # (points, points)
-    smoothed: Curve = weight @ y / weight.sum(axis=1)
+    # Only over neighbours that weigh something: every point with every other would be a matrix of
+    # gigabytes where a sweep goes over several epochs.
+    first = np.searchsorted(x, x - FARTHEST * WINDOW, side="left")
+    behind = np.searchsorted(x, x + FARTHEST * WINDOW, side="right")
+    smoothed = np.empty_like(y)
+    for here, (start, end) in enumerate(zip(first, behind, strict=True)):
+        weight = np.exp(-0.5 * ((x[start:end] - x[here]) / WINDOW) ** 2)
+        smoothed[here] = weight @ y[start:end] / weight.sum()
     return smoothed
 
 

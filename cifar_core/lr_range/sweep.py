@@ -55,15 +55,14 @@ def sweep(training: Training, ramp: Ramp | None = None, *, to_the_end: bool = Fa
     """
     lr = (ramp or Ramp()).rates(training.recipe.batch_size)
     losses: list[Tensor] = []
+    means: list[float] = []
     for loss in training.twin().steps(lr):
         losses.append(loss)
         # Reading losses makes a GPU wait, so this is not done at every step.
-        if (
-            len(losses) % CHECK_EVERY == 0
-            and not to_the_end
-            and is_over(torch.stack(losses).tolist())
-        ):
-            break
+        if not to_the_end and len(losses) % CHECK_EVERY == 0:
+            means.append(fmean(torch.stack(losses[-CHECK_EVERY:]).tolist()))
+            if _are_over(means):
+                break
     known = torch.stack(losses).float().cpu().numpy().astype(np.float64)
     finite = np.isfinite(known)
     end = len(known) if finite.all() else int(np.argmin(finite))
@@ -77,7 +76,11 @@ def is_over(losses: Sequence[float]) -> bool:
         losses: The losses so far, a multiple of `CHECK_EVERY`.
     """
     starts = range(0, len(losses), CHECK_EVERY)
-    means = [fmean(losses[start : start + CHECK_EVERY]) for start in starts]
+    return _are_over([fmean(losses[start : start + CHECK_EVERY]) for start in starts])
+
+
+def _are_over(means: Sequence[float]) -> bool:
+    """The same of the means of so many losses each."""
     start, lowest, last = means[0], min(means), means[-1]
     fell = lowest < start - NEEDED_FALL
     # An infinite start must not make everything after it look low.

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -100,23 +101,27 @@ def lr_range(
         raise UsageError("Give --space NAME or --config FILE, one of the two.")
     if plot is not None and plot.suffix.lower() != ".png":
         raise UsageError(f"--plot must end in .png, but got {plot}.")
+    epochs = wishes["epochs"]
+    if isinstance(epochs, float) and not isfinite(epochs):
+        raise UsageError(f"--epochs must be a number, such as 1 or 0.5, but got {epochs}.")
     request = LrRangeRequest(space=space, config=config, **wishes)  # type: ignore[arg-type] # click has checked them
     folder = Path(os.environ.get("CIFAR_SEARCH_DATA", DEFAULT_FOLDER))
     with _shown() as observe:
         report = run_lr_range(request, observe, folder)
-    written: list[Path] = []
-    if plot is not None:
-        try:
-            written = write_pictures(report, plot)
-        except OSError as error:
-            raise ServiceError(f"{plot} cannot be written: {error.strerror}.") from error
+    # The answer comes first: what cannot be drawn has been measured all the same.
     if as_json:
         click.echo(json.dumps(report.plain(), indent=2))
+    else:
+        out = page_console()
+        out.print(report_page(report, out.width, ascii_only="utf" not in out.encoding.lower()))
+    if plot is None:
         return
-    out = page_console()
-    out.print(report_page(report, out.width, ascii_only="utf" not in out.encoding.lower()))
+    try:
+        written = write_pictures(report, plot)
+    except OSError as error:
+        raise ServiceError(f"{plot} cannot be written: {error.strerror}.") from error
     for path in written:
-        click.echo(one_line(str(path)))
+        click.echo(one_line(str(path)), err=as_json)
 
 
 @contextmanager

@@ -276,3 +276,8 @@ def test_the_status_page_tells_it_with_the_option(tmp_path: Path) -> None:
     inside = finished(tmp_path / "inside", [SGD, ADAM])
     page = study_page(summary_of(inside), inside.rows(), inside.settings.space, Home(tmp_path))
     assert not any("Search further" in line for line in printed(page))
+
+
+def test_at_the_largest_rate_there_is_nothing_further_to_search() -> None:
+    bounds = Bounds("sgd_lr", "sgd", 1.0, 1000.0, None, False, "given")
+    assert edge_of(best(sgd_lr=1000.0), [bounds]) is None

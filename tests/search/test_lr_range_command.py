@@ -509,3 +509,18 @@ def test_real_pictures_are_swept_without_a_test_file(
     assert found["data"]["name"] == "cifar10"
     assert found["conclusive"] is True
     assert 1e-4 < found["low"] < found["suggested"] < found["high"] < 1.0
+
+
+@pytest.mark.parametrize("epochs", ["nan", "inf"])
+def test_epochs_that_are_no_number_are_refused(
+    capsys: pytest.CaptureFixture[str], recipe: Path, epochs: str
+) -> None:
+    refused(capsys, "--config", recipe, "--data", "synthetic", "--epochs", epochs)
+
+
+def test_a_plot_that_cannot_be_written_loses_no_answer(
+    answer: Answer, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    assert call("--config", "a.toml", "--plot", tmp_path / "file" / "curve.png") != 0
+    assert answer.report.findings[0].words in capsys.readouterr().out

@@ -540,3 +540,16 @@ def test_there_are_as_many_workers_as_asked_for(bench: Bench, recipe: Path, work
 
 def test_the_space_is_the_one_that_a_search_would_read(tmp_path: Path) -> None:
     assert Space.read(plain_space(), "here") == load_space(space_file(tmp_path))
+
+
+def test_a_rate_of_nothing_is_not_taken_for_none(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(RampError):
+        bench.run(space=space_file(tmp_path), low=0.0)
+
+
+def test_rates_that_make_no_sweep_are_refused_before_pictures_are_prepared(
+    bench: Bench, recipe: Path
+) -> None:
+    with pytest.raises(RampError):
+        bench.run(config=recipe, low=1.0, high=0.1)
+    assert not bench.prepared

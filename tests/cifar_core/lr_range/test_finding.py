@@ -2,6 +2,7 @@
 
 import json
 import math
+import resource
 from collections.abc import Callable
 from itertools import permutations
 
@@ -527,3 +528,12 @@ def test_real_pictures_give_sgd_with_batch_norm_bounds_that_make_sense(
     assert 1e-3 < low < suggested < high < 1.0  # type: ignore[operator]
     assert low < 0.03 < high  # type: ignore[operator]
     assert finding.start == pytest.approx(START, abs=0.1)
+
+
+def test_a_long_sweep_is_smoothed_in_little_memory() -> None:
+    lr = tuple(np.geomspace(1e-10, 10.0, 30_000).tolist())
+    loss = tuple((2.3 - np.exp(-((np.log10(lr) + 2) ** 2))).tolist())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert find_bounds([Sweep(lr, loss, 5.0)]).conclusive
+    # In kilobytes; each rate weighed against each would take seven million.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
