@@ -46,7 +46,10 @@ def main() -> None:
             ]
             truth.measure(wanted.data, everything, files["truth"], wanted.processes)
             # What the test suggests is trained too, not only read off between the rates of the grid.
-            known = ours(grids(truth.read(files["truth"])), curves.read(files["curves"]))
+            swept = curves.read(files["curves"])
+            trained = grids(truth.read(files["truth"]))
+            # Cells that are not swept yet have none; the command can be given again behind `curves`.
+            known = ours([one for one in trained if curves.as_used(swept, one.cell.name)], swept)
             suggested = [
                 (one.grid.cell, one.suggested, seed)
                 for one in known
