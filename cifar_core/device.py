@@ -1,17 +1,44 @@
 """Device policy: the one place that knows how a CPU and a GPU are used differently."""
 
+import gc
 import os
 import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
+import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cifar_core.errors import DeviceError
 from cifar_core.recipe import Recipe
 
-__all__ = ["Backend", "available_cores", "backend_of", "resolve_devices"]
+__all__ = [
+    "Backend",
+    "available_cores",
+    "backend_of",
+    "ran_out_of_memory",
+    "release_memory",
+    "resolve_devices",
+    "sent",
+    "settle_on",
+    "still_works",
+    "wait_for",
+]
+
+CONTEXT_BYTES = 2**30
+"""Kept free for each process on a GPU: what its CUDA context and the libraries' kernels and handles take
+is not PyTorch's to count or to bound. An estimate on the safe side."""
+OUT_OF_MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "alloc_failed",  # CUBLAS_STATUS_ALLOC_FAILED, CUDNN_STATUS_ALLOC_FAILED
+    "allocation_failed",  # CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED
+    # cuDNN passes over algorithms that do not fit into memory, until there is none left.
+    "unable to find an engine to execute this computation",
+)
 
 
 @dataclass(frozen=True)
@@ -22,12 +49,17 @@ class Backend:
         device: Where network and pictures live.
         autocast: The type that convolutions and matrix products compute in, or None for float32.
         evaluation_batch: Pictures in a batch without gradients: large enough to fill the device,
-            small enough for a CPU's cache.
+            small enough for a CPU's cache, or for a small share of a GPU's memory: the maps of
+            a thousand pictures in 256 channels are about 1 GB in bfloat16.
+        pictures_together: Pictures that are augmented at once: enough to make little of what it costs to
+            start an operation, few enough to stay in a CPU's cache. It takes part in what a seed
+            means.
     """
 
     device: torch.device
     autocast: torch.dtype | None
-    evaluation_batch: int
+    evaluation_batch: int = 250
+    pictures_together: int = 512
 
     def precision(self) -> AbstractContextManager[object]:
         """The context that forward passes run in. bfloat16 needs no loss scaling."""
@@ -55,7 +87,9 @@ def backend_of(recipe: Recipe, device: torch.device) -> Backend:
         autocast = torch.bfloat16 if on_gpu else None
     else:
         autocast = torch.bfloat16 if recipe.precision == "bfloat16" else None
-    return Backend(device, autocast, evaluation_batch=2_500 if on_gpu else 250)
+    if on_gpu:
+        return Backend(device, autocast, evaluation_batch=1_000, pictures_together=4_096)
+    return Backend(device, autocast)
 
 
 def resolve_devices(wanted: str) -> list[torch.device]:
@@ -85,6 +119,84 @@ def resolve_devices(wanted: str) -> list[torch.device]:
                 "Use --device cpu, or --device auto to take what there is."
             )
     return named
+
+
+def sent(values: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """A fresh array as a tensor on a device, without waiting for it.
+
+    Args:
+        values: Any numbers; on the CPU the tensor shares their memory.
+        device: Where to.
+
+    Returns:
+        A tensor of the same shape and type.
+    """
+    tensor = torch.from_numpy(values)
+    if device.type == "cpu":
+        return tensor
+    # From ordinary memory the copy would first wait for all that the device still has to do.
+    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    pinned.copy_(tensor)
+    return pinned.to(device, non_blocking=True)
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until `device` has done what it was given: before that, a clock says how long asking took."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def settle_on(device: torch.device, share: float | None) -> None:
+    """Make `device` the one that this process works on, with no more than its share of the memory.
+
+    Whatever tensors want beyond that is an out-of-memory error here, and in none of the processes that
+    have the other shares.
+
+    Args:
+        device: Where everything will be; nothing is done about a CPU.
+        share: This process's part of a GPU's memory, its CUDA context included, above 0 and up to 1.
+            None for no limit.
+    """
+    if device.type != "cuda":
+        return
+    # Some calls mean the current GPU; on any other than its own they would make a context there too.
+    torch.cuda.set_device(device)
+    if share is not None:
+        total = torch.cuda.get_device_properties(device).total_memory
+        # However small the share is, half of it is for tensors.
+        fraction = max(share - CONTEXT_BYTES / total, share / 2)
+        torch.cuda.set_per_process_memory_fraction(fraction, device)
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what nobody uses any more: the next network may need it, whatever its sizes.
+
+    An error that is being handled keeps all that the failed calls were working with. It must be gone.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says, in one of many ways, that there was not enough memory."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        words in text for words in OUT_OF_MEMORY_WORDS
+    )
+
+
+def still_works(device: torch.device) -> bool:
+    """Whether this process can use `device` at all after an error.
+
+    A failed assertion in a kernel, an illegal address or a failed launch leaves a CUDA context behind
+    in which every further call fails. Only a new process gets a new one.
+    """
+    try:
+        wait_for(device)
+    except RuntimeError:
+        return False
+    return True
 
 
 def available_cores() -> int:

@@ -1,7 +1,7 @@
 """The random numbers of one training, kept apart from everybody else's."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -32,6 +32,10 @@ class RandomState:
             torch.Generator(place).manual_seed(start).get_state()
             for place in (torch.device("cpu"), *self._gpus)
         ]
+
+    def apart(self) -> AbstractContextManager[None]:
+        """Within this context draws from PyTorch's global generators disturb nobody, not even this."""
+        return torch.random.fork_rng(self._gpus)
 
     @contextmanager
     def active(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's own documentation uses
 
+from cifar_core.compiling import Forward, compiled
 from cifar_core.data.resident import Normalization, Part, Splits, training_batches
 from cifar_core.device import Backend, backend_of
 from cifar_core.epoch import Epoch
@@ -51,12 +52,15 @@ class Training:
         seed: Decides initial weights, order, augmentation and dropout.
         device: Where to train.
         clock: Seconds, from any start.
+        compile_network: Train with a compiled network if that can be done here (see `compiling`). Figures
+            agree with those of the network as it is but for rounding.
 
     Attributes:
         recipe: As given.
         seed: As given.
         history: The epochs so far.
         network: The network, as it stands.
+        not_compiled: Why the network is trained as it is although compiling was asked for, or None.
         steps_per_epoch: Optimizer steps in an epoch; an incomplete last batch is left out.
     """
 
@@ -68,6 +72,7 @@ class Training:
         seed: int,
         device: torch.device,
         clock: Clock = time.perf_counter,
+        compile_network: bool = False,
     ) -> None:
         self.recipe = recipe
         self.seed = seed
@@ -84,6 +89,14 @@ class Training:
         self.steps_per_epoch = len(self._splits.train) // min(
             recipe.batch_size, len(self._splits.train)
         )
+        self._forward: Forward = self.network
+        self.not_compiled: str | None = None
+        if compile_network:
+            with self._random.apart():
+                batch = self._splits.train.images[: recipe.batch_size]
+                self._forward, self.not_compiled = compiled(
+                    self.network, self._normalize(batch), self._backend
+                )
         self._schedule = schedule_of(recipe.schedule, recipe.epochs, self.steps_per_epoch)
         plateau = recipe.schedule
         self._plateau = PlateauControl(plateau) if isinstance(plateau, Plateau) else None
@@ -119,6 +132,7 @@ class Training:
             self._random.generator,
             # The host's own choices follow from seed and epoch alone: there is no state to keep.
             np.random.default_rng(derive(self.seed, "choices", number)),
+            self._backend.pictures_together,
         )
         seen = 0
         highest = recipe.optimizer.lr * (self._plateau.factor if self._plateau else 1.0)
@@ -127,7 +141,12 @@ class Training:
             lr = highest * self._schedule(step)
             set_lr(self._optimizer, lr)
             loss, logits = train_step(
-                self.network, self._optimizer, images, labels, recipe.label_smoothing, self._backend
+                self._forward,
+                self._optimizer,
+                images,
+                labels,
+                recipe.label_smoothing,
+                self._backend,
             )
             # Sums stay on the device: reading one here would make the host wait for every step.
             loss_sum += loss
@@ -169,6 +188,7 @@ class Training:
                 self._normalize,
                 self._random.generator,
                 choices,
+                self._backend.pictures_together,
             )
             for _ in count()
         )
@@ -178,7 +198,7 @@ class Training:
                 images, labels = next(endless)
                 set_lr(self._optimizer, rate)
                 loss, _ = train_step(
-                    self.network,
+                    self._forward,
                     self._optimizer,
                     images,
                     labels,
@@ -276,7 +296,7 @@ def new_network(
 
 
 def train_step(
-    network: nn.Module,
+    forward: Forward,
     optimizer: torch.optim.Optimizer,
     images: Tensor,
     labels: Tensor,
@@ -286,7 +306,7 @@ def train_step(
     """Forward, backward, and one step of the optimizer.
 
     Args:
-        network: In training mode, on the device of the pictures.
+        forward: The network, in training mode, on the device of the pictures.
         optimizer: Over the network's parameters.
         images: (B, 3, 32, 32) float32, normalised.
         labels: (B,) int64, or (B, 10) float32, each class's share of a mixed picture.
@@ -298,7 +318,7 @@ def train_step(
     """
     optimizer.zero_grad(set_to_none=True)
     with backend.precision():
-        logits = network(images)  # (B, 10)
+        logits = forward(images)  # (B, 10)
         loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()

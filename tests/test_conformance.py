@@ -117,6 +117,7 @@ def assert_runs_on_a_fake_gpu(recipe: Recipe, splits: Splits) -> None:
         normalize,
         None,
         np.random.default_rng(0),
+        backend.pictures_together,
     )
     for images, labels in batches:
         assert (images.device, labels.device) == (CUDA, CUDA)

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cifar_core.augmentation.layout import joined, taken
 from cifar_core.augmentation.operations import COLOUR, FIXED, GEOMETRIC, OPERATIONS, warp
-from cifar_core.augmentation.transfer import sent
+from cifar_core.device import sent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ def apply_once(images: Tensor, amounts: Mapping[str, Tensor]) -> Tensor:
             order. Rows that are left over stay as they are.
 
     Returns:
-        New uint8 pictures of the same shape.
+        New uint8 pictures of the same shape, channels last.
     """
     parts = list(amounts.values())
     counts = [len(part) for part in parts]
@@ -54,7 +55,7 @@ def apply_once(images: Tensor, amounts: Mapping[str, Tensor]) -> Tensor:
     for name, rows, part in zip(list(amounts)[_MOVING:], slices, parts[_MOVING:], strict=True):
         if len(rows):
             done.append(COLOUR[name](rows, part) if name in COLOUR else FIXED[name](rows))
-    return torch.cat([*done, rest])
+    return joined([*done, rest])
 
 
 def apply_in_turn(
@@ -99,4 +100,4 @@ def _moved(images: Tensor, rows: npt.NDArray[np.int64], on_device: Tensor) -> Te
     """These rows of the pictures, in this order; given on the host and on the device."""
     if np.array_equal(rows, np.arange(len(images))):
         return images
-    return images.index_select(0, on_device)
+    return taken(images, on_device)

@@ -16,7 +16,7 @@ import torch
 from cifar_core.augmentation.assignment import IDENTITY, apply_in_turn
 from cifar_core.augmentation.operations import OPERATIONS
 from cifar_core.augmentation.shifts import whole_pixels
-from cifar_core.augmentation.transfer import sent
+from cifar_core.device import sent
 
 if TYPE_CHECKING:
     import numpy.typing as npt

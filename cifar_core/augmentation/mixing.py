@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cifar_core.augmentation.transfer import sent
+from cifar_core.augmentation.layout import lines_of, pictures_of
+from cifar_core.device import sent
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -41,7 +42,7 @@ def mix(
         choices: Draws what is computed, and shares and boxes with it.
 
     Returns:
-        New pictures of the same shape and memory format, and targets ``(B, 10)``, float32: each row
+        New channels-last pictures of the same shape, and targets ``(B, 10)``, float32: each row
         the shares of the classes in the picture, which add up to 1.
 
     Raises:
@@ -69,11 +70,11 @@ def mixup(images: Tensor, labels: Tensor, partners: Tensor, kept: Tensor) -> tup
         kept: The picture's own share, lambda in the paper: float32, shape ``(B,)``, in [0, 1].
 
     Returns:
-        Pictures of the same shape and memory format, and targets ``(B, 10)``, float32.
+        Channels-last pictures of the same shape, and targets ``(B, 10)``, float32.
     """
-    lines = _lines(images)  # (B, H, 3W)
+    lines = lines_of(images)  # (B, H, 3W)
     mixed = torch.lerp(lines.index_select(0, partners), lines, kept.view(-1, 1, 1).to(lines.dtype))
-    return _pictures(mixed, images), _targets(labels, partners, kept)
+    return pictures_of(mixed, images.shape[1]), _targets(labels, partners, kept)
 
 
 def cutmix(
@@ -92,7 +93,7 @@ def cutmix(
             pixels, the ends excluded; shape ``(4, B)``.
 
     Returns:
-        Pictures of the same shape and memory format, and targets ``(B, 10)``, float32.
+        Channels-last pictures of the same shape, and targets ``(B, 10)``, float32.
     """
     channels, height, width = images.shape[1:]
     top, bottom, left, right = boxes
@@ -105,10 +106,10 @@ def cutmix(
         channels, output_size=channels * width
     )  # (3W,)
     inside = ((row >= first) & (row < end)) * ((column >= start) & (column < stop)).to(images.dtype)
-    lines = _lines(images)  # (B, H, 3W), as `inside`
+    lines = lines_of(images)  # (B, H, 3W), as `inside`
     # By weights of exactly 0 and 1, ten times faster on the CPU than torch.where.
     mixed = torch.lerp(lines, lines.index_select(0, partners), inside)
-    return _pictures(mixed, images), _targets(labels, partners, own.flatten())
+    return pictures_of(mixed, images.shape[1]), _targets(labels, partners, own.flatten())
 
 
 def _boxes(
@@ -132,18 +133,3 @@ def _targets(labels: Tensor, partners: Tensor, kept: Tensor) -> Tensor:
     classes = torch.arange(CLASSES, device=labels.device)
     own = (labels.view(-1, 1) == classes).float()  # (B, 10)
     return torch.lerp(own.index_select(0, partners), own, kept.view(-1, 1))
-
-
-def _lines(images: Tensor) -> Tensor:
-    """Pictures as lines of whole pixels, (B, H, 3W): a view of channels-last ones.
-
-    On the CPU it pays to have long contiguous runs and nothing to broadcast over three channels.
-    """
-    return images.permute(0, 2, 3, 1).flatten(2)
-
-
-def _pictures(lines: Tensor, like: Tensor) -> Tensor:
-    """Lines (B, H, 3W) as pictures of the shape and memory format of others."""
-    count, channels, height, width = like.shape
-    images = lines.view(count, height, width, channels).permute(0, 3, 1, 2)
-    return images.contiguous() if like.is_contiguous() else images

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cifar_core.augmentation.augmix import augmix
 from cifar_core.augmentation.auto import auto
+from cifar_core.augmentation.layout import joined
 from cifar_core.augmentation.trivial import trivial
 
 if TYPE_CHECKING:
@@ -57,4 +58,4 @@ def policy(
     if count == 0:
         return images
     treated = POLICIES[name](images[:count], strength, generator, choices)
-    return treated if count == len(images) else torch.cat([treated, images[count:]])
+    return treated if count == len(images) else joined([treated, images[count:]])

@@ -9,7 +9,7 @@ from cifar_core.data.download import download
 from cifar_core.data.pictures import Pictures
 from cifar_core.errors import DataError
 
-__all__ = ["AUTO", "DEFAULT_FOLDER", "SYNTHETIC", "DataSet", "open_data"]
+__all__ = ["AUTO", "DEFAULT_FOLDER", "SYNTHETIC", "DataSet", "folder_of", "open_data"]
 
 AUTO = "auto"
 SYNTHETIC = "synthetic"
@@ -62,12 +62,7 @@ def open_data(where: str, folder: Path = DEFAULT_FOLDER) -> DataSet:
     """
     if where == SYNTHETIC:
         return DataSet("synthetic")
-    try:
-        place = folder if where == AUTO else Path(where).expanduser()
-    except RuntimeError as error:
-        raise DataError(
-            f"--data names {where}, but there is no such user's home folder."
-        ) from error
+    place = folder_of(where, folder)
     source = cifar10.find(place)
     if source is None:
         try:
@@ -82,3 +77,17 @@ def open_data(where: str, folder: Path = DEFAULT_FOLDER) -> DataSet:
             )
             return DataSet("synthetic", notice=notice)
     return DataSet("cifar10", source)
+
+
+def folder_of(where: str, folder: Path = DEFAULT_FOLDER) -> Path:
+    """The folder that `where` names: `folder` for ``auto``, else itself.
+
+    Raises:
+        DataError: It begins with the home folder of a user who is not there.
+    """
+    try:
+        return folder if where == AUTO else Path(where).expanduser()
+    except RuntimeError as error:
+        raise DataError(
+            f"--data names {where}, but there is no such user's home folder."
+        ) from error

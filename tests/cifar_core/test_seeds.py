@@ -1,6 +1,6 @@
 """Derived seeds: fixed for ever, in range, and unrelated to each other."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cifar_core.seeds import derive
@@ -14,6 +14,7 @@ def test_a_derived_seed_is_the_same_for_ever() -> None:
 
 
 @given(seed=st.integers(), purpose=names)
+@example(seed=0, purpose=["\ud800"])
 def test_a_derived_seed_fits_pytorchs_generators(seed: int, purpose: list[str | int]) -> None:
     assert 0 <= derive(seed, *purpose) < 2**63
 

@@ -47,7 +47,7 @@ def test_batches_are_made_where_the_pictures_are(fake_splits: Splits, normalizat
     recipe = EVERYTHING.model_copy(update={"normalization": normalization})
     normalize = Normalization.of(recipe, fake_splits)
     augmentation, choices = recipe.augmentation, np.random.default_rng(0)
-    batches = training_batches(fake_splits.train, 32, augmentation, normalize, None, choices)
+    batches = training_batches(fake_splits.train, 32, augmentation, normalize, None, choices, 64)
     found = list(batches)
     assert [(images.shape[0], labels.shape[0]) for images, labels in found] == [(32, 32)] * 2
     for images, labels in found:

@@ -15,7 +15,9 @@ from cifar_core.data.split import Split
 from cifar_core.recipe import Augmentation, Recipe
 
 PLAIN = Augmentation()
-AS_BYTES = Normalization(torch.ones(1, 3, 1, 1), torch.zeros(1, 3, 1, 1))
+TOGETHER = 30
+"""Pictures augmented at once: several batches here, and rarely a divisor of what there is."""
+AS_BYTES = Normalization(torch.ones(1, 3, 32, 32), torch.zeros(1, 3, 32, 32))
 examples = settings(deadline=None, max_examples=40)
 
 
@@ -32,16 +34,25 @@ def numbers_of(images: Tensor) -> Tensor:
 
 
 def batches(
-    part: Part, size: int, augmentation: Augmentation = PLAIN, seed: int = 0
+    part: Part,
+    size: int,
+    augmentation: Augmentation = PLAIN,
+    seed: int = 0,
+    together: int = TOGETHER,
 ) -> list[tuple[Tensor, Tensor]]:
-    return list(with_choices(part, size, augmentation, torch.Generator().manual_seed(seed)))
+    generator = torch.Generator().manual_seed(seed)
+    return list(with_choices(part, size, augmentation, generator, together))
 
 
 def with_choices(
-    part: Part, size: int, augmentation: Augmentation, generator: torch.Generator
+    part: Part,
+    size: int,
+    augmentation: Augmentation,
+    generator: torch.Generator,
+    together: int = TOGETHER,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     choices = np.random.default_rng(0)
-    return training_batches(part, size, augmentation, AS_BYTES, generator, choices)
+    return training_batches(part, size, augmentation, AS_BYTES, generator, choices, together)
 
 
 @pytest.fixture
@@ -61,12 +72,17 @@ def parts(pictures: Pictures) -> Splits:
 # Batches
 
 
-@given(count=st.integers(1, 700), size=st.integers(1, 800), seed=st.integers(0, 2**31))
+@given(
+    count=st.integers(1, 700),
+    size=st.integers(1, 800),
+    seed=st.integers(0, 2**31),
+    together=st.integers(1, 900),
+)
 @examples
 def test_every_picture_comes_at_most_once_an_epoch_and_with_its_label(
-    count: int, size: int, seed: int
+    count: int, size: int, seed: int, together: int
 ) -> None:
-    found = batches(numbered(count), size, seed=seed)
+    found = batches(numbered(count), size, seed=seed, together=together)
     width = min(size, count)
     assert [images.shape for images, _ in found] == [(width, 3, 32, 32)] * (count // width)
     numbers = torch.cat([numbers_of(images) for images, _ in found])
@@ -79,6 +95,55 @@ def test_batches_are_float32_channels_last_with_whole_labels() -> None:
         assert images.dtype == torch.float32
         assert images.is_contiguous(memory_format=torch.channels_last)
         assert labels.dtype == torch.int64
+
+
+def test_batches_that_are_augmented_at_once_share_every_operation_evenly() -> None:
+    """A policy gives an operation to neighbouring rows: no batch may get all of one."""
+    part = Part(torch.full((320, 3, 32, 32), 200, dtype=torch.uint8), torch.zeros(320).long())
+    augmentation = Augmentation(policy="auto", strength=1.0, probability=0.5)
+    for together in (320, 96):
+        found = batches(part, 32, augmentation, together=together)
+        shares = [float((images != 200).any(3).any(2).any(1).float().mean()) for images, _ in found]
+        assert 0.05 < sum(shares) / len(shares) < 0.5
+        # Without sharing, the first batches would be changed throughout and the last not at all.
+        assert max(shares) < 0.75
+
+
+def test_labels_stay_with_pictures_that_are_mixed_over_several_batches() -> None:
+    """With an alpha this small a picture is all its own or all its partner's."""
+    part = numbered(120)
+    for images, shares in batches(part, 20, Augmentation(mixup=1e-4), together=60):
+        assert torch.equal(shares.argmax(1), numbers_of(images) % 10)
+
+
+def test_pictures_and_normalised_batches_are_the_same_in_either_layout(parts: Splits) -> None:
+    everything = Augmentation(flip=0.5, crop_padding=4, cutout=8, policy="auto", strength=1.0)
+    assert parts.train.images.is_contiguous(memory_format=torch.channels_last)
+    planes = Part(parts.train.images.contiguous(), parts.train.labels)
+    for augmentation in (PLAIN, everything):
+        ours = batches(parts.train, 10, augmentation)
+        for (images, labels), (others, other_labels) in zip(
+            ours, batches(planes, 10, augmentation), strict=True
+        ):
+            assert torch.equal(images, others)
+            assert torch.equal(labels, other_labels)
+
+
+def test_mirrored_pictures_that_are_kept_change_the_cost_and_nothing_else(parts: Splits) -> None:
+    both = parts.train.mirrored_too()
+    assert both.both_ways is not None
+    assert torch.equal(both.both_ways, torch.cat([parts.train.images, parts.train.images.flip(-1)]))
+    for augmentation in (
+        PLAIN,
+        Augmentation(flip=0.5),
+        Augmentation(flip=1.0, cutout=8),
+        Augmentation(flip=0.3, crop_padding=4, cutout=8, policy="auto", strength=1.0),
+    ):
+        for (images, labels), (others, other_labels) in zip(
+            batches(parts.train, 10, augmentation), batches(both, 10, augmentation), strict=True
+        ):
+            assert torch.equal(images, others)
+            assert torch.equal(labels, other_labels)
 
 
 def test_the_generator_decides_the_order_and_goes_on_from_epoch_to_epoch() -> None:
@@ -133,7 +198,7 @@ def test_the_pictures_themselves_are_never_changed(parts: Splits) -> None:
 
 
 def test_symmetric_normalisation_maps_bytes_to_minus_1_to_1(parts: Splits) -> None:
-    levels = torch.arange(256, dtype=torch.uint8).view(-1, 1, 1, 1).expand(256, 3, 2, 2)
+    levels = torch.arange(256, dtype=torch.uint8).view(-1, 1, 1, 1).expand(256, 3, 32, 32)
     result = Normalization.of(Recipe(normalization="symmetric"), parts)(levels)
     expected = (torch.arange(256) / 255 - 0.5) / 0.5  # ToTensor and Normalize((0.5,), (0.5,))
     torch.testing.assert_close(result[:, 1, 0, 1], expected)

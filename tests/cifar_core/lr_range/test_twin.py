@@ -63,7 +63,8 @@ def test_a_sweep_to_rates_at_which_the_network_bursts_leaves_it_as_it_was(few: S
     training = begin(RECIPES["nothing kept"], few)
     next(training.epochs())
     before = standing(training)
-    assert len(sweep(training, Ramp(1.0, 1000.0, steps=30), to_the_end=True).loss) < 30
+    # From lower rates the network may die before it bursts, and then it stays at finite losses.
+    assert len(sweep(training, Ramp(10.0, 1000.0, steps=20), to_the_end=True).loss) < 20
     assert same(standing(training), before)
 
 
