@@ -11,6 +11,7 @@ import click
 from cifar_core.errors import CifarSearchError, DeviceError, RampError, RecipeError
 from search import __version__
 from search.commands.dashboard import dashboard
+from search.commands.doctor import doctor
 from search.commands.export import export
 from search.commands.lr_range import lr_range
 from search.commands.networks import networks
@@ -42,7 +43,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(start, resume, stop, status, studies),
-    *(spaces, networks, sheet, lr_range, export, train, dashboard),
+    *(spaces, networks, sheet, lr_range, export, train, dashboard, doctor),
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -27,6 +27,7 @@ from search.messages import (
     EpochsDone,
     Failed,
     Finished,
+    Remark,
     Task,
     TrainTask,
     WorkerMessage,
@@ -82,6 +83,7 @@ class Coordinator:
         self._started = self._noted = clock()
         self._seconds_before = study.seconds
         self._failures = 0
+        self._remarks: set[str] = set()
         self._stopping: Literal["stop", "timeout"] | None = None
         self._pruner = study.settings.pruner
         study.optuna.pruner = pruner_of(self._pruner, space.epochs)
@@ -203,6 +205,9 @@ class Coordinator:
             return  # a worker came up, or died before it was given anything
         number = task.number
         trial = self._active[number]
+        if isinstance(message, Remark):
+            self._pass_on(message.text)
+            return
         if isinstance(message, EpochsDone):
             self._pool.answer(worker, self._goes_on(trial, task.recipe.epochs, message.epochs))
             return
@@ -215,6 +220,12 @@ class Coordinator:
                 self._give_up_if_all_fail(reason)
             case Died(reason):
                 self._continue_after_death(trial, reason)
+
+    def _pass_on(self, remark: str) -> None:
+        """Say what holds for trial after trial only once."""
+        if remark not in self._remarks:
+            self._remarks.add(remark)
+            self._observe(Notice(remark))
 
     def _goes_on(self, trial: Trial, last_epoch: int, epochs: Sequence[Epoch]) -> bool:
         """Report the epochs that the study doesn't have yet, and decide."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from cifar_core.epoch import Epoch
 from cifar_core.lr_range import Ramp, Sweep
 from cifar_core.recipe import Recipe
+from cifar_core.throughput import Throughput
 
 __all__ = [
     "Died",
@@ -13,6 +14,9 @@ __all__ = [
     "Failed",
     "Finished",
     "Ready",
+    "Remark",
+    "SpeedDone",
+    "SpeedTask",
     "SweepDone",
     "SweepTask",
     "Task",
@@ -55,7 +59,20 @@ class SweepTask:
     seed: int
 
 
-Task = TrainTask | SweepTask
+@dataclass(frozen=True)
+class SpeedTask:
+    """Measure how fast a recipe trains.
+
+    Attributes:
+        recipe: What to train.
+        seconds: How long, after a warm-up.
+    """
+
+    recipe: Recipe
+    seconds: float
+
+
+Task = TrainTask | SweepTask | SpeedTask
 
 
 @dataclass(frozen=True)
@@ -80,10 +97,28 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """Something about a trial that the user should know; the trial goes on.
+
+    Attributes:
+        text: One sentence.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
 class SweepDone:
     """A sweep is done."""
 
     sweep: Sweep
+
+
+@dataclass(frozen=True)
+class SpeedDone:
+    """A speed is measured."""
+
+    throughput: Throughput
 
 
 @dataclass(frozen=True)
@@ -92,9 +127,11 @@ class Failed:
 
     Attributes:
         reason: One line for the user; the worker's log has the rest.
+        worker_ends: The error has left the worker without a device that works. It ends with this word.
     """
 
     reason: str
+    worker_ends: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,4 +145,4 @@ class Died:
     reason: str
 
 
-WorkerMessage = Ready | EpochsDone | Finished | SweepDone | Failed | Died
+WorkerMessage = Ready | Remark | EpochsDone | Finished | SweepDone | SpeedDone | Failed | Died

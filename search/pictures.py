@@ -64,7 +64,12 @@ def prepare_pictures(data: DataSet, train_images: int | None, path: Path) -> Dat
 
 
 def store_pictures(splits: Splits, path: Path) -> None:
-    """Write both parts: a page with a JSON header, then all images, then all labels as int64."""
+    """Write both parts: a page with a JSON header, then all images, then all labels as int64.
+
+    Images are written as they lie in memory, channels last: a worker has nothing to rearrange. Those to
+    train on are there twice, the second time mirrored, because all workers share the file, and each
+    would mirror half of them in every epoch.
+    """
     header = json.dumps(
         {
             "train": len(splits.train),
@@ -75,7 +80,11 @@ def store_pictures(splits: Splits, path: Path) -> None:
         }
     ).encode()
     parts = (splits.train, splits.validation)
-    images = b"".join(part.images.numpy().tobytes() for part in parts)
+    train = splits.train.images
+    images = b"".join(
+        part.permute(0, 2, 3, 1).numpy().tobytes()
+        for part in (train, train.flip(-1), splits.validation.images)
+    )
     labels = b"".join(part.labels.numpy().tobytes() for part in parts)
     write_atomically(path, header.ljust(PAGE) + images + labels)
 
@@ -85,16 +94,14 @@ def map_pictures(path: Path) -> Splits:
     # Copy-on-write: torch wants memory that could be written; nobody writes, so nothing is copied.
     content = np.memmap(path, dtype=np.uint8, mode="c")
     header = json.loads(bytes(content[:PAGE]))
-    counts = [header["train"], header["validation"]]
-    images_end = PAGE + sum(counts) * RECORD
-    images = torch.from_numpy(content[PAGE:images_end]).view(-1, 3, 32, 32)
+    train, validation = header["train"], header["validation"]
+    images_end = PAGE + (2 * train + validation) * RECORD
+    images = torch.from_numpy(content[PAGE:images_end]).view(-1, 32, 32, 3).permute(0, 3, 1, 2)
     labels = torch.from_numpy(content[images_end:].view(np.int64))
-    (train_images, validation_images), (train_labels, validation_labels) = (
-        torch.split(images, counts),
-        torch.split(labels, counts),
-    )
+    both_ways, validation_images = torch.split(images, [2 * train, validation])
+    train_labels, validation_labels = torch.split(labels, [train, validation])
     return Splits(
-        Part(train_images, train_labels),
+        Part(both_ways[:train], train_labels, both_ways),
         Part(validation_images, validation_labels),
         tuple(header["mean"]),
         tuple(header["std"]),

@@ -132,7 +132,8 @@ def slots_of(devices: list[torch.device], workers: int | None) -> list[Slot]:
     """The workers' shares of the devices.
 
     On the CPU there is by default a worker for each core, up to eight: for networks of this size two
-    trainings with one thread each are faster than one with two. On GPUs there is one worker for each.
+    trainings with one thread each are faster than one with two. On GPUs there is one worker for each;
+    where there are more, those of one GPU have equal shares of its memory.
     """
     cores = available_cores()
     if devices[0].type == "cuda":
@@ -141,4 +142,8 @@ def slots_of(devices: list[torch.device], workers: int | None) -> list[Slot]:
     else:
         count = workers or min(cores, MOST_DEFAULT_CPU_WORKERS)
         threads = max(1, cores // count)
-    return [Slot(str(devices[index % len(devices)]), threads) for index in range(count)]
+    places = [devices[index % len(devices)] for index in range(count)]
+    return [
+        Slot(str(place), threads, 1 / places.count(place) if place.type == "cuda" else None)
+        for place in places
+    ]

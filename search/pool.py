@@ -11,8 +11,18 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from cifar_core.pages import large_pages
 from search.errors import ServiceError
-from search.messages import Died, Failed, Finished, Ready, SweepDone, Task, WorkerMessage
+from search.messages import (
+    Died,
+    Failed,
+    Finished,
+    Ready,
+    SpeedDone,
+    SweepDone,
+    Task,
+    WorkerMessage,
+)
 from search.stopping import SIGNALS
 from search.worker import work
 
@@ -31,10 +41,12 @@ class Slot:
     Attributes:
         device: Such as ``cpu`` or ``cuda:0``.
         threads: CPU threads of the worker.
+        memory_share: The worker's part of a GPU's memory, above 0 and up to 1; None on a CPU.
     """
 
     device: str
     threads: int
+    memory_share: float | None = None
 
 
 @dataclass
@@ -75,12 +87,16 @@ class Pool:
         slots: One for each worker.
         pictures: The file of the prepared pictures.
         log: The folder of the workers' logs.
+        compile_networks: Train trials with compiled networks, where that works.
     """
 
-    def __init__(self, slots: Sequence[Slot], pictures: Path, log: Path) -> None:
+    def __init__(
+        self, slots: Sequence[Slot], pictures: Path, log: Path, *, compile_networks: bool = False
+    ) -> None:
         self.workers = [Worker(slot, index) for index, slot in enumerate(slots)]
         self._pictures = pictures
         self._log = log
+        self._compile_networks = compile_networks
         self._context = multiprocessing.get_context("spawn")
 
     def __enter__(self) -> "Pool":
@@ -141,7 +157,15 @@ class Pool:
         log = self._log / f"worker-{worker.index}.log"
         worker.process = self._context.Process(
             target=work,
-            args=(theirs, worker.slot.device, worker.slot.threads, self._pictures, log),
+            args=(
+                theirs,
+                worker.slot.device,
+                worker.slot.threads,
+                worker.slot.memory_share,
+                self._pictures,
+                log,
+                self._compile_networks,
+            ),
             name=f"cifar-search worker {worker.index}",
             daemon=True,
         )
@@ -150,7 +174,8 @@ class Pool:
         resource_tracker.ensure_running()  # its start, which comes first, would unblock them again
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            worker.process.start()
+            with large_pages():
+                worker.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         theirs.close()  # so that the worker's death ends the connection
@@ -167,8 +192,10 @@ class Pool:
             return worker, task, self._replace(worker)
         if isinstance(message, Ready):
             worker.ready, worker.deaths = True, 0
-        if isinstance(message, Finished | Failed | SweepDone):
+        if isinstance(message, Finished | Failed | SweepDone | SpeedDone):
             worker.task = None
+        if isinstance(message, Failed) and message.worker_ends:
+            worker.ready = False  # nothing may be given to it before the next one has come up
         return worker, task, message
 
     def _replace(self, worker: Worker) -> Died:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from search.settings import Pruner, SearchSampler
 
-__all__ = ["LrRangeRequest", "Scale", "StartRequest"]
+__all__ = ["DoctorRequest", "LrRangeRequest", "Scale", "StartRequest"]
 
 Scale = Literal["auto", "full", "quick"]
 
@@ -32,6 +32,7 @@ class StartRequest:
         seed: Where all random choices start.
         seeds: Trainings of each cell of a grid; the space's number by default.
         scale: Whether a run without a GPU is made smaller.
+        compile_networks: Whether trials train with compiled networks.
     """
 
     space: str
@@ -50,6 +51,7 @@ class StartRequest:
     seed: int = 0
     seeds: int | None = None
     scale: Scale = "auto"
+    compile_networks: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,23 @@ class LrRangeRequest:
     seed: int = 0
     scale: Scale = "auto"
     train_images: int | None = None
+    workers: int | None = None
+    device: str = "auto"
+    data: str | None = None
+
+
+@dataclass(frozen=True)
+class DoctorRequest:
+    """The options of `cifar-search doctor`: of a search, what decides whether it works and how fast.
+
+    Attributes:
+        storage: As for `StartRequest`.
+        workers: As for `StartRequest`.
+        device: As for `StartRequest`.
+        data: As for `StartRequest`.
+    """
+
+    storage: str | None = None
     workers: int | None = None
     device: str = "auto"
     data: str | None = None

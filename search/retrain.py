@@ -78,6 +78,8 @@ def retrain(
     observe: Callable[[int, Epoch], None],
     plots: bool = True,
     picture: int = 0,
+    compile_network: bool = False,
+    remark: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Train a recipe, and keep networks, figures and diagnostics.
 
@@ -95,6 +97,8 @@ def retrain(
         observe: Told the seed and each epoch.
         plots: Draw the diagnostics as PNG files too.
         picture: Which of the measured pictures the feature maps are of, counted from 0.
+        compile_network: Train with a compiled network, where that works.
+        remark: Told what the user should know beside that.
 
     Raises:
         UsageError: There is no such picture.
@@ -109,7 +113,7 @@ def retrain(
         splits, kind = splits if held_out else _everything(splits), "test"
         test = data.read_test()
         official = official and test.official
-        measured = Part(torch.from_numpy(test.images), torch.from_numpy(test.labels))
+        measured = Part.of(test.images, test.labels)
     if not 0 <= picture < len(measured):
         raise UsageError(
             f"--picture must be from 0 to {len(measured) - 1}, the number of {kind} pictures less "
@@ -135,7 +139,11 @@ def retrain(
         out.mkdir(parents=True, exist_ok=True)
         runs, histories, written = [], [], []
         for seed in range(first_seed, first_seed + seeds):
-            training = Training(recipe, splits, seed=seed, device=device)
+            training = Training(
+                recipe, splits, seed=seed, device=device, compile_network=compile_network
+            )
+            if training.not_compiled is not None and seed == first_seed:
+                remark(f"The network is trained as it is; compiling fails: {training.not_compiled}")
             for epoch in training.epochs():
                 observe(seed, epoch)
             loss, accuracy = training.evaluate(subject.part)

@@ -46,6 +46,7 @@ class ResumeRequest:
         workers: Worker processes; by device by default.
         device: As for `StartRequest`.
         data: Where the pictures are; by default where `start` would look.
+        compile_networks: As for `StartRequest`.
     """
 
     study: str | None
@@ -55,6 +56,7 @@ class ResumeRequest:
     workers: int | None
     device: str
     data: str | None
+    compile_networks: bool = False
 
 
 def start(
@@ -100,7 +102,7 @@ def start(
             lr_bounds=request.lr_bounds,
         )
         study, _ = create_or_open(open_storage(url), name, settings, plan.budget)
-        return _run(study, home, slots, observe)
+        return _run(study, home, slots, observe, request.compile_networks)
 
 
 def resume(
@@ -149,17 +151,17 @@ def resume(
             timeout=request.timeout or study.budget.timeout,
         )
         study, _ = create_or_open(storage, study.name, settings, budget)
-        return _run(study, home, slots, observe)
+        return _run(study, home, slots, observe, request.compile_networks)
 
 
 def _run(
-    study: SearchStudy, home: Home, slots: list[Slot], observe: Observer
+    study: SearchStudy, home: Home, slots: list[Slot], observe: Observer, compile_networks: bool
 ) -> tuple[SearchStudy, Outcome]:
     outcome: Outcome = "finished"
     folder = home.study(study.name)
     if not study.complete or any(row.state == "running" for row in study.rows()):
         with (
-            Pool(slots, folder.pictures, folder.logs) as pool,
+            Pool(slots, folder.pictures, folder.logs, compile_networks=compile_networks) as pool,
             StopSwitch(folder.stop_request) as stop,
         ):
             began = time.monotonic()

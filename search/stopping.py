@@ -1,11 +1,13 @@
 """How a search is asked to stop: Ctrl-C, a signal, or `cifar-search stop` from elsewhere."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-__all__ = ["SIGNALS", "StopSwitch"]
+__all__ = ["SIGNALS", "StopSwitch", "ending_like_ctrl_c"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -42,3 +44,20 @@ class StopSwitch:
         if self._signalled:
             raise KeyboardInterrupt
         self._signalled = True
+
+
+@contextmanager
+def ending_like_ctrl_c() -> Iterator[None]:
+    """Within this context every signal that ends a program does so as Ctrl-C: what is open is closed.
+
+    A signal that is ignored, as under nohup, stays ignored.
+    """
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    ending = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+    for number in ending:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in ending:
+            signal.signal(number, signal.SIG_DFL)

@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import optuna
 from filelock import FileLock
@@ -12,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from search.errors import ServiceError, UsageError
 
-__all__ = ["check_storage", "open_storage", "shown_url", "sqlite_file"]
+__all__ = ["check_storage", "hide_secrets", "open_storage", "shown_url", "sqlite_file"]
 
 PATIENCE_SECONDS = 60
 """How long a write waits for another process that holds SQLite's lock (Optuna's default is 5)."""
@@ -87,9 +88,34 @@ def check_storage(url: str) -> None:
 
 
 def shown_url(url: str) -> str:
-    """The URL without its password."""
+    """The URL without its passwords, wherever they stand."""
     parsed = _parsed(url)
-    return "(not a database URL)" if parsed is None else parsed.render_as_string(hide_password=True)
+    if parsed is None:
+        return "(not a database URL)"
+    shown = parsed.set(
+        query={key: parsed.query[key] for key in parsed.query if not _is_secret(key)}
+    )
+    secret = "&".join(f"{key}=***" for key in parsed.query if _is_secret(key))
+    text = shown.render_as_string(hide_password=True)
+    return text if not secret else f"{text}{'&' if shown.query else '?'}{secret}"
+
+
+def hide_secrets(text: str, url: str) -> str:
+    """`text`, such as a driver's error, without the passwords of `url`."""
+    parsed = _parsed(url)
+    if parsed is None:
+        return text
+    inside = [value for key, value in parsed.query.items() if _is_secret(key)]
+    values = [one for value in inside for one in ([value] if isinstance(value, str) else value)]
+    for value in sorted({str(parsed.password or ""), *values} - {""}, key=len, reverse=True):
+        for written in (value, quote(value, safe=""), quote_plus(value)):
+            text = text.replace(written, "***")
+    return text
+
+
+def _is_secret(key: str) -> bool:
+    """It names a password in a URL's query: libpq has password and sslpassword, MySQL passwd."""
+    return any(word in key.lower() for word in ("pass", "pwd", "secret", "token"))
 
 
 def _parsed(url: str) -> URL | None:

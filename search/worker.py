@@ -5,22 +5,29 @@ import os
 import sys
 import threading
 import traceback
+from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
 from cifar_core.checkpoint import load_state, save_state
 from cifar_core.data.resident import Splits
+from cifar_core.device import ran_out_of_memory, release_memory, settle_on, still_works
 from cifar_core.errors import CheckpointError
 from cifar_core.lr_range import sweep
+from cifar_core.throughput import measure_throughput
 from cifar_core.trainer import Training
 from search.messages import (
     EpochsDone,
     Failed,
     Finished,
     Ready,
+    Remark,
+    SpeedDone,
+    SpeedTask,
     SweepDone,
     SweepTask,
     Task,
@@ -31,65 +38,101 @@ from search.pictures import map_pictures
 
 __all__ = ["work"]
 
-OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
-
-def work(connection: Connection, device: str, threads: int, pictures: Path, log: Path) -> None:
+def work(
+    connection: Connection,
+    device: str,
+    threads: int,
+    memory_share: float | None,
+    pictures: Path,
+    log: Path,
+    compile_networks: bool,
+) -> None:
     """Do tasks until the coordinator closes the connection or is gone.
 
     Args:
         connection: To the coordinator.
         device: Where to train, such as ``cpu`` or ``cuda:0``.
         threads: CPU threads to use.
+        memory_share: This process's part of a GPU's memory; None on a CPU.
         pictures: The file of the prepared pictures.
         log: Where this process's output goes.
+        compile_networks: Train trials, not sweeps, with compiled networks, where that works.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _send_output_to(log)
     torch.set_num_threads(threads)
     place = torch.device(device)
+    settle_on(place, memory_share)
     splits = map_pictures(pictures).to(place)
     try:
         connection.send(Ready())
         while True:
             task: Task = connection.recv()
-            connection.send(_outcome(task, splits, place, connection))
-            # The next network may need the memory of this one, whatever its sizes.
-            gc.collect()
-            if place.type == "cuda":
-                torch.cuda.empty_cache()
+            outcome = _outcome(task, splits, place, connection, compile_networks)
+            connection.send(outcome)
+            if isinstance(outcome, Failed) and outcome.worker_ends:
+                _end(1)
+            # An error has been let go of with all that it kept alive when `_outcome` returned.
+            release_memory(place)
+            # What is alive between two tasks is there for good, PyTorch above all. Looking through it again
+            # after every trial would take longer than to begin one.
+            gc.freeze()
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        # The coordinator has closed its end. Unloading PyTorch would take it a second to wait for.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+        _end(0)  # the coordinator has closed its end
 
 
 def _outcome(
-    task: Task, splits: Splits, device: torch.device, connection: Connection
+    task: Task,
+    splits: Splits,
+    device: torch.device,
+    connection: Connection,
+    compile_networks: bool,
 ) -> WorkerMessage:
     try:
         if isinstance(task, SweepTask):
             training = Training(task.recipe, splits, seed=task.seed, device=device)
             return SweepDone(sweep(training, task.ramp))
-        return _train(task, splits, device, connection)
+        if isinstance(task, SpeedTask):
+            return SpeedDone(measure_throughput(task.recipe, splits, device, task.seconds))
+        return _train(task, splits, device, connection, compile_networks)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
         traceback.print_exc()
-        return Failed(_reason(error))
+        return Failed(_reason(error), worker_ends=not still_works(device))
 
 
 def _train(
-    task: TrainTask, splits: Splits, device: torch.device, connection: Connection
+    task: TrainTask,
+    splits: Splits,
+    device: torch.device,
+    connection: Connection,
+    compile_networks: bool,
 ) -> WorkerMessage:
-    training = Training(task.recipe, splits, seed=task.seed, device=device)
+    begin = partial(
+        Training,
+        task.recipe,
+        splits,
+        seed=task.seed,
+        device=device,
+        compile_network=compile_networks,
+    )
+    training = begin()
+    if training.not_compiled is not None:
+        connection.send(
+            Remark(
+                f"Networks are trained without --compile, which fails here: {training.not_compiled}"
+            )
+        )
     if task.checkpoint.exists():
         try:
             training.load_state_dict(load_state(task.checkpoint))
-        except CheckpointError:
+        except CheckpointError as error:
+            if ran_out_of_memory(error):
+                raise  # nothing is wrong with the checkpoint
             traceback.print_exc()  # the trial starts again: the same seed trains the same network
-            training = Training(task.recipe, splits, seed=task.seed, device=device)
+            training = begin()
     if training.history:
         connection.send(EpochsDone(tuple(training.history)))
         if not connection.recv():
@@ -105,11 +148,16 @@ def _train(
 def _reason(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [""]
     text = lines[0][:300]
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        words in text.lower() for words in OUT_OF_MEMORY_WORDS
-    ):
+    if ran_out_of_memory(error):
         return f"out of memory: {text}"
     return f"{type(error).__name__}: {text}"
+
+
+def _end(code: int) -> NoReturn:
+    """End at once. Unloading PyTorch would take a second, and a broken GPU may not let it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _end_with_parent() -> None:

@@ -11,6 +11,7 @@ from search.home import DEFAULT_HOME, Home
 
 __all__ = [
     "Duration",
+    "compile_networks",
     "data_folder",
     "device",
     "home",
@@ -48,7 +49,10 @@ class _HomeFolder(click.ParamType[Home]):
     name = "DIR"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Home:
-        return value if isinstance(value, Home) else Home(Path(value).expanduser())
+        try:
+            return value if isinstance(value, Home) else Home(Path(value).expanduser())
+        except RuntimeError:
+            self.fail(f"{value} begins with the folder of a user who is not there.", param, ctx)
 
 
 def home(command: Command) -> Command:
@@ -87,7 +91,10 @@ def workers(command: Command) -> Command:
         "--workers",
         type=click.IntRange(1, 256),
         metavar="N",
-        help="Trials that train at the same time.  [default: one a CPU core, up to 8; one a GPU]",
+        help=(
+            "Trials that train at the same time. Several can share a GPU, which small networks do not "
+            "fill; each has an equal part of its memory.  [default: one a CPU core, up to 8; one a GPU]"
+        ),
     )(command)
 
 
@@ -99,6 +106,19 @@ def device(command: Command) -> Command:
         show_default=True,
         metavar="NAME",
         help="auto, cpu, cuda, or a list such as cuda:0,cuda:1.",
+    )(command)
+
+
+def compile_networks(command: Command) -> Command:
+    """`--compile`."""
+    return click.option(
+        "--compile",
+        "compile_networks",
+        is_flag=True,
+        help=(
+            "Train with networks compiled by torch.compile, where that works. It costs seconds to minutes "
+            "a trial: for long trials on a GPU."
+        ),
     )(command)
 
 

@@ -23,6 +23,7 @@ __all__ = ["resume"]
 )
 @options.workers
 @options.device
+@options.compile_networks
 @options.data_folder
 @click.option(
     "--dashboard/--no-dashboard",
@@ -39,6 +40,7 @@ def resume(
     timeout: float | None,
     workers: int | None,
     device: str,
+    compile_networks: bool,
     data: str | None,
     dashboard: bool,
     as_json: bool,
@@ -51,7 +53,9 @@ def resume(
     from search.service import ResumeRequest
     from search.service import resume as resume_search
 
-    request = ResumeRequest(study, storage, trials, timeout, workers, device, data)
+    request = ResumeRequest(
+        study, storage, trials, timeout, workers, device, data, compile_networks
+    )
     url = storage or home.storage_url()
     return run_search(
         home,

@@ -159,8 +159,6 @@ def _draw(
     out: Path,
 ) -> None:
     """Read the pictures, augment some of those that a search would train on, and write the sheet."""
-    import torch
-
     from cifar_core.data.dataset import DEFAULT_FOLDER, open_data
     from cifar_core.data.resident import Part
     from cifar_core.data.split import split
@@ -175,10 +173,7 @@ def _draw(
         click.echo(f"note: {found.notice}", err=True)
     pictures = found.read_train()
     parts = split(pictures)
-    part = Part(
-        torch.from_numpy(pictures.images[parts.train]),
-        torch.from_numpy(pictures.labels[parts.train]),
-    )
+    part = Part.of(pictures.images[parts.train], pictures.labels[parts.train])
     rows = one_of_each_class(part, seed)
     versions = augmented_versions(part, rows, record, columns, seed)
     if bool((versions == part.images[rows][:, None]).all()):

@@ -55,6 +55,7 @@ def _default(name: str) -> object:
 )
 @options.workers
 @options.device
+@options.compile_networks
 @options.data_folder
 @click.option(
     "--lr-bounds",

@@ -57,6 +57,7 @@ __all__ = ["train"]
     help="Which of the measured pictures the feature maps are of.",
 )
 @options.device
+@options.compile_networks
 @options.data_folder
 @click.option(
     "--out",
@@ -74,6 +75,7 @@ def train(
     plots: bool,
     picture: int,
     device: str,
+    compile_networks: bool,
     data: str | None,
     out: Path | None,
     as_json: bool,
@@ -133,6 +135,8 @@ def train(
         observe=show,
         plots=plots,
         picture=picture,
+        compile_network=compile_networks,
+        remark=lambda text: click.echo(f"note: {text}", err=True),
     )
     if as_json:
         click.echo(json.dumps(result.document, indent=2))

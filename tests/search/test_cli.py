@@ -195,7 +195,8 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         "--seeds": "3",
         "--scale": "full",
     }
-    found = asked(monkeypatch, "start", *(word for pair in options.items() for word in pair))
+    words = (word for pair in options.items() for word in pair)
+    found = asked(monkeypatch, "start", *words, "--compile")
     assert found.request == StartRequest(
         space="x",
         study="mine",
@@ -213,10 +214,10 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         seed=0,
         seeds=3,
         scale="full",
+        compile_networks=True,
     )
-    assert {f"--{name.replace('_', '-')}" for name in StartRequest.__dataclass_fields__} == set(
-        options
-    )
+    fields = {*StartRequest.__dataclass_fields__} - {"compile_networks"}
+    assert {f"--{name.replace('_', '-')}" for name in fields} == set(options)
 
 
 def test_choices_are_those_that_the_service_knows() -> None:
@@ -229,7 +230,32 @@ def test_choices_are_those_that_the_service_knows() -> None:
 
 def test_resume_without_options_keeps_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     found = asked(monkeypatch, "resume").request
-    assert found == service.ResumeRequest(None, None, None, None, None, "auto", None)
+    assert found == service.ResumeRequest(None, None, None, None, None, "auto", None, False)
+
+
+def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {
+        "--storage": "sqlite:///x.db",
+        "--trials": "7",
+        "--timeout": "1.5h",
+        "--workers": "2",
+        "--device": "cuda:0,cuda:1",
+        "--data": "synthetic",
+    }
+    words = (word for pair in options.items() for word in pair)
+    found = asked(monkeypatch, "resume", "mine", *words, "--compile")
+    assert found.request == service.ResumeRequest(
+        study="mine",
+        storage="sqlite:///x.db",
+        trials=7,
+        timeout=5_400.0,
+        workers=2,
+        device="cuda:0,cuda:1",
+        data="synthetic",
+        compile_networks=True,
+    )
+    fields = {*service.ResumeRequest.__dataclass_fields__} - {"study", "compile_networks"}
+    assert {f"--{name}" for name in fields} == set(options)
 
 
 def test_the_environment_names_home_and_data(

@@ -19,7 +19,7 @@ from search import attributes, coordinator, service
 from search.errors import ServiceError
 from search.events import EpochSeen, Event, Notice, Stopping, TrialEnded, TrialStarted
 from search.home import Home, StudyFolder
-from search.messages import Died, Failed, WorkerMessage
+from search.messages import Died, Failed, Remark, WorkerMessage
 from search.pool import Slot, Worker
 from search.storage import open_storage
 from search.study import SearchStudy
@@ -367,6 +367,43 @@ def test_a_search_of_nothing_but_bad_suggestions_is_given_up(folder: StudyFolder
         search(study, ScriptedPool(), folder)
 
 
+# ---------------------------------------------------------------------------------------- remarks
+
+
+def test_a_remark_that_every_trial_brings_is_passed_on_once(folder: StudyFolder) -> None:
+    """Two workers say the same of each trial, and of one trial something else, twice."""
+    other = [Remark("something else"), Remark("something else")]
+
+    def trouble(trial: int, epoch: int) -> WorkerMessage | None:
+        if (trial, epoch) in {(2, 2), (2, 3)}:
+            return other.pop()
+        return Remark("networks are not compiled") if epoch == 1 else None
+
+    study, events, pool = new_study(trials=5), list[Event](), ScriptedPool(2, trouble=trouble)
+    assert search(study, pool, folder, events=events) == "finished"
+    assert [event for event in events if isinstance(event, Notice)] == [
+        Notice("networks are not compiled"),
+        Notice("something else"),
+    ]
+    assert other == []
+
+
+def test_a_trial_that_brings_a_remark_goes_on_as_any_other(folder: StudyFolder) -> None:
+    """A remark is neither answered, which a worker would take for that of its first epoch, nor an end."""
+
+    def trouble(_trial: int, _epoch: int) -> WorkerMessage | None:
+        return Remark("networks are not compiled")
+
+    study, pool = new_study(trials=4, pruner="halving"), ScriptedPool(2, trouble=trouble)
+    undisturbed = new_study(trials=4, pruner="halving")
+    assert search(study, pool, folder) == "finished"
+    search(undisturbed, ScriptedPool(2), folder)
+    assert [task.number for task in pool.tasks] == [0, 1, 2, 3]
+    assert states_of(study) == states_of(undisturbed)
+    assert parameters_of(study) == parameters_of(undisturbed)
+    assert reasons(study) == reasons(undisturbed)
+
+
 # -------------------------------------------------------------------------------- stop and time
 
 
@@ -586,12 +623,13 @@ def test_a_total_that_is_lowered_leaves_nothing_running(
     search(study, pool, folder, clock=clock, stop=lambda: asked[0])
     assert states_of(study) == ["complete", "complete", "running", "running"]
     again = ScriptedPool(2, checkpoints=pool.checkpoints)
-    monkeypatch.setattr(service, "Pool", lambda *_: nullcontext(again))
+    monkeypatch.setattr(service, "Pool", lambda *_, **_options: nullcontext(again))
     lowered, outcome = service._run(
         reopened(study, **budget),
         Home(folder.root.parent.parent),
         [Slot("cpu", 1)],
         list[Event]().append,
+        compile_networks=False,
     )
     assert outcome == "finished"
     assert "running" not in states_of(lowered)

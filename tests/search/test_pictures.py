@@ -3,9 +3,12 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from cifar_core.augmentation.layout import lines_of
 from cifar_core.data import cifar10
 from cifar_core.data.dataset import open_data
 from cifar_core.data.resident import Part, Splits
@@ -56,16 +59,59 @@ def test_parts_of_any_size_are_mapped(
 def test_pictures_that_are_laid_out_otherwise_are_stored_in_order(
     small_splits: Splits, tmp_path: Path
 ) -> None:
-    images = small_splits.train.images.contiguous(memory_format=torch.channels_last)
+    """In planes, and with columns before rows."""
+    train, validation = small_splits.train.images, small_splits.validation.images
     odd = Splits(
-        Part(images, small_splits.train.labels),
-        small_splits.validation,
+        Part(train.contiguous(), small_splits.train.labels),
+        Part(validation.mT.contiguous().mT, small_splits.validation.labels),
         small_splits.mean,
         small_splits.std,
         small_splits.digest,
     )
+    for part in (odd.train, odd.validation):
+        assert not part.images.is_contiguous(memory_format=torch.channels_last)
     store_pictures(odd, tmp_path / "pictures")
-    assert same(map_pictures(tmp_path / "pictures"), small_splits)
+    found = map_pictures(tmp_path / "pictures")
+    assert same(found, small_splits)
+    for part in (found.train, found.validation):
+        assert part.images.is_contiguous(memory_format=torch.channels_last)
+
+
+def place_in_file(values: Tensor, file: Path) -> int:
+    """Where in `file`, in bytes, the tensor's memory is; it must be a mapping of the file."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, _, offset, _, _, *name = line.split(maxsplit=5)
+        first, end = (int(address, 16) for address in addresses.split("-"))
+        if first <= values.data_ptr() < end:
+            assert name == [str(file)]
+            return values.data_ptr() - first + int(offset, 16)
+    raise AssertionError("the memory is no mapping")
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads /proc")
+def test_a_worker_trains_on_the_file_itself_which_has_whole_pixels(
+    small_splits: Splits, tmp_path: Path
+) -> None:
+    """Neither its pictures nor their lines are copied: they are where the file's bytes are."""
+    file = tmp_path / "pictures"
+    store_pictures(small_splits, file)
+    found = map_pictures(file).to(torch.device("cpu"))
+    content, place = file.read_bytes(), 4_096
+    both, train = found.train.both_ways, small_splits.train.images
+    assert both is not None
+    assert place_in_file(both, file) == place
+    for images, stored in (
+        (found.train.images, train),
+        (both[len(train) :], train.flip(-1)),
+        (found.validation.images, small_splits.validation.images),
+    ):
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        assert place_in_file(images, file) == place_in_file(lines_of(images), file)
+        assert place_in_file(images, file) == place
+        pixels = np.frombuffer(content, np.uint8, stored.numel(), place)
+        expected = stored.numpy().transpose(0, 2, 3, 1)
+        assert np.array_equal(pixels.reshape(expected.shape), expected)
+        place += stored.numel()
 
 
 def test_one_who_writes_into_mapped_pictures_changes_nothing_for_others(

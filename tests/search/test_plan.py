@@ -140,4 +140,23 @@ def test_gpu_workers_take_turns_on_the_gpus(
     gpus: int, workers: int | None, devices: list[str]
 ) -> None:
     found = slots_of([torch.device("cuda", index) for index in range(gpus)], workers)
-    assert found == [Slot(device, 1) for device in devices]
+    assert [(slot.device, slot.threads) for slot in found] == [(device, 1) for device in devices]
+
+
+@pytest.mark.parametrize(
+    ("devices", "workers", "shares"),
+    [
+        (["cuda:0"], None, [1.0]),
+        (["cuda:0"], 4, [0.25] * 4),
+        (["cuda:0", "cuda:1"], None, [1.0, 1.0]),
+        (["cuda:0", "cuda:1"], 4, [0.5] * 4),
+        (["cuda:0", "cuda:1"], 3, [0.5, 1.0, 0.5]),
+        (["cuda:0", "cpu"], 3, [0.5, None, 0.5]),
+        (["cpu"], 2, [None, None]),
+    ],
+)
+def test_the_workers_of_a_gpu_share_its_memory_equally(
+    devices: list[str], workers: int | None, shares: list[float | None]
+) -> None:
+    slots = slots_of([torch.device(device) for device in devices], workers)
+    assert [slot.memory_share for slot in slots] == shares

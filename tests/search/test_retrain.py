@@ -2,12 +2,14 @@
 
 import json
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from cifar_core.checkpoint import load_state
 from cifar_core.data import cifar10
@@ -18,6 +20,7 @@ from cifar_core.models import network_of
 from cifar_core.recipe import Recipe
 from search.cli import run
 from search.configuration import read_configuration
+from tests.search.pooling import cannot_compile
 
 NAMES = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -228,6 +231,50 @@ def test_a_training_that_diverges_is_diagnosed_all_the_same(
     assert np.array(measured["confusion"]).sum() == 5_000
     assert len(list(folder.glob("*.png"))) == 4
     assert "NaN" not in (folder / "features-0.json").read_text()
+
+
+def test_where_compiling_fails_a_note_says_so_and_the_network_is_trained_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+    config: Path,
+    plain_pictures: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "compile", cannot_compile)
+    options = ("--train-images", 100, "--no-plots", "--out")
+    _, err = trained(capsys, config, plain_pictures, *options, "plain")
+    assert err == ""
+    out, err = trained(capsys, config, plain_pictures, *options, "not-compiled", "--compile")
+    assert err == (
+        "note: The network is trained as it is; compiling fails: RuntimeError: no compiler was found\n"
+    )
+    assert "note" not in out
+    plain, other = (load_state(Path(name) / "network-0.pt") for name in ("plain", "not-compiled"))
+    assert plain.keys() == other.keys()
+    assert all(torch.equal(plain[name], other[name]) for name in plain)
+
+
+def test_a_compiled_network_is_the_one_that_is_trained_and_nothing_is_said(
+    capsys: pytest.CaptureFixture[str],
+    config: Path,
+    plain_pictures: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batches: list[int] = []
+
+    def counting(network: nn.Module, **_: object) -> Callable[[Tensor], Tensor]:
+        def forward(images: Tensor) -> Tensor:
+            batches.append(len(images))
+            result = network(images)
+            assert isinstance(result, Tensor)
+            return result
+
+        return forward
+
+    monkeypatch.setattr(torch, "compile", counting)
+    options = ("--train-images", 100, "--no-plots", "--seeds", 2)
+    _, err = trained(capsys, config, plain_pictures, *options, "--compile")
+    assert err == ""
+    assert batches == [50] * (1 + 2 * 2) * 2  # the trial run and two epochs of two batches, twice
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from search.stopping import SIGNALS, StopSwitch
+from search.stopping import SIGNALS, StopSwitch, ending_like_ctrl_c
 
 
 def test_nobody_has_asked_at_first(tmp_path: Path) -> None:
@@ -53,3 +53,24 @@ def test_signals_mean_afterwards_what_they_meant_before(tmp_path: Path) -> None:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_what_would_end_a_program_ends_it_like_ctrl_c(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt), ending_like_ctrl_c():
+            os.kill(os.getpid(), number)
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+
+
+def test_what_is_ignored_under_nohup_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending_like_ctrl_c():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

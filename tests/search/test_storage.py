@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from search.errors import ServiceError, UsageError
-from search.storage import open_storage, shown_url, sqlite_file
+from search.storage import hide_secrets, open_storage, shown_url, sqlite_file
 
 
 def test_readers_and_writer_do_not_lock_each_other_out(tmp_path: Path) -> None:
@@ -81,6 +81,15 @@ def test_a_study_in_memory_is_refused(url: str) -> None:
         ("postgresql://me:secret@host:5/db", "postgresql://me:***@host:5/db"),
         ("mysql+pymysql://me:secret@host/db", "mysql+pymysql://me:***@host/db"),
         ("sqlite:///runs/studies.db", "sqlite:///runs/studies.db"),
+        ("postgresql://me@host/db?password=secret", "postgresql://me@host/db?password=***"),
+        (
+            "postgresql://me:secret@host/db?sslpassword=secret&sslmode=require",
+            "postgresql://me:***@host/db?sslmode=require&sslpassword=***",
+        ),
+        (
+            "mysql+pymysql://host/db?passwd=secret&passwd=secret",
+            "mysql+pymysql://host/db?passwd=***",
+        ),
         ("secret", "(not a database URL)"),
     ],
 )
@@ -97,6 +106,26 @@ def test_a_missing_driver_is_named_without_the_password(url: str) -> None:
     assert "needs a database driver that is not installed" in str(caught.value)
     assert "me:***@host" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("postgresql://me:secret@host/db", "no entry for me:secret"),
+        ("postgresql://me@host/db?password=secret", "password=secret is wrong"),
+        ("mysql+pymysql://me@host/db?passwd=secret&passwd=2nd", "secret or 2nd"),
+        ("postgresql://me:s%40cret%2F%20x@host/db", "s@cret/ x, s%40cret%2F%20x, s%40cret%2F+x"),
+    ],
+)
+def test_a_drivers_error_is_repeated_without_the_passwords(url: str, text: str) -> None:
+    hidden = hide_secrets(text, url)
+    assert "***" in hidden
+    assert not any(part in hidden for part in ("secret", "2nd", "cret", "%40"))
+
+
+def test_what_holds_no_password_is_repeated_as_it_is() -> None:
+    for url in ("postgresql://me@host/db", "postgresql://me:@host/db", "nonsense"):
+        assert hide_secrets("connection refused", url) == "connection refused"
 
 
 def test_a_missing_postgres_driver_is_answered_with_the_extra(
