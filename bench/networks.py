@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from bench.columns import in_columns
 from cifar_core.data.dataset import AUTO, open_data
 from cifar_core.data.pictures import Pictures
 from cifar_core.data.resident import Part, Splits, splits_of
@@ -176,15 +177,7 @@ def measure(row: Row, pictures: Pictures, seed: int) -> None:
 def table(rows: Sequence[Row]) -> str:
     """The rows, best first, in columns."""
     ranked = sorted(rows, key=lambda row: -statistics.mean(row.accuracy))
-    lines = [HEAD, *(row.cells() for row in ranked)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
+    return in_columns(HEAD, [row.cells() for row in ranked])
 
 
 def main() -> None:
