@@ -4,10 +4,10 @@
         [--json FILE]
 
 The same code, with one measure after the other taken back: pictures in planes instead of channels last,
-every batch augmented by itself instead of several at once, small pages of memory instead of large ones;
-with --compiled also a compiled network, which takes minutes to begin. Each has a process of its own; they
-take turns of a short epoch, on random bytes as pictures, because what is in a picture does not matter for
-its cost.
+every batch augmented by itself instead of several at once, small pages of memory instead of large ones,
+pictures mirrored anew in every epoch; with --compiled also a compiled network, which takes minutes to
+begin. Each has a process of its own; they take turns of a short epoch, on random bytes as pictures, because
+what is in a picture does not matter for its cost.
 """
 
 import argparse
@@ -50,20 +50,25 @@ class Variant:
         planes: Pictures lie in planes, not channels last.
         together: Several batches are augmented at once.
         pages: Memory comes in large pages.
+        mirrored: Mirrored pictures are kept.
         compiled: The network is compiled.
     """
 
     planes: bool = False
     together: bool = True
     pages: bool = True
+    mirrored: bool = True
     compiled: bool = False
 
 
 VARIANTS = {
-    "planes, batch by batch, small pages": Variant(planes=True, together=False, pages=False),
-    "channels last": Variant(together=False, pages=False),
-    "and several batches at once": Variant(pages=False),
-    "and large pages (as it is)": Variant(),
+    "planes, batch by batch, small pages": Variant(
+        planes=True, together=False, pages=False, mirrored=False
+    ),
+    "channels last": Variant(together=False, pages=False, mirrored=False),
+    "and several batches at once": Variant(pages=False, mirrored=False),
+    "and large pages": Variant(mirrored=False),
+    "and mirrored pictures kept (as it is)": Variant(),
 }
 COMPILED = {"and compiled": Variant(compiled=True)}
 
@@ -95,6 +100,8 @@ def serve(connection: Connection, variant: Variant, networks: list[str], threads
             backend = backend_of(recipe, CPU)
             if not variant.together:
                 backend = replace(backend, pictures_together=batch_size)
+            if variant.mirrored:
+                part = part.mirrored_too()
             splits = Splits(part, few, (127.5,) * 3, (127.5,) * 3, "random bytes")
             with mock.patch.object(trainer, "backend_of", return_value=backend):
                 training = Training(
