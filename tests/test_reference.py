@@ -11,6 +11,7 @@ from cifar_core.trainer import Training
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # two minutes on an idle core, many more on a busy one
 @pytest.mark.pictures
 def test_the_tutorials_network_reaches_its_published_neighbourhood(
     real_pictures: Pictures, cpu: torch.device
