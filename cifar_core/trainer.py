@@ -118,22 +118,14 @@ class Training:
             yield epoch
 
     def _one_epoch(self, number: int) -> Epoch:
-        recipe, train = self.recipe, self._splits.train
+        recipe = self.recipe
         started = self._clock()
         self.network.train()
-        loss_sum = torch.zeros((), device=train.labels.device)
-        correct = torch.zeros((), device=train.labels.device, dtype=torch.int64)
+        loss_sum = torch.zeros((), device=self._device)
+        correct = torch.zeros((), device=self._device, dtype=torch.int64)
         step = (number - 1) * self.steps_per_epoch
-        batches = training_batches(
-            train,
-            recipe.batch_size,
-            recipe.augmentation,
-            self._normalize,
-            self._random.generator,
-            # The host's own choices follow from seed and epoch alone: there is no state to keep.
-            np.random.default_rng(derive(self.seed, "choices", number)),
-            self._backend.pictures_together,
-        )
+        # The host's own choices follow from seed and epoch alone: there is no state to keep.
+        batches = self._batches(np.random.default_rng(derive(self.seed, "choices", number)))
         seen = 0
         highest = recipe.optimizer.lr * (self._plateau.factor if self._plateau else 1.0)
         lr = highest
@@ -178,20 +170,8 @@ class Training:
             The loss before each step, (), on the device.
         """
         self.network.train()
-        recipe, train = self.recipe, self._splits.train
         choices = np.random.default_rng(derive(self.seed, "choices"))
-        endless = chain.from_iterable(
-            training_batches(
-                train,
-                recipe.batch_size,
-                recipe.augmentation,
-                self._normalize,
-                self._random.generator,
-                choices,
-                self._backend.pictures_together,
-            )
-            for _ in count()
-        )
+        endless = chain.from_iterable(self._batches(choices) for _ in count())
         for rate in rates:
             # Step by step, so that whoever takes the losses has his own random numbers meanwhile.
             with self._random.active():
@@ -202,10 +182,22 @@ class Training:
                     self._optimizer,
                     images,
                     labels,
-                    recipe.label_smoothing,
+                    self.recipe.label_smoothing,
                     self._backend,
                 )
             yield loss
+
+    def _batches(self, choices: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch of batches."""
+        return training_batches(
+            self._splits.train,
+            self.recipe.batch_size,
+            self.recipe.augmentation,
+            self._normalize,
+            self._random.generator,
+            choices,
+            self._backend.pictures_together,
+        )
 
     def twin(self) -> "Training":
         """A second training that stands where this one does; what becomes of it doesn't touch this one."""

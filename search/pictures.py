@@ -79,14 +79,14 @@ def store_pictures(splits: Splits, path: Path) -> None:
             "digest": splits.digest,
         }
     ).encode()
-    parts = (splits.train, splits.validation)
-    train = splits.train.images
-    images = b"".join(
-        part.permute(0, 2, 3, 1).numpy().tobytes()
-        for part in (train, train.flip(-1), splits.validation.images)
-    )
-    labels = b"".join(part.labels.numpy().tobytes() for part in parts)
-    write_atomically(path, header.ljust(PAGE) + images + labels)
+    train, validation = splits.train, splits.validation
+    images = (train.images, train.images.flip(-1), validation.images)
+    pieces = [
+        *(one.permute(0, 2, 3, 1).contiguous().numpy() for one in images),
+        train.labels.numpy(),
+        validation.labels.numpy(),
+    ]
+    write_atomically(path, header.ljust(PAGE), *(piece.data for piece in pieces))
 
 
 def map_pictures(path: Path) -> Splits:

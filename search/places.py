@@ -23,8 +23,9 @@ from search.storage import check_storage, hide_secrets, shown_url, sqlite_file
 
 __all__ = ["home_check", "pictures_check", "storage_check"]
 
-ROOM_NEEDED, ROOM_WANTED = 200_000_000, 1_000_000_000
-"""Bytes: the prepared pictures are 154 million, and checkpoints and studies come to them."""
+ROOM_NEEDED, ROOM_WANTED = 700_000_000, 2_000_000_000
+"""Bytes: the prepared pictures are 292 million, and twice that while they are written anew beside those
+that a killed search has left; checkpoints and studies come to them."""
 SECONDS_TO_CONNECT = 5
 TIMED = {"psycopg", "psycopg2", "pymysql", "mysqldb"}
 """Drivers that know `connect_timeout`; without it, a host that does not answer is waited for by minutes."""

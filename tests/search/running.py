@@ -34,6 +34,7 @@ __all__ = [
     "run",
     "space_file",
     "values_of",
+    "without_test_files",
     "write_pictures",
 ]
 
@@ -420,3 +421,12 @@ def _maps_pictures(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
     return any(line.endswith("/pictures") for line in maps.splitlines())
+
+
+def without_test_files(source: cifar10.Source, place: Path) -> Path:
+    """A data folder below `place` that has the training files of another, and no test file to open."""
+    folder = place / "pictures" / cifar10.FOLDERS[source.layout]
+    folder.mkdir(parents=True)
+    for name in cifar10.TRAIN_FILES[source.layout]:
+        (folder / name).symlink_to((source.folder / name).resolve())
+    return folder.parent

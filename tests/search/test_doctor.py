@@ -21,7 +21,7 @@ from search.errors import ServiceError
 from search.messages import Failed, SpeedDone, SpeedTask, WorkerMessage
 from search.settings import DataIdentity
 from spaces.files import load_space
-from tests.search.running import begin, ended, needs_proc
+from tests.search.running import begin, ended, needs_proc, without_test_files
 from tests.search.scripted import DATA
 from tests.search.speeding import SpeedingPool
 
@@ -348,11 +348,7 @@ def training_files(plain_pictures: Path, tmp_path: Path) -> Path:
     source = cifar10.find(Path(REAL)) if REAL else None
     if source is None:
         return plain_pictures
-    folder = tmp_path / "pictures" / cifar10.FOLDERS[source.layout]
-    folder.mkdir(parents=True)
-    for name in cifar10.TRAIN_FILES[source.layout]:
-        (folder / name).symlink_to((source.folder / name).resolve())
-    return folder.parent
+    return without_test_files(source, tmp_path)
 
 
 @pytest.mark.slow

@@ -180,7 +180,7 @@ def test_a_read_only_home_fails(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("free", "verdict"),
-    [(100_000_000, "failed"), (500_000_000, "warning"), (2_000_000_000, "ok")],
+    [(100_000_000, "failed"), (1_500_000_000, "warning"), (2_000_000_000, "ok")],
 )
 def test_a_full_disk_is_told_before_a_search_finds_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, verdict: str

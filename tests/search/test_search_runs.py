@@ -13,7 +13,7 @@ from cifar_core.data import cifar10
 from cifar_core.recipe import Recipe
 from search.configuration import read_configuration
 from tests.search.conftest import Undisturbed
-from tests.search.running import FAST, Database, Ended, run, space_file
+from tests.search.running import FAST, Database, Ended, run, space_file, without_test_files
 
 WAYS_OUT = ("--data DIR", "internet", "--data synthetic")
 
@@ -30,11 +30,7 @@ def training_files(pictures_folder: Path, tmp_path: Path) -> Path:
     """A data folder with the real training pictures, and no test file that could be opened."""
     source = cifar10.find(pictures_folder)
     assert source is not None
-    folder = tmp_path / "pictures" / cifar10.FOLDERS[source.layout]
-    folder.mkdir(parents=True)
-    for name in cifar10.TRAIN_FILES[source.layout]:
-        (folder / name).symlink_to((source.folder / name).resolve())
-    return folder.parent
+    return without_test_files(source, tmp_path)
 
 
 @pytest.mark.pictures
