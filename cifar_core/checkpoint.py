@@ -10,7 +10,7 @@ import torch
 from cifar_core.errors import CheckpointError
 from cifar_core.files import write_atomically
 
-__all__ = ["load_state", "save_state"]
+__all__ = ["check_archive", "load_state", "save_state"]
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
@@ -27,10 +27,7 @@ def load_state(path: Path) -> dict[str, Any]:
         CheckpointError: There is no such file, or it is truncated, or not a training state.
     """
     try:
-        # torch.load neither compares checksums nor refuses what is not its own zip format.
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                archive.read(name)  # raises where a checksum does not fit
+        check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no saved state at {path}.") from error
@@ -40,3 +37,21 @@ def load_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} is not a training state: it holds a {type(state).__name__}.")
     return state
+
+
+def check_archive(path: Path) -> None:
+    """Look through a file in PyTorch's zip format, which torch.load does not: it compares no checksums.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no ordinary file, or a part is damaged, or would be larger in memory than it is
+            in the file: PyTorch compresses nothing.
+        zipfile.BadZipFile: It is no archive.
+    """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError("it is not a file")
+    with zipfile.ZipFile(path) as archive:
+        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+            raise ValueError("a part of it is compressed")
+        if damaged := archive.testzip():
+            raise ValueError(f"its part {damaged!r:.60} is damaged")

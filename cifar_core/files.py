@@ -1,10 +1,11 @@
 """Files that are there whole or not at all."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+__all__ = ["make_durable", "write_atomically"]
 
 
 def write_atomically(path: Path, *content: bytes | memoryview) -> None:
@@ -24,6 +25,25 @@ def write_atomically(path: Path, *content: bytes | memoryview) -> None:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
+        make_durable(path.parent)  # the name is the folder's, not the file's
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def make_durable(path: Path) -> None:
+    """Put what was written to a file, or the names in a folder, on the disk: power may fail then.
+
+    A file that is not there has nothing to lose, and some file systems cannot do it for folders.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(handle)

@@ -23,7 +23,7 @@ from cifar_core.networks import (
     ResNet18ImageNet,
     SpeedNet,
 )
-from cifar_core.records import UNIONS, Record, explain
+from cifar_core.records import UNIONS, Record, explain, listed
 
 __all__ = [
     "Adam",
@@ -263,7 +263,7 @@ class Recipe(Record):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            problems = "\n".join(f"  {line}" for line in explain(error))
+            problems = listed(explain(error))
             raise RecipeError(f"{origin} is not a valid training recipe:\n{problems}") from error
 
     def plain(self) -> dict[str, Any]:

@@ -1,17 +1,26 @@
 """The base of every record that may come from a file, and plain words for what is wrong with one."""
 
 import reprlib
+import unicodedata
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from cifar_core.text_files import one_line
+
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Record", "explain"]
+__all__ = ["Record", "explain", "listed", "no_control", "shown"]
 
 UNIONS = {"network", "optimizer", "schedule"}
 """The recipe's sections that hold one of several records, told apart by their `name`."""
+
+MOST_PROBLEMS = 20
+LONGEST_PROBLEM = 300
+STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode's categories of control characters, marks that turn the direction of text, halves of pairs."""
 
 
 class Record(BaseModel):
@@ -33,14 +42,42 @@ def explain(error: ValidationError) -> list[str]:
         error: What pydantic raised.
 
     Returns:
-        Sentences such as ``epochs: must be at least 1, but got 0.``
+        Sentences such as ``epochs: must be at least 1, but got 0.``, on a line each, and short.
     """
-    return [_sentence(detail) for detail in error.errors(include_url=False)]
+    return [_cut(_sentence(detail)) for detail in error.errors(include_url=False)]
+
+
+def listed(problems: Sequence[str]) -> str:
+    """Problems on a line each, for an error; neither their number nor their length is trusted.
+
+    >>> print(listed(["epochs: is missing."]))
+      epochs: is missing.
+    """
+    lines = [f"  {_cut(problem)}" for problem in problems[:MOST_PROBLEMS]]
+    more = len(problems) - MOST_PROBLEMS
+    return "\n".join([*lines, f"  and {more:,} more."] if more > 0 else lines)
+
+
+def no_control(text: str) -> str:
+    """`text` itself, for a record's field that is shown to people; line breaks and tabs are allowed.
+
+    Raises:
+        ValueError: It has a character that is not shown, but steers what shows it.
+    """
+    for mark in text:
+        if unicodedata.category(mark) in STEERING and mark not in "\n\t":
+            raise ValueError(f"must have no control characters, but got {mark!r}.")
+    return text
+
+
+def _cut(text: str) -> str:
+    line = one_line(text)
+    return line if len(line) <= LONGEST_PROBLEM else f"{line[: LONGEST_PROBLEM - 3]}..."
 
 
 def _sentence(detail: "ErrorDetails") -> str:
     key = ".".join(_path(detail["loc"], detail["type"])) or "the whole"
-    found = _shown(detail["input"])
+    found = shown(detail["input"])
     limits = detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
@@ -85,7 +122,8 @@ class _Shortened(reprlib.Repr):
         return super().repr_int(value, level) if value.bit_length() < 1000 else "a huge number"
 
 
-def _shown(value: Any, limit: int = 60) -> str:
+def shown(value: Any, limit: int = 60) -> str:
+    """A value from a file as Python writes it, in at most `limit` characters."""
     shortened = _Shortened()
     shortened.maxlevel, shortened.maxstring, shortened.maxother = 3, limit, limit
     text = shortened.repr(value)

@@ -1,28 +1,40 @@
 """Text files of somebody else's: read without trusting their size, parsed without trusting their shape."""
 
+import errno
+import os
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any
 
-__all__ = ["parse_toml", "read_text"]
+__all__ = ["one_line", "parse_toml", "read_text"]
 
 LARGEST = 1 << 20
 MOST_DOTS = 1000
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, largest: int = LARGEST) -> str:
     """The text of a small file in UTF-8.
+
+    Args:
+        path: The file, or a link to it.
+        largest: Bytes that it may have.
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is too large, or not text.
+        ValueError: It is no ordinary file, too large, or not text.
     """
+    kind = path.stat().st_mode
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(kind):  # a pipe would be waited for
+        raise ValueError("it is a pipe or a device, and not a file")
     with path.open("rb") as file:
-        content = file.read(LARGEST + 1)  # whatever size it says it has
-    if len(content) > LARGEST:
-        raise ValueError(f"it is larger than {LARGEST} bytes")
+        content = file.read(largest + 1)  # whatever size it says it has
+    if len(content) > largest:
+        raise ValueError(f"it is larger than {largest} bytes")
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")  # some editors begin with a byte order mark
     except UnicodeDecodeError as error:
         raise ValueError("it is not text in UTF-8") from error
 
@@ -39,3 +51,13 @@ def parse_toml(text: str) -> dict[str, Any]:
         if line.count(".") > MOST_DOTS:
             raise ValueError(f"more than {MOST_DOTS} dots (at line {number})")
     return tomllib.loads(text)
+
+
+def one_line(text: str) -> str:
+    r"""Text from outside, on one line and without anything that would steer a terminal.
+
+    >>> one_line("out of\nmemory \x1b[31m")
+    'out of memory [31m'
+    """
+    visible = "".join(mark if mark.isprintable() else " " for mark in text)
+    return " ".join(visible.split())

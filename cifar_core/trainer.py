@@ -54,6 +54,7 @@ class Training:
         clock: Seconds, from any start.
         compile_network: Train with a compiled network if that can be done here (see `compiling`). Figures
             agree with those of the network as it is but for rounding.
+        each_step: Called behind every optimizer step.
 
     Attributes:
         recipe: As given.
@@ -73,12 +74,14 @@ class Training:
         device: torch.device,
         clock: Clock = time.perf_counter,
         compile_network: bool = False,
+        each_step: Callable[[], object] = lambda: None,
     ) -> None:
         self.recipe = recipe
         self.seed = seed
         self.history: list[Epoch] = []
         self._device = device
         self._clock = clock
+        self._each_step = each_step
         self._backend = backend_of(recipe, device)
         self._splits = splits.to(device)
         self._normalize = Normalization.of(recipe, self._splits)
@@ -147,6 +150,7 @@ class Training:
             correct += (logits.argmax(1) == classes).sum()
             seen += len(labels)
             step += 1
+            self._each_step()
         train_loss = loss_sum.item() / self.steps_per_epoch
         trained = self._clock()
         validation_loss, validation_accuracy = evaluate(
@@ -185,6 +189,7 @@ class Training:
                     self.recipe.label_smoothing,
                     self._backend,
                 )
+            self._each_step()
             yield loss
 
     def _batches(self, choices: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
@@ -202,7 +207,12 @@ class Training:
     def twin(self) -> "Training":
         """A second training that stands where this one does; what becomes of it doesn't touch this one."""
         other = Training(
-            self.recipe, self._splits, seed=self.seed, device=self._device, clock=self._clock
+            self.recipe,
+            self._splits,
+            seed=self.seed,
+            device=self._device,
+            clock=self._clock,
+            each_step=self._each_step,
         )
         other.load_state_dict(self.state_dict())
         return other

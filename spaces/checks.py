@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from cifar_core.errors import RecipeError
-from cifar_core.records import UNIONS
+from cifar_core.records import UNIONS, shown
 from spaces.grid import MOST_CELLS
 from spaces.parameter import Parameter, Value, Values
 
@@ -26,7 +26,7 @@ def problems_of(space: "Space") -> Iterator[str]:
         for variant, change in (parameter.variants or {}).items()
     }
     no_tables = [
-        f"{place}.{key}: must be a table, but got {values[key]!r}."
+        f"{place}.{key}: must be a table, but got {shown(values[key])}."
         for place, values in {"recipe": space.recipe, **changes}.items()
         for key in SECTIONS
         if not isinstance(values.get(key, {}), Mapping)
@@ -74,9 +74,10 @@ def _problems_of_conditions(space: "Space") -> Iterator[str]:
 
 def _problems_of_setters(space: "Space") -> Iterator[str]:
     """Two parameters may set one field only if their conditions never hold together."""
+    conditions = _conditions(space)
     for (one, first), (other, second) in combinations(space.parameters.items(), 2):
         for field in sorted(first.fields() & second.fields()):
-            wanted, others = _conditions(space, one), _conditions(space, other)
+            wanted, others = conditions[one], conditions[other]
             if all(set(wanted[key]) & set(others[key]) for key in wanted.keys() & others.keys()):
                 yield f"parameters: {field} is set by two parameters at once, {one} and {other}."
     for name, parameter in space.parameters.items():
@@ -106,9 +107,10 @@ def _problems_of_recipes(space: "Space") -> Iterator[str]:
 
 def _extreme_values(space: "Space") -> Iterator[tuple[Values, str | None]]:
     """Values for all parameters: the first of each, then each parameter through its extremes."""
+    every = _conditions(space)
     for varied in [None, *space.parameters]:
         # A conditional parameter is seen only where its conditions hold, and theirs.
-        conditions = _conditions(space, varied) if varied else {}
+        conditions = every[varied] if varied else {}
         for option in space.parameters[varied].extremes() if varied else [None]:
             values: Values = {}
             for name, parameter in space.parameters.items():
@@ -121,12 +123,14 @@ def _extreme_values(space: "Space") -> Iterator[tuple[Values, str | None]]:
             yield values, varied if varied in values else None
 
 
-def _conditions(space: "Space", name: str) -> dict[str, list[Value]]:
-    """What must hold for a parameter to apply: its own conditions, and those of what they name."""
-    found: dict[str, list[Value]] = {}
-    for other, wanted in space.parameters[name].when.items():
-        found |= _conditions(space, other)
-        found[other] = wanted
+def _conditions(space: "Space") -> dict[str, dict[str, list[Value]]]:
+    """What must hold for each parameter to apply: its own conditions, and those of what they name."""
+    found: dict[str, dict[str, list[Value]]] = {}
+    for name, parameter in space.parameters.items():
+        found[name] = {}
+        for other, wanted in parameter.when.items():  # it stands before: its own are known
+            found[name] |= found[other]
+            found[name][other] = wanted
     return found
 
 
@@ -145,6 +149,8 @@ def _problems_of_known(space: "Space", index: int, known: "Known") -> Iterator[s
         # A learning rate may lie outside: its range is measured and then widened to hold it.
         if not parameter.contains(value) and not (parameter.measured and _is_positive(value)):
             yield f"{key}.values.{name}: must be in {parameter.described()}, but got {value!r}."
+            if parameter.variants is not None:
+                return  # nobody knows what it changes
         expected[name] = value
     for name in known.values.keys() - expected.keys():
         yield f"{key}.values.{name}: is not a parameter that applies here."
@@ -153,6 +159,8 @@ def _problems_of_known(space: "Space", index: int, known: "Known") -> Iterator[s
     except RecipeError as error:
         for line in str(error).splitlines()[1:]:
             yield f"{key}: recipe field {line.strip()}"
+    except (AttributeError, TypeError):
+        return  # a `sets` that is no single field: it has been said already
 
 
 def _problems_of_lr_range(space: "Space") -> Iterator[str]:
@@ -193,6 +201,7 @@ def _problems_of_grid(space: "Space", grid: "Grid") -> Iterator[str]:
             yield "parameters.seed: this name is taken: a grid is run over several seeds."
     if space.known or space.lr_range is not None:
         yield "grid: stands without `known` and `lr_range`: all its cells are given."
+    seen = set()
     for index, published in enumerate(grid.published):
         key = f"grid.published.{index}.values"
         for name, value in published.values.items():
@@ -203,8 +212,10 @@ def _problems_of_grid(space: "Space", grid: "Grid") -> Iterator[str]:
                 yield f"{key}.{name}: must be among {allowed}, but got {value!r}."
         for name in sorted(space.parameters.keys() - published.values.keys()):
             yield f"{key}.{name}: is missing."
-        if published.values in [one.values for one in grid.published[:index]]:
+        cell = frozenset(published.values.items())
+        if cell in seen:
             yield f"{key}: this cell stands there twice."
+        seen.add(cell)
         if isinstance(published.accuracy, list) and published.accuracy != sorted(
             published.accuracy
         ):

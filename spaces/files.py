@@ -26,7 +26,7 @@ def load_space(name: str) -> Space:
         SpaceError: There is no such space or file, or it is not valid.
     """
     if "/" in name or name.endswith(".toml"):
-        return _parse(_read(Path(name).expanduser()), name)
+        return _parse(_read(name), name)
     if name not in shipped_names():
         raise SpaceError(
             f"There is no space named {name!r}. The spaces are: {', '.join(shipped_names())}. "
@@ -36,7 +36,11 @@ def load_space(name: str) -> Space:
     return _parse(text, f"{name}.toml")
 
 
-def _read(path: Path) -> str:
+def _read(name: str) -> str:
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:
+        raise SpaceError(f"{name} begins with the folder of a user who is not there.") from error
     try:
         return read_text(path)
     except FileNotFoundError as error:

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from cifar_core.records import Record
+from cifar_core.records import Record, no_control
 from spaces.parameter import Values
 
 __all__ = ["MOST_CELLS", "Grid", "Published"]
@@ -13,7 +13,7 @@ MOST_CELLS = 10_000
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Loss = Annotated[float, Field(ge=0.0)]
-Text = Annotated[str, Field(min_length=1, max_length=2_000)]
+Text = Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(no_control)]
 
 
 class Published(Record):
@@ -45,4 +45,4 @@ class Grid(Record):
 
     seeds: Annotated[int, Field(ge=1, le=1000)] = 2
     source: Text | None = None
-    published: list[Published] = []
+    published: Annotated[list[Published], Field(max_length=MOST_CELLS)] = []

@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from cifar_core.records import Record
+from cifar_core.records import Record, no_control, shown
 
 if TYPE_CHECKING:
     from optuna import Trial
 
-__all__ = ["Name", "Parameter", "Value", "Values"]
+__all__ = ["Name", "Parameter", "Title", "Value", "Values"]
 
 LARGEST = 1e18
 
@@ -24,7 +24,9 @@ def _number(value: object) -> object:
 
 
 def _value(value: object) -> object:
-    return value if isinstance(value, bool | str) else _number(value)
+    if isinstance(value, str):
+        return no_control(value)
+    return value if isinstance(value, bool) else _number(value)
 
 
 # One validator each, so that a wrong value is one problem and not one for each type of a union.
@@ -32,7 +34,7 @@ Number = Annotated[int | float, PlainValidator(_number)]
 Value = Annotated[bool | int | float | str, PlainValidator(_value)]
 Values = dict[str, Value]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
-Title = Annotated[str, Field(min_length=1, max_length=60)]
+Title = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(no_control)]
 
 
 class Parameter(Record):
@@ -73,7 +75,7 @@ class Parameter(Record):
                 raise ValueError("`choices` stands without `low`, `high`, `log` and `measured`.")
             # Optuna takes 1, 1.0 and true for the same choice, as `==` and sets do.
             if len(set(self.choices)) != len(self.choices):
-                raise ValueError(f"`choices` names a value twice: {self.choices}.")
+                raise ValueError(f"`choices` names a value twice: {shown(self.choices)}.")
             return self
         if self.low is None or self.high is None:
             raise ValueError("needs either `choices`, or both `low` and `high`, or `variants`.")

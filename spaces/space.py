@@ -5,14 +5,14 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from cifar_core.recipe import Recipe
-from cifar_core.records import Record, explain
+from cifar_core.records import Record, explain, listed, no_control
 from spaces.checks import problems_of
 from spaces.errors import SpaceError
 from spaces.grid import Grid
-from spaces.parameter import Name, Parameter, Value, Values
+from spaces.parameter import Name, Parameter, Title, Value, Values
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Known", "LrRange", "Quick", "Space", "Values"]
 
 Corner = Annotated[str, Field(pattern=r"^-?[A-Za-z][A-Za-z0-9_]{0,63}$")]
-Text = Annotated[str, Field(min_length=1, max_length=2_000)]
+Text = Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(no_control)]
 
 
 class Known(Record):
@@ -32,7 +32,7 @@ class Known(Record):
         values: A value for every parameter that applies.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=60)]
+    name: Title
     about: Text | None = None
     values: Values
 
@@ -51,7 +51,7 @@ class LrRange(Record):
     """
 
     base: str
-    corners: list[list[Corner]] = []
+    corners: Annotated[list[list[Corner]], Field(max_length=8)] = []
     seeds: Annotated[int, Field(ge=1, le=20)] = 2
     low: Annotated[float, Field(gt=0.0)] = 1e-5
     high: Annotated[float, Field(gt=0.0, le=1000.0)] = 10.0
@@ -95,11 +95,11 @@ class Space(Record):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-    title: Annotated[str, Field(min_length=1, max_length=120)]
+    title: Annotated[str, Field(min_length=1, max_length=120), AfterValidator(no_control)]
     about: Text | None = None
     recipe: dict[str, Any] = {}
     parameters: Annotated[dict[Name, Parameter], Field(min_length=1, max_length=100)]
-    known: list[Known] = []
+    known: Annotated[list[Known], Field(max_length=100)] = []
     lr_range: LrRange | None = None
     quick: Quick | None = None
     grid: Grid | None = None
@@ -125,8 +125,7 @@ class Space(Record):
             if not problems:
                 problems = space._quick_problems()  # noqa: SLF001 - its own
         if problems:
-            listed = "\n".join(f"  {problem}" for problem in problems)
-            raise SpaceError(f"{origin} is not a valid space:\n{listed}")
+            raise SpaceError(f"{origin} is not a valid space:\n{listed(problems)}")
         return space
 
     def suggest(self, trial: "Trial") -> Values:

@@ -5,11 +5,13 @@ import http.client
 import pickle
 import urllib.request
 import warnings
+import zipfile
 from pathlib import Path, PurePosixPath
 
 import torch
 from torch import Tensor, nn
 
+from cifar_core.checkpoint import check_archive
 from cifar_core.errors import WeightsError
 from cifar_core.files import write_atomically
 
@@ -97,6 +99,8 @@ def _is_imagenet(content: bytes) -> bool:
 def _read(path: Path) -> dict[str, Tensor]:
     """The state dict in a file, on the CPU."""
     try:
+        if zipfile.is_zipfile(path):  # else it is PyTorch's old format, or nothing
+            check_archive(path)
         with warnings.catch_warnings(action="ignore"):  # what they are about is refused below
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -3,6 +3,7 @@
 import os
 import pickle
 import random
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,32 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is not a whole training state: "):
         load_state(tmp_path)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match="is not a whole training state: it is not a file"):
+        load_state(tmp_path / "state.pt")
+
+
+def compressed(path: Path, name: str | None = None) -> None:
+    """Compress all parts of an archive, or one of them, which PyTorch would read all the same."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {one.filename: archive.read(one) for one in archive.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for part, content in parts.items():
+            how = zipfile.ZIP_DEFLATED if name is None or part.endswith(name) else None
+            archive.writestr(part, content, how)
+
+
+@pytest.mark.parametrize("name", [None, "data.pkl", "data/0"])
+def test_a_state_that_grows_when_it_is_read_is_refused(saved: Path, name: str | None) -> None:
+    """A few kilobytes can be compressed gigabytes."""
+    compressed(saved, name)
+    assert torch.load(saved, weights_only=True)["seed"] == STATE["seed"], "PyTorch reads it"
+    with pytest.raises(CheckpointError, match="state: a part of it is compressed"):
+        load_state(saved)
 
 
 @pytest.mark.parametrize("value", [torch.zeros(3), [1, 2], "text", None])

@@ -1,12 +1,13 @@
 """A file is written whole or not at all."""
 
+import errno
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from cifar_core.files import write_atomically
+from cifar_core.files import make_durable, write_atomically
 
 OLD, NEW = b"old content", b"new content, longer than the old one"
 
@@ -73,7 +74,7 @@ def test_the_content_is_on_the_disk_before_it_gets_its_name(
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(Path, "replace", noted_replace)
     write_atomically(path, NEW)
-    assert order == ["fsync", "replace"]
+    assert order == ["fsync", "replace", "fsync"]  # at last the folder, which has the name
 
 
 def test_a_folder_in_the_files_place_stays_and_nothing_is_left(tmp_path: Path) -> None:
@@ -89,3 +90,26 @@ def test_a_folder_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "absent" / "state.pt", NEW)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_there_has_nothing_to_lose(tmp_path: Path) -> None:
+    make_durable(tmp_path / "absent")
+
+
+def test_a_disk_that_fails_is_told_and_a_file_system_that_cannot_is_not(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(error: OSError) -> None:
+        def fail(_: int) -> None:
+            raise error
+
+        monkeypatch.setattr(os, "fsync", fail)
+
+    answer(OSError(errno.EINVAL, "Invalid argument"))
+    make_durable(path.parent)
+    answer(OSError(errno.EIO, "Input/output error"))
+    before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else set()  # noqa: PTH208
+    with pytest.raises(OSError, match="Input/output error"):
+        make_durable(path)
+    if before:
+        assert len(os.listdir("/proc/self/fd")) == len(before)  # noqa: PTH208

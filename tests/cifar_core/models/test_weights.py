@@ -8,6 +8,7 @@ import pickle
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,25 @@ def test_a_truncated_file_is_refused(
     torch.save(trained, path, _use_new_zipfile_serialization=zipped)
     os.truncate(path, int(path.stat().st_size * share))
     assert str(path) in refused(path)
+
+
+def test_a_file_that_grows_when_it_is_read_is_refused(trained: State, tmp_path: Path) -> None:
+    """A few kilobytes can be compressed gigabytes."""
+    path = saved(trained, tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {one.filename: archive.read(one) for one in archive.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    assert "cannot be read as a file of weights: a part of it is compressed" in refused(path)
+
+
+def test_a_file_with_a_flipped_bit_is_refused(trained: State, tmp_path: Path) -> None:
+    path = saved(trained, tmp_path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert "cannot be read as a file of weights: its part" in refused(path)
 
 
 def test_a_text_is_not_a_file_of_weights(tmp_path: Path) -> None:
