@@ -6,9 +6,12 @@ Parameters hold only what was searched; everything else stands in user attribute
 # Of a study.
 SETTINGS = "settings"
 BUDGET = "budget"
+COPY_OF = "copy_of"
+HOLDER = "holder"
 LR_BOUNDS = "lr_bounds"
 LR_CURVES = "lr_range_curves"
 SECONDS = "seconds"
+STOP_REQUEST = "stop_request"
 STORED_AT = "created"
 VERSIONS = "versions"
 

@@ -12,7 +12,10 @@ from search.errors import UsageError
 
 __all__ = ["read_configuration"]
 
-ENDINGS = (".toml", ".json", ".yaml", ".yml")
+YAML = (".yaml", ".yml")
+ENDINGS = (".toml", ".json", *YAML)
+TEXT = "tag:yaml.org,2002:str"
+LARGEST_YAML = 1 << 16  # bytes; PyYAML needs a second for some tens of thousands
 
 
 def read_configuration(path: Path) -> Recipe:
@@ -23,7 +26,7 @@ def read_configuration(path: Path) -> Recipe:
         RecipeError: It holds no valid recipe.
     """
     try:
-        text = read_text(path)
+        text = read_text(path, LARGEST_YAML) if path.suffix in YAML else read_text(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
@@ -42,7 +45,7 @@ def _parse(text: str, path: Path) -> Any:
             case ".toml":
                 return parse_toml(text)
             case ".json":
-                return json.loads(text)
+                return json.loads(text, object_pairs_hook=_without_twins)
             case _:
                 return _parse_yaml(text)
     except RecursionError as error:
@@ -60,10 +63,33 @@ def _parse_yaml(text: str) -> Any:
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise ValueError("aliases are not allowed")
-        return yaml.safe_load(text)
+        return yaml.load(text, _Loader)  # noqa: S506 - it is PyYAML's safe one, and stricter
     except yaml.MarkedYAMLError as error:
         line = f" (at line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise ValueError(f"{error.problem or error.context}{line}") from error
     except (yaml.YAMLError, LookupError, AttributeError, TypeError) as error:
         # PyYAML lets what its converters of tagged values raise through.
         raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which takes the last of two equal keys without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A dictionary whose keys all stand there once."""
+        _without_twins([(key.value, None) for key, _ in node.value if key.tag == TEXT])
+        return super().construct_mapping(node, deep)
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The pairs as a dictionary. TOML refuses a key that stands there twice; here JSON and YAML do.
+
+    Raises:
+        ValueError: One does.
+    """
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r:.60} stands there twice")
+        found[key] = value
+    return found

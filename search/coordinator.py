@@ -7,8 +7,10 @@ after a kill every trial that is marked as running is one to be continued.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from math import isfinite
+from pathlib import Path
 from typing import Literal
 
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -22,6 +24,7 @@ from search import attributes
 from search.errors import ServiceError
 from search.events import EpochSeen, Notice, Observer, Stopping, TrialEnded, TrialStarted
 from search.home import StudyFolder
+from search.kept import Kept
 from search.messages import (
     Died,
     EpochsDone,
@@ -30,11 +33,13 @@ from search.messages import (
     Remark,
     Task,
     TrainTask,
+    Unsaved,
     WorkerMessage,
 )
 from search.policy import SEED, pruner_of, sampler_of, seeds_of
 from search.pool import Pool, Worker
 from search.rows import row_of
+from search.shortage import Shortage
 from search.study import SearchStudy
 from spaces.space import Space
 
@@ -85,6 +90,7 @@ class Coordinator:
         self._failures = 0
         self._remarks: set[str] = set()
         self._stopping: Literal["stop", "timeout"] | None = None
+        self._shortage = Shortage(pool, observer, clock)
         self._pruner = study.settings.pruner
         study.optuna.pruner = pruner_of(self._pruner, space.epochs)
         # A grid's sampler must be there when a trial is made: it then chooses the trial's cell.
@@ -104,6 +110,12 @@ class Coordinator:
         self._superfluous, self._interrupted = self._interrupted[room:], self._interrupted[:room]
         # A cell of a grid that was given up would be missing for good, so those wait for a larger total.
         self._gives_up = study.settings.seeds is None
+        self._kept = Kept(study.rows(), study.budget.keep)
+        # What a killed coordinator has left behind.
+        for number in (
+            folder.checkpoints() - self._kept.numbers - {one.number for one in unfinished}
+        ):
+            _unlink(folder.checkpoint(number))
 
     @property
     def seconds(self) -> float:
@@ -127,10 +139,12 @@ class Coordinator:
                     return self._end()
                 for worker, task, message in self._pool.poll(TICK):
                     self._handle(worker, task, message)
+                self._shortage.answer(stop=self._stopping is not None)
                 if self._clock() - self._noted > SECONDS_BETWEEN_NOTES:
                     self._note_seconds()
         finally:
-            self._note_seconds()
+            with suppress(ServiceError):  # the storage does not work, which has been said
+                self._note_seconds()
 
     def _check_for_stop(self) -> None:
         if self._stopping is not None:
@@ -208,6 +222,10 @@ class Coordinator:
         if isinstance(message, Remark):
             self._pass_on(message.text)
             return
+        if isinstance(message, Unsaved):
+            self._shortage.add(worker, message.reason)
+            return
+        self._shortage.remove(worker)
         if isinstance(message, EpochsDone):
             self._pool.answer(worker, self._goes_on(trial, task.recipe.epochs, message.epochs))
             return
@@ -277,13 +295,17 @@ class Coordinator:
         )
         if reason is not None:
             trial.set_user_attr(attributes.REASON, reason)
+        kept = self._kept.numbers
         if state is TrialState.COMPLETE:
             reported = _reported(trial)
-            self._study.optuna.tell(trial, reported[max(reported)])
+            accuracy = reported[max(reported)]
+            self._study.optuna.tell(trial, accuracy)
+            self._kept.add(trial.number, accuracy)
         else:
             self._study.optuna.tell(trial, state=state)
         self._failures = self._failures + 1 if state is TrialState.FAIL else 0
-        self._folder.checkpoint(trial.number).unlink(missing_ok=True)
+        for superfluous in (kept | {trial.number}) - self._kept.numbers:
+            _unlink(self._folder.checkpoint(superfluous))
         self._observe(TrialEnded(row_of(_frozen(trial))))
 
     def _saved_epochs(self, trial: Trial) -> dict[int, Epoch]:
@@ -332,6 +354,12 @@ class Coordinator:
     def _note_seconds(self) -> None:
         self._study.write(attributes.SECONDS, round(self.seconds, 1))
         self._noted = self._clock()
+
+
+def _unlink(file: Path) -> None:
+    """Remove a file that is of no more use; where that cannot be done, it stays."""
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
 
 
 def _reported(trial: Trial) -> dict[int, float]:

@@ -12,6 +12,8 @@ from cifar_core.files import write_atomically
 from cifar_core.recipe import Recipe
 from search import attributes
 from search.errors import ServiceError, UsageError
+from search.home import StudyFolder
+from search.kept import export_weights
 from search.rows import Row, best_rows
 from search.study import SearchStudy
 
@@ -27,12 +29,19 @@ FORMATS: dict[Format, Callable[[dict[str, Any]], str]] = {
 
 
 def export_best(
-    study: SearchStudy, folder: Path, count: int = 1, format_: Format = "toml"
+    study: SearchStudy,
+    own: StudyFolder,
+    folder: Path,
+    count: int = 1,
+    format_: Format = "toml",
 ) -> list[Path]:
     """Write the best complete trials of a study, a file each, named by rank.
 
+    Beside it comes the trained network, where the study has kept it.
+
     Args:
         study: The study.
+        own: Its own files.
         folder: Where to write to; made if it is not there.
         count: How many; fewer if the study has fewer.
         format_: The files' format.
@@ -54,7 +63,8 @@ def export_best(
             write_atomically(path, FORMATS[format_](_document(study, row, rank)).encode())
         except OSError as error:
             raise ServiceError(f"{path} cannot be written: {error.strerror}.") from error
-        paths.append(path)
+        weights = export_weights(own.checkpoint(row.number), path.with_suffix(".pt"))
+        paths += [path] if weights is None else [path, weights]
     return paths
 
 
@@ -77,8 +87,8 @@ def _document(study: SearchStudy, row: Row, rank: int) -> dict[str, Any]:
             "validation_accuracy": row.validation_accuracy,
             "epochs": row.epochs,
             "score": "validation accuracy after the last epoch, one run; the test split was not opened",
-            "recipe_digest": Recipe.read(row.recipe).digest,
+            "recipe_digest": Recipe.read(row.recipe, f"the recipe of trial {row.number}").digest,
             "data": settings.data.model_dump(mode="json"),
-            "versions": study.note(attributes.VERSIONS),
+            "versions": study.note(attributes.VERSIONS) or {},
         },
     }

@@ -6,7 +6,7 @@ import re
 import shlex
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,9 +18,22 @@ from filelock import FileLock, Timeout
 from cifar_core.files import write_atomically
 from search.errors import ServiceError, StudyHeldError, UsageError
 
-__all__ = ["DEFAULT_HOME", "Home", "StudyFolder"]
+__all__ = [
+    "DEFAULT_HOME",
+    "STORAGE_VARIABLE",
+    "STORAGE_VARIABLES",
+    "TO_STORAGE_VARIABLE",
+    "Home",
+    "StudyFolder",
+    "held_error",
+    "process_of",
+]
 
 DEFAULT_HOME = Path("runs")
+STORAGE_VARIABLES = (STORAGE_VARIABLE, TO_STORAGE_VARIABLE) = (
+    "CIFAR_SEARCH_STORAGE",
+    "CIFAR_SEARCH_TO_STORAGE",
+)
 SECONDS_OF_A_LOOK = 1.0
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -122,8 +135,13 @@ class StudyFolder:
         return self.root / "logs"
 
     def checkpoint(self, trial: int) -> Path:
-        """The state of an unfinished trial after its last epoch."""
+        """The state of a trial after its last epoch: of the unfinished ones and the best."""
         return self.root / "checkpoints" / f"{trial}.pt"
+
+    def checkpoints(self) -> set[int]:
+        """The trials of which there is a state."""
+        files = (self.root / "checkpoints").glob("*.pt")
+        return {int(file.stem) for file in files if file.stem.isdecimal()}
 
     def create(self) -> None:
         """Make the folder and those inside of it.
@@ -150,43 +168,54 @@ class StudyFolder:
         return None
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, where: str = "", storage: str = "") -> Iterator[None]:
         """Hold the study. The operating system lets go when this process ends, however it ends.
+
+        Args:
+            where: What further commands must name to find the study.
+            storage: What tells the study's storage from others.
 
         Raises:
             StudyHeldError: Another process holds it.
+            UsageError: The folder has states of a study of the same name in another storage.
         """
         lock = FileLock(self.root / "lock")
         try:
             # A `status` that looks who holds the study takes the lock for a moment.
             lock.acquire(timeout=SECONDS_OF_A_LOOK)
         except Timeout as error:
-            who = self._read_holder()
-            raise StudyHeldError(
-                f"Study {self.root.name} is already running: process {who.get('pid', 'unknown')} on "
-                f"{who.get('host', 'this machine')}, since {who.get('since', 'some moments')}. "
-                f"Watch it with: cifar-search status {self.root.name} --watch"
-            ) from error
+            who = {"host": "this machine", **self._read_holder()}
+            raise held_error(self.root.name, who, where) from error
         try:
+            before = self._read_holder().get("storage", storage)
+            if before != storage and self.checkpoints():
+                raise UsageError(
+                    f"{self.root} has states of another study named {self.root.name}, which is in "
+                    f"{before}. Choose another --study or --home, or, if that study is gone, "
+                    "remove that folder."
+                )
             holder = {
+                "storage": storage,
                 "pid": os.getpid(),
                 "host": socket.gethostname(),
                 "since": datetime.now(UTC).isoformat(timespec="seconds"),
             }
             write_atomically(self.root / "holder.json", json.dumps(holder).encode())
             self.stop_request.unlink(missing_ok=True)
-            for half_written in self.root.glob(f".{self.pictures.name}.*"):
-                half_written.unlink(missing_ok=True)
+            # Written only by who holds the study, and left by one that was killed.
+            for name in ("holder.json", self.pictures.name):
+                for half_written in self.root.glob(f".{name}.*"):
+                    half_written.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
 
     def tidy(self) -> None:
         """Remove what only an unfinished study needs."""
-        self.pictures.unlink(missing_ok=True)
-        self.stop_request.unlink(missing_ok=True)
-        for folder in (self.sweeps, self.root / "checkpoints"):
-            shutil.rmtree(folder, ignore_errors=True)
+        half_written = (self.root / "checkpoints").glob(".*")
+        for file in (self.pictures, self.stop_request, *half_written):
+            file.unlink(missing_ok=True)
+        shutil.rmtree(self.sweeps, ignore_errors=True)
 
     def _read_holder(self) -> dict[str, Any]:
         try:
@@ -194,3 +223,26 @@ class StudyFolder:
         except (OSError, ValueError):
             return {}
         return holder if isinstance(holder, dict) else {}
+
+
+def held_error(study: str, who: Mapping[str, Any], where: str) -> StudyHeldError:
+    """What to say to a process that cannot have a study.
+
+    Args:
+        study: Its name.
+        who: The holder's note, as far as there is one.
+        where: What further commands must name to find the study.
+    """
+    return StudyHeldError(
+        f"Study {study} is already running: {process_of(who)}. "
+        f"Watch it with: cifar-search status {study} --watch{where}"
+    )
+
+
+def process_of(who: Mapping[str, Any]) -> str:
+    """A holder in words."""
+    home = f", home {who['home']}" if "home" in who else ""
+    return (
+        f"process {who.get('pid', 'unknown')} on {who.get('host', 'an unknown machine')}{home}, "
+        f"since {who.get('since', 'some moments')}"
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
 
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 
@@ -51,14 +51,23 @@ def keep_pictures(study: SearchStudy, artifacts: Path) -> None:
     bounds = {one["parameter"]: Bounds(**one) for one in study.note(attributes.LR_BOUNDS) or []}
     settings = study.settings
     below = _below(settings.data, settings.seed)
-    for parameter, curves in stored_curves(swept["corners"]).items():
-        name = f"lr-range-{parameter}.png"
-        if name in there:
-            continue
-        with TemporaryDirectory(prefix="cifar-search-") as folder:
-            file = Path(folder, name)
+    try:
+        kept = stored_curves(swept["corners"])
+    except (KeyError, TypeError, ValueError):
+        return  # in other words, or changed by somebody: a search does without the picture
+    # Of this study alone, and in the home: what a killed process leaves in it, the next one removes.
+    folder = artifacts / f".{study.name}"
+    try:
+        for parameter, curves in kept.items():
+            name = f"lr-range-{parameter}.png"
+            if name in there:
+                continue
+            folder.mkdir(exist_ok=True)
+            file = folder / name
             _draw(f"{study.name}: {parameter}", curves, bounds.get(parameter), below, file)
             upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=study.optuna)
+    finally:
+        rmtree(folder, ignore_errors=True)
 
 
 def _below(data: DataIdentity, seed: int) -> str:

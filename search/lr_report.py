@@ -20,6 +20,7 @@ from search.plan import plan_of, slots_of
 from search.pool import Pool
 from search.request import LrRangeRequest, StartRequest
 from search.settings import DataIdentity
+from search.stopping import ending_like_ctrl_c
 from search.sweeps import measure
 from spaces.files import load_space
 from spaces.space import Space
@@ -123,7 +124,8 @@ def run_lr_range(request: LrRangeRequest, observe: Observer, data_folder: Path) 
             observe(Notice(notice))
     seeds = request.seeds or _seeds(space)
     try:
-        with TemporaryDirectory(prefix="cifar-search-") as folder:
+        # A signal must not leave the folder and its pictures behind.
+        with ending_like_ctrl_c(), TemporaryDirectory(prefix="cifar-search-") as folder:
             pictures, kept = Path(folder, "pictures"), Path(folder, "sweeps")
             kept.mkdir()
             identity = prepare_pictures(data, train_images, pictures)

@@ -9,6 +9,7 @@ from cifar_core.recipe import Recipe
 from cifar_core.throughput import Throughput
 
 __all__ = [
+    "Beat",
     "Died",
     "EpochsDone",
     "Failed",
@@ -21,6 +22,7 @@ __all__ = [
     "SweepTask",
     "Task",
     "TrainTask",
+    "Unsaved",
     "WorkerMessage",
 ]
 
@@ -78,6 +80,22 @@ Task = TrainTask | SweepTask | SpeedTask
 @dataclass(frozen=True)
 class Ready:
     """A worker holds the pictures and waits for a task."""
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A task is getting on: a worker that says nothing for long hangs."""
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """The state after an epoch cannot be saved; the worker waits for a word: try again, or give it up.
+
+    Attributes:
+        reason: One line for the user.
+    """
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -145,4 +163,6 @@ class Died:
     reason: str
 
 
-WorkerMessage = Ready | Remark | EpochsDone | Finished | SweepDone | SpeedDone | Failed | Died
+WorkerMessage = (
+    Ready | Beat | Remark | EpochsDone | Unsaved | Finished | SweepDone | SpeedDone | Failed | Died
+)

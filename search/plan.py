@@ -69,7 +69,7 @@ def plan_of(request: StartRequest, space: Space, devices: list[torch.device]) ->
         (space.quicker() if quick is not None else space).with_epochs(epochs),
         "full" if quick is None else "quick",
         train_images,
-        Budget(trials=trials, timeout=request.timeout),
+        Budget(trials=trials, timeout=request.timeout, keep=request.keep),
         seeds,
         request.sampler or ("tpe" if seeds is None else "grid"),
         request.pruner or ("halving" if seeds is None else "none"),

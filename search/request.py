@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from search.settings import Pruner, SearchSampler
+from search.settings import DEFAULT_KEEP, Pruner, SearchSampler
 
-__all__ = ["DoctorRequest", "LrRangeRequest", "Scale", "StartRequest"]
+__all__ = ["HANG_SECONDS", "DoctorRequest", "LrRangeRequest", "Scale", "StartRequest"]
+
+HANG_SECONDS = 300.0
+"""How long a worker may go without a step. Starting, compiling a network, and scoring the validation
+pictures with a large one on a slow machine take a minute or two without."""
 
 Scale = Literal["auto", "full", "quick"]
 
@@ -33,6 +37,8 @@ class StartRequest:
         seeds: Trainings of each cell of a grid; the space's number by default.
         scale: Whether a run without a GPU is made smaller.
         compile_networks: Whether trials train with compiled networks.
+        keep: The best trials whose trained networks are kept.
+        hang_after: Seconds without a step after which a worker is replaced.
     """
 
     space: str
@@ -52,6 +58,8 @@ class StartRequest:
     seeds: int | None = None
     scale: Scale = "auto"
     compile_networks: bool = False
+    keep: int = DEFAULT_KEEP
+    hang_after: float = HANG_SECONDS
 
 
 @dataclass(frozen=True)

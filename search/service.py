@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +13,20 @@ from search import attributes
 from search.bounds import Bounds, combine_all, unmeasured
 from search.coordinator import Coordinator, Outcome
 from search.corners import corners_of, curves_document, lr_base, values_for
-from search.errors import UsageError
+from search.errors import ServiceError, UsageError
 from search.events import BoundsFound, Notice, Observer, SearchStarted
+from search.hold import Hold, held
 from search.home import Home, StudyFolder
 from search.lr_picture import keep_pictures
+from search.patience import PatientStorage
 from search.pictures import check_train_images, prepare_pictures
 from search.plan import plan_of, slots_of
 from search.pool import Pool, Slot
 from search.reading import existing_storage
-from search.request import StartRequest
+from search.request import HANG_SECONDS, StartRequest
 from search.settings import Budget, Settings, given_range
 from search.stopping import StopSwitch
-from search.storage import check_storage, open_storage
+from search.storage import check_storage, open_storage, where_flags
 from search.study import SearchStudy, create_or_open, open_study
 from search.sweeps import StopBeforeTrials, measure
 from spaces.files import load_space
@@ -47,6 +50,8 @@ class ResumeRequest:
         device: As for `StartRequest`.
         data: Where the pictures are; by default where `start` would look.
         compile_networks: As for `StartRequest`.
+        keep: A new number of trained networks to keep, or None to keep it.
+        hang_after: As for `StartRequest`.
     """
 
     study: str | None
@@ -57,6 +62,8 @@ class ResumeRequest:
     device: str
     data: str | None
     compile_networks: bool = False
+    keep: int | None = None
+    hang_after: float = HANG_SECONDS
 
 
 def start(
@@ -83,10 +90,13 @@ def start(
     name = space.name if request.study is None else request.study
     url = _check(home, request, name)
     data = open_data(request.data or str(data_folder), data_folder)
+    if not home.root.exists():
+        data.read_train()  # half a second, so that damaged pictures leave no home behind
     home.create()
     folder = home.study(name)
     folder.create()
-    with folder.held():
+    storage = open_storage(url)
+    with held(home, storage, name) as hold:
         for notice in (data.notice, plan.notice):
             if notice:
                 observe(Notice(notice))
@@ -101,8 +111,10 @@ def start(
             pruner=plan.pruner,
             lr_bounds=request.lr_bounds,
         )
-        study, _ = create_or_open(open_storage(url), name, settings, plan.budget)
-        return _run(study, home, slots, observe, request.compile_networks)
+        study, is_new = create_or_open(storage, name, settings, plan.budget)
+        if is_new:
+            hold.note()
+        return _run(study, storage, hold, home, slots, observe, request)
 
 
 def resume(
@@ -129,7 +141,7 @@ def resume(
     folder = home.study(study.name)
     home.create()
     folder.create()
-    with folder.held():
+    with held(home, storage, study.name) as hold:
         wanted = request.data
         if settings.data.name == SYNTHETIC and wanted in {None, AUTO}:
             wanted = SYNTHETIC
@@ -149,21 +161,36 @@ def resume(
         budget = Budget(
             trials=request.trials or study.budget.trials,
             timeout=request.timeout or study.budget.timeout,
+            keep=study.budget.keep if request.keep is None else request.keep,
         )
         study, _ = create_or_open(storage, study.name, settings, budget)
-        return _run(study, home, slots, observe, request.compile_networks)
+        return _run(study, storage, hold, home, slots, observe, request)
 
 
 def _run(
-    study: SearchStudy, home: Home, slots: list[Slot], observe: Observer, compile_networks: bool
+    study: SearchStudy,
+    storage: PatientStorage,
+    hold: Hold,
+    home: Home,
+    slots: list[Slot],
+    observe: Observer,
+    request: StartRequest | ResumeRequest,
 ) -> tuple[SearchStudy, Outcome]:
     outcome: Outcome = "finished"
     folder = home.study(study.name)
     if not study.complete or any(row.state == "running" for row in study.rows()):
         with (
-            Pool(slots, folder.pictures, folder.logs, compile_networks=compile_networks) as pool,
-            StopSwitch(folder.stop_request) as stop,
+            Pool(
+                slots,
+                folder.pictures,
+                folder.logs,
+                compile_networks=request.compile_networks,
+                hang_after=request.hang_after,
+            ) as pool,
+            StopSwitch(folder.stop_request, hold.stop_requested) as stop,
+            storage.waiting(observe, stop),
         ):
+            _say_what_begins_anew(study, folder, observe)
             began = time.monotonic()
             try:
                 space = _bounded_space(study, pool, folder, observe, stop)
@@ -171,10 +198,11 @@ def _run(
             except StopBeforeTrials:
                 return study, "stopped"
             finally:
-                seconds = study.seconds + time.monotonic() - began
-                study.write(attributes.SECONDS, round(seconds, 1))
+                with suppress(ServiceError):  # the storage does not work, which has been said
+                    seconds = study.seconds + time.monotonic() - began
+                    study.write(attributes.SECONDS, round(seconds, 1))
             _enqueue(study, space)
-            observe(_started(study, space, slots, home))
+            observe(_started(study, space, slots, where_flags(home, storage.url)))
             outcome = Coordinator(study, space, pool, folder, observe, stop).run()
     # What waits for a larger total still needs its checkpoint.
     if outcome == "finished" and not any(row.state == "running" for row in study.rows()):
@@ -279,7 +307,25 @@ def _enqueue(study: SearchStudy, space: Space) -> None:
         study.optuna.enqueue_trial(values, user_attrs={kind: label})
 
 
-def _started(study: SearchStudy, space: Space, slots: list[Slot], home: Home) -> SearchStarted:
+def _say_what_begins_anew(study: SearchStudy, folder: StudyFolder, observe: Observer) -> None:
+    """An interrupted trial goes on only where its checkpoint is: in the home in which it ran."""
+    there = folder.checkpoints()
+    lost = [
+        str(row.number)
+        for row in study.rows()
+        if row.state == "running" and row.epochs and row.number not in there
+    ]
+    if lost:
+        many = len(lost) > 1
+        observe(
+            Notice(
+                f"{'Trials' if many else 'Trial'} {', '.join(lost)} {'begin' if many else 'begins'} again "
+                f"with epoch 1: this home has no checkpoint of {'them' if many else 'it'}."
+            )
+        )
+
+
+def _started(study: SearchStudy, space: Space, slots: list[Slot], where: str) -> SearchStarted:
     timeout = study.budget.timeout
     threads = slots[0].threads
     devices = ", ".join(sorted({slot.device for slot in slots}))
@@ -294,5 +340,5 @@ def _started(study: SearchStudy, space: Space, slots: list[Slot], home: Home) ->
         workers=workers,
         rows=tuple(study.rows()),
         timeout=None if timeout is None else max(0.0, timeout - study.seconds),
-        where=home.flag,
+        where=where,
     )

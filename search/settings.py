@@ -3,12 +3,13 @@
 from re import fullmatch
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from cifar_core.records import Record
+from cifar_core.records import Record, no_control
 from spaces.space import Space
 
 __all__ = [
+    "DEFAULT_KEEP",
     "LARGEST_LR",
     "Budget",
     "DataIdentity",
@@ -26,6 +27,7 @@ Sampler = Literal[SearchSampler, "grid"]
 Pruner = Literal["halving", "hyperband", "median", "none"]
 LrBoundsWish = Annotated[str, Field(pattern=r"^(auto|off|[0-9.eE+-]+:[0-9.eE+-]+)$")]
 LARGEST_LR = 1000.0
+DEFAULT_KEEP = 1
 
 
 class DataIdentity(Record):
@@ -43,7 +45,7 @@ class DataIdentity(Record):
     official: bool
     train: int
     validation: int
-    split: str
+    split: Annotated[str, AfterValidator(no_control)]
 
     def described(self) -> str:
         """In words, to stand beside a figure."""
@@ -87,10 +89,12 @@ class Budget(Record):
     Attributes:
         trials: Finished trials.
         timeout: Seconds of running, over all its sessions; None for no limit.
+        keep: The best trials whose trained networks are kept.
     """
 
     trials: Annotated[int, Field(ge=1)]
     timeout: Annotated[float, Field(gt=0)] | None = None
+    keep: Annotated[int, Field(ge=0)] = DEFAULT_KEEP
 
 
 def given_range(wish: str) -> tuple[float, float] | None:

@@ -7,7 +7,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.home import Home
 from search.rows import Row
 from search.settings import DataIdentity
 from search.summary import compared
@@ -41,7 +40,7 @@ def space_page(space: Space, given: str) -> RenderableType:
         table.add_row(*(Text(one_line(part)) for part in (name, searched, sets, conditions)))
     fixed = Table.grid(padding=(0, 2))
     for key, value in _flat(space.recipe):
-        fixed.add_row(Text(key), Text(str(value)))
+        fixed.add_row(*(Text(one_line(str(part))) for part in (key, value)))
     parts: list[RenderableType] = [Text.assemble((space.name, "bold"), f": {space.title}")]
     if space.about:
         parts.append(Text(f"\n{space.about}"))
@@ -87,12 +86,15 @@ def _variants(variants: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
-def study_list(summaries: list[dict[str, Any]], home: Home) -> RenderableType:
-    """All studies of a home, a line each."""
+def study_list(summaries: list[dict[str, Any]], place: str) -> RenderableType:
+    """All studies of a home or a storage, which `place` names, a line each."""
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for heading in ("study", "data", "state", "trials", "best"):
         table.add_column(heading, no_wrap=heading == "study")
     for one in summaries:
+        if "problem" in one:
+            table.add_row(Text(one_line(one["study"])), Text("-"), Text(one["state"]))
+            continue
         trials, best = one["trials"], one["best"]
         data = one["data"]["name"] + ("" if one["data"]["official"] else " (not official)")
         table.add_row(
@@ -107,14 +109,18 @@ def study_list(summaries: list[dict[str, Any]], home: Home) -> RenderableType:
                 ),
             )
         )
-    note = f"Best: validation accuracy of one run. Studies in {home.root}."
-    return Group(table, Text(note, style="dim"))
+    note = f"Best: validation accuracy of one run. Studies in {place}."
+    problems = [Text(one_line(one["problem"])) for one in summaries if "problem" in one]
+    return Group(table, Text(one_line(note), style="dim"), *problems)
 
 
 def study_page(
-    summary: dict[str, Any], rows: list[Row], space: Space, home: Home
+    summary: dict[str, Any], rows: list[Row], space: Space, where: str
 ) -> RenderableType:
-    """One study of `home`: how it stands, what was found, and every trial that was begun."""
+    """One study: how it stands, what was found, and every trial that was begun.
+
+    `where` is what further commands must name to find it.
+    """
     trials = summary["trials"]
     parts: list[RenderableType] = [
         Text.assemble(
@@ -142,9 +148,7 @@ def study_page(
             parts.append(Text(f"{edge['words']} Search further: {edge['option']}", style="yellow"))
     parts += [Text(), _trial_table(rows, summary["state"] == "running")]
     if summary["state"] == "stopped":
-        parts.append(
-            Text(f"\nGo on: cifar-search resume {summary['study']}{home.flag}", style="dim")
-        )
+        parts.append(Text(f"\nGo on: cifar-search resume {summary['study']}{where}", style="dim"))
     return Group(*parts)
 
 

@@ -10,15 +10,25 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection, StudySummary
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
 from pydantic import ValidationError
 
 from search import attributes
 from search.errors import UsageError
+from search.notes import check_notes, readable
 from search.rows import Row, rows_of
 from search.settings import Budget, Settings, differences
 
-__all__ = ["SearchStudy", "create_or_open", "newest_name", "open_study", "summaries", "versions"]
+__all__ = [
+    "SearchStudy",
+    "create_or_open",
+    "newest_name",
+    "open_study",
+    "summaries",
+    "versions",
+    "was_never_finished",
+]
 
 
 METRIC_NAMES = ["validation accuracy"]
@@ -77,6 +87,7 @@ def create_or_open(
 
     Raises:
         UsageError: There is a study of this name with other settings; the text says which.
+        ServiceError: Somebody has changed its notes.
     """
     if name not in optuna.get_all_study_names(storage):
         study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
@@ -90,8 +101,8 @@ def create_or_open(
         # The settings come last: a study that has them is whole.
         found.write(attributes.SETTINGS, settings.model_dump(mode="json"))
         return found, True
-    study = optuna.load_study(storage=storage, study_name=name)
-    if _was_never_finished(study):
+    study = _loaded(storage, name)
+    if was_never_finished(study):
         optuna.delete_study(storage=storage, study_name=name)
         return create_or_open(storage, name, settings, budget)
     stored = _settings_of(study)
@@ -116,22 +127,43 @@ def open_study(storage: BaseStorage, name: str | None) -> SearchStudy:
 
     Raises:
         UsageError: There is no such study, or it was not made by this service.
+        ServiceError: Somebody has changed its notes.
     """
     name = name or newest_name(storage)
     if name not in optuna.get_all_study_names(storage):
         names = ", ".join(one.study_name for one in summaries(storage)) or "none yet"
         raise UsageError(f"There is no study named {name!r} here. Studies: {names}.")
-    study = optuna.load_study(storage=storage, study_name=name)
+    study = _loaded(storage, name)
     settings = _settings_of(study)
     budget = Budget.model_validate(study.user_attrs[attributes.BUDGET])
     return SearchStudy(study, settings, budget)
 
 
-def summaries(storage: BaseStorage) -> list[StudySummary]:
-    """The service's studies in `storage`, the newest last."""
-    found = optuna.get_all_study_summaries(storage, include_best_trial=False)
+def summaries(storage: BaseStorage) -> list[FrozenStudy]:
+    """The service's studies in `storage`, the newest last.
+
+    Raises:
+        ServiceError: The storage holds something that Optuna cannot read.
+    """
+    with readable("The storage"):
+        found = storage.get_all_studies()  # without their trials, which may be many
     ours = [one for one in found if attributes.SETTINGS in one.user_attrs]
     return sorted(ours, key=lambda one: str(one.user_attrs.get(attributes.STORED_AT, "")))
+
+
+def was_never_finished(study: optuna.Study) -> bool:
+    """Its process ended between its creation and its settings: ours beyond doubt, and no study yet.
+
+    A new one holds nothing; a copy, which says that it is one, has its original.
+    """
+    notes = study.user_attrs
+    first_notes = {attributes.STORED_AT, attributes.VERSIONS, attributes.BUDGET}
+    new = notes.keys() <= first_notes and not study.get_trials(deepcopy=False)
+    return (
+        study.directions == [StudyDirection.MAXIMIZE]
+        and study.metric_names in (None, METRIC_NAMES)
+        and (new or _is_half_copy(notes))
+    )
 
 
 def newest_name(storage: BaseStorage) -> str:
@@ -155,28 +187,38 @@ def versions() -> Mapping[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
-def _was_never_finished(study: optuna.Study) -> bool:
-    """It was killed between its creation and its settings: ours beyond doubt, and holds nothing yet."""
-    first_notes = {attributes.STORED_AT, attributes.VERSIONS, attributes.BUDGET}
-    return (
-        study.directions == [StudyDirection.MAXIMIZE]
-        and study.user_attrs.keys() <= first_notes
-        and study.metric_names in (None, METRIC_NAMES)
-        and not study.get_trials(deepcopy=False)
-    )
+def _loaded(storage: BaseStorage, name: str) -> optuna.Study:
+    """A study of which everything can be read."""
+    with readable(f"Study {name}"):
+        study = optuna.load_study(storage=storage, study_name=name)
+        study.get_trials(deepcopy=False)
+    return study
+
+
+def _is_half_copy(notes: Mapping[str, Any]) -> bool:
+    origin = notes.get(attributes.COPY_OF)
+    named = isinstance(origin, dict) and origin.keys() == {"study", "host", "to", "begun"}
+    return named and attributes.SETTINGS not in notes
 
 
 def _settings_of(study: optuna.Study) -> Settings:
     note = study.user_attrs.get(attributes.SETTINGS)
+    if _is_half_copy(study.user_attrs):
+        raise UsageError(
+            f"Study {study.study_name} is a copy that was interrupted. Make it anew with the same command, "
+            "cifar-search copy, or choose another name."
+        )
     if note is None or study.directions != [StudyDirection.MAXIMIZE]:
         raise UsageError(
             f"Study {study.study_name} was not made by cifar-search, and is left alone. "
             "Choose another name with --study."
         )
     try:
-        return Settings.model_validate(note)
+        settings = Settings.model_validate(note)
     except ValidationError as error:
         raise UsageError(
             f"Study {study.study_name} was made by another version of cifar-search that kept other "
             "settings. Start a new one with --study NAME."
         ) from error
+    check_notes(study, settings)
+    return settings

@@ -115,8 +115,7 @@ def _run(
         for _, task, message in pool.poll(0.25):
             match task, message:
                 case SweepTask(), SweepDone(sweep):
-                    content = json.dumps(asdict(sweep)).encode()
-                    write_atomically(folder / f"{task.key}.json", content)
+                    _keep(sweep, folder / f"{task.key}.json", observer)
                     done[task.key] = sweep
                     observer(SweepsProgress(len(done), len(tasks)))
                 case SweepTask(), Failed(reason) | Died(reason):
@@ -129,6 +128,14 @@ def _run(
                         )
                     waiting.insert(0, task)
     return done
+
+
+def _keep(sweep: Sweep, path: Path, observer: Observer) -> None:
+    """Keep a sweep for a restart; without it a restart sweeps again."""
+    try:
+        write_atomically(path, json.dumps(asdict(sweep)).encode())
+    except OSError as error:
+        observer(Notice(f"A finished sweep cannot be kept: {path}: {error.strerror}."))
 
 
 def _load(path: Path) -> Sweep | None:

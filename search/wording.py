@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from cifar_core.text_files import one_line
 from search.events import BoundsFound
 from search.rows import Row
 from spaces.parameter import Value
@@ -78,16 +79,6 @@ def about(seconds: float) -> str:
     """
     step = 60 if seconds >= 120 else 10
     return f"about {duration(max(step, step * round(seconds / step)))}"
-
-
-def one_line(text: str) -> str:
-    r"""Text from outside, on one line and without anything that would steer a terminal.
-
-    >>> one_line("out of\nmemory \x1b[31m")
-    'out of memory [31m'
-    """
-    visible = "".join(mark if mark.isprintable() else " " for mark in text)
-    return " ".join(visible.split())
 
 
 def cut(text: str, width: int) -> str:

@@ -3,11 +3,11 @@
 import gc
 import os
 import sys
-import threading
+import time
 import traceback
+from contextlib import suppress
 from functools import partial
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,6 +21,7 @@ from cifar_core.lr_range import sweep
 from cifar_core.throughput import measure_throughput
 from cifar_core.trainer import Training
 from search.messages import (
+    Beat,
     EpochsDone,
     Failed,
     Finished,
@@ -32,11 +33,16 @@ from search.messages import (
     SweepTask,
     Task,
     TrainTask,
+    Unsaved,
     WorkerMessage,
 )
 from search.pictures import map_pictures
 
 __all__ = ["work"]
+
+SECONDS_BETWEEN_BEATS = 1.0
+LARGEST_LOG = 2**20
+"""Bytes of a worker's log, beside the one before it, when it starts."""
 
 
 def work(
@@ -59,7 +65,6 @@ def work(
         log: Where this process's output goes.
         compile_networks: Train trials, not sweeps, with compiled networks, where that works.
     """
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     _send_output_to(log)
     torch.set_num_threads(threads)
     place = torch.device(device)
@@ -91,7 +96,13 @@ def _outcome(
 ) -> WorkerMessage:
     try:
         if isinstance(task, SweepTask):
-            training = Training(task.recipe, splits, seed=task.seed, device=device)
+            training = Training(
+                task.recipe,
+                splits,
+                seed=task.seed,
+                device=device,
+                each_step=_Beats(connection),
+            )
             return SweepDone(sweep(training, task.ramp))
         if isinstance(task, SpeedTask):
             return SpeedDone(measure_throughput(task.recipe, splits, device, task.seconds))
@@ -99,7 +110,7 @@ def _outcome(
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
-        traceback.print_exc()
+        _log_error()
         return Failed(_reason(error), worker_ends=not still_works(device))
 
 
@@ -117,6 +128,7 @@ def _train(
         seed=task.seed,
         device=device,
         compile_network=compile_networks,
+        each_step=_Beats(connection),
     )
     training = begin()
     if training.not_compiled is not None:
@@ -131,18 +143,53 @@ def _train(
         except CheckpointError as error:
             if ran_out_of_memory(error):
                 raise  # nothing is wrong with the checkpoint
-            traceback.print_exc()  # the trial starts again: the same seed trains the same network
+            _log_error()  # the trial starts again: the same seed trains the same network
             training = begin()
     if training.history:
         connection.send(EpochsDone(tuple(training.history)))
         if not connection.recv():
             return Finished()
     for epoch in training.epochs():
-        save_state(training.state_dict(), task.checkpoint)
+        if not _saves(training, task.checkpoint, connection):
+            break
         connection.send(EpochsDone((epoch,)))
         if not connection.recv():
             break
     return Finished()
+
+
+def _saves(training: Training, checkpoint: Path, connection: Connection) -> bool:
+    """Save the state, however often that fails, until the coordinator gives it up."""
+    while True:
+        try:
+            checkpoint.parent.mkdir(exist_ok=True)
+            save_state(training.state_dict(), checkpoint)
+        except OSError as error:
+            connection.send(Unsaved(f"{checkpoint}: {error.strerror or error}"))
+            if not connection.recv():
+                return False
+        else:
+            return True
+
+
+class _Beats:
+    """Lets the coordinator know now and then that steps are being made."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._last > SECONDS_BETWEEN_BEATS:
+            self._last = now
+            self._connection.send(Beat())
+
+
+def _log_error() -> None:
+    """Write the error that is being handled into the log. A full disk must not make two of it."""
+    with suppress(OSError):
+        traceback.print_exc()
 
 
 def _reason(error: Exception) -> str:
@@ -155,22 +202,21 @@ def _reason(error: Exception) -> str:
 
 def _end(code: int) -> NoReturn:
     """End at once. Unloading PyTorch would take a second, and a broken GPU may not let it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 
-def _end_with_parent() -> None:
-    """Nobody can use what an orphan trains; checkpoints are whole at every moment."""
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
 def _send_output_to(log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    file = log.open("a", encoding="utf-8")
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > LARGEST_LOG:
+            log.replace(log.with_suffix(".old.log"))
+        file = log.open("a", encoding="utf-8")
+    except OSError:
+        # A full disk must not keep it from working.
+        file = Path(os.devnull).open("a", encoding="utf-8")  # noqa: SIM115 - until the process ends
     sys.stdout.flush()
     sys.stderr.flush()
     for stream in (1, 2):

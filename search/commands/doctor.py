@@ -1,8 +1,6 @@
 """`cifar-search doctor`."""
 
 import json
-import os
-from pathlib import Path
 
 import click
 
@@ -41,7 +39,6 @@ def doctor(
     from search.wording import one_line
 
     try:
-        from cifar_core.data.dataset import DEFAULT_FOLDER
         from search.doctor import examine
         from search.doctor_show import examination_page
     except (ImportError, OSError) as error:  # a library that is not whole says so when it is loaded
@@ -51,7 +48,7 @@ def doctor(
         ) from error
 
     request = DoctorRequest(data=data, storage=storage, device=device, workers=workers)
-    folder = Path(os.environ.get("CIFAR_SEARCH_DATA", DEFAULT_FOLDER))
+    folder = options.pictures_folder()
     with Console(stderr=True).status("Looking") as shown:
         found = examine(home, request, folder, lambda what: shown.update(f"{what} ..."))
     if as_json:

@@ -1,7 +1,6 @@
 """`cifar-search lr-range`."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isfinite
@@ -89,7 +88,6 @@ def lr_range(
 
     On training pictures only. The same measurement is made by start before its first trial.
     """
-    from cifar_core.data.dataset import DEFAULT_FOLDER
     from search.commands.printing import page_console
     from search.errors import ServiceError, UsageError
     from search.lr_picture import write_pictures
@@ -105,7 +103,7 @@ def lr_range(
     if isinstance(epochs, float) and not isfinite(epochs):
         raise UsageError(f"--epochs must be a number, such as 1 or 0.5, but got {epochs}.")
     request = LrRangeRequest(space=space, config=config, **wishes)  # type: ignore[arg-type] # click has checked them
-    folder = Path(os.environ.get("CIFAR_SEARCH_DATA", DEFAULT_FOLDER))
+    folder = options.pictures_folder()
     with _shown() as observe:
         report = run_lr_range(request, observe, folder)
     # The answer comes first: what cannot be drawn has been measured all the same.

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -7,22 +8,25 @@ from typing import Any, TypeVar
 
 import click
 
-from search.home import DEFAULT_HOME, Home
+from search.home import DEFAULT_HOME, STORAGE_VARIABLE, Home
+from search.request import HANG_SECONDS
 
 __all__ = [
     "Duration",
     "compile_networks",
     "data_folder",
     "device",
+    "hang_after",
     "home",
     "json_output",
+    "pictures_folder",
     "storage",
     "study_argument",
+    "to_home",
     "workers",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-DEFAULT_DATA = Path("data")
 LONGEST = 10 * 365 * 86400.0
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -49,8 +53,13 @@ class _HomeFolder(click.ParamType[Home]):
     name = "DIR"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Home:
+        if isinstance(value, Home):
+            return value
+        if "?" in value or "%" in value:
+            # They mean something else in the URL of its database, which would lie elsewhere.
+            self.fail(f"the name of a home has neither ? nor %, but got {value!r}.", param, ctx)
         try:
-            return value if isinstance(value, Home) else Home(Path(value).expanduser())
+            return Home(Path(value).expanduser())
         except RuntimeError:
             self.fail(f"{value} begins with the folder of a user who is not there.", param, ctx)
 
@@ -69,12 +78,27 @@ def home(command: Command) -> Command:
     )(command)
 
 
+def to_home(command: Command) -> Command:
+    """`--to-home DIR`, given to the command as a `Home`, or None."""
+    return click.option(
+        "--to-home",
+        type=_HomeFolder(),
+        metavar="DIR",
+        help="Home of the copy; made if it is not there.  [default: HOME]",
+    )(command)
+
+
 def storage(command: Command) -> Command:
     """`--storage URL`."""
     return click.option(
         "--storage",
+        envvar=STORAGE_VARIABLE,
+        show_envvar=True,
         metavar="URL",
-        help="Optuna storage of the studies.  [default: sqlite:///HOME/studies.db]",
+        help=(
+            "Optuna storage of the studies. A password in it can be seen by who lists processes; in the "
+            "variable it cannot.  [default: sqlite:///HOME/studies.db]"
+        ),
     )(command)
 
 
@@ -122,6 +146,18 @@ def compile_networks(command: Command) -> Command:
     )(command)
 
 
+def hang_after(command: Command) -> Command:
+    """`--hang-after TIME`."""
+    return click.option(
+        "--hang-after",
+        type=Duration(),
+        default=HANG_SECONDS,
+        show_default="5m",
+        metavar="TIME",
+        help="Replace a worker that has made no step for so long; its trial goes on from its last epoch.",
+    )(command)
+
+
 def data_folder(command: Command) -> Command:
     """`--data DIR|auto|synthetic`."""
     return click.option(
@@ -132,6 +168,13 @@ def data_folder(command: Command) -> Command:
             "cannot be had; synthetic: those.  [default: data/, or CIFAR_SEARCH_DATA]"
         ),
     )(command)
+
+
+def pictures_folder() -> Path:
+    """Where pictures are looked for without --data: `CIFAR_SEARCH_DATA` if it is set to something."""
+    from cifar_core.data.dataset import DEFAULT_FOLDER  # which loads NumPy
+
+    return Path(os.environ.get("CIFAR_SEARCH_DATA") or DEFAULT_FOLDER)
 
 
 def study_argument(command: Command) -> Command:

@@ -24,7 +24,14 @@ __all__ = ["resume"]
 @options.workers
 @options.device
 @options.compile_networks
+@options.hang_after
 @options.data_folder
+@click.option(
+    "--keep",
+    type=click.IntRange(0),
+    metavar="N",
+    help="A new number of best trials whose trained networks are kept.  [default: as it is]",
+)
 @click.option(
     "--dashboard/--no-dashboard",
     default=False,
@@ -41,6 +48,8 @@ def resume(
     workers: int | None,
     device: str,
     compile_networks: bool,
+    hang_after: float,
+    keep: int | None,
     data: str | None,
     dashboard: bool,
     as_json: bool,
@@ -54,7 +63,7 @@ def resume(
     from search.service import resume as resume_search
 
     request = ResumeRequest(
-        study, storage, trials, timeout, workers, device, data, compile_networks
+        study, storage, trials, timeout, workers, device, data, compile_networks, keep, hang_after
     )
     url = storage or home.storage_url()
     return run_search(

@@ -1,25 +1,30 @@
 """What `start` and `resume` share: showing a search while it runs, and its result."""
 
 import json
-import os
 import shlex
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from cifar_core.data.dataset import AUTO, DEFAULT_FOLDER, SYNTHETIC
+from cifar_core.data.dataset import AUTO, SYNTHETIC
+from cifar_core.errors import CifarSearchError
+from search.commands import options
 from search.coordinator import Outcome
 from search.dashboard import serving
+from search.errors import ServiceError
 from search.events import Event, Notice, Observer, SearchStarted, SweepsProgress
 from search.export import export_best
+from search.failures import for_terminal
+from search.guard import Access, chosen_password
 from search.home import Home
+from search.listening import LOOPBACK, place_of
 from search.live import view_for
 from search.result import closing_words
 from search.rows import best_rows
-from search.storage import open_storage, shown_url
+from search.storage import open_storage, where_flags
 from search.study import SearchStudy
 from search.summary import summarize
 
@@ -44,9 +49,13 @@ def run_search(
 
     Returns:
         The exit code.
+
+    Raises:
+        UsageError: The dashboard's password cannot be used.
     """
+    access = Access(password=chosen_password() if serve else None)
     console = Console(stderr=as_json, highlight=False)
-    folder = Path(os.environ.get("CIFAR_SEARCH_DATA", DEFAULT_FOLDER))
+    folder = options.pictures_folder()
     with ExitStack() as stack:
         view = view_for(console, plain=as_json or not console.is_terminal)
         stack.enter_context(view)
@@ -54,11 +63,20 @@ def run_search(
 
         def observe(event: Event) -> None:
             nonlocal served
-            view(event)
+            # A search does not end because its output has nowhere to go: a full disk, a closed pipe.
+            with suppress(OSError):
+                view(event)
             if not served and isinstance(event, SweepsProgress | SearchStarted):
                 served = True  # from here on there is a study to look at
-                address = stack.enter_context(serving(open_storage(url), 0, home.artifacts))
-                view(Notice(f"The dashboard is at {address} while the search runs."))
+                try:
+                    place = place_of(LOOPBACK, 0)
+                    serves = serving(open_storage(url), place, home.artifacts, access)
+                    address = stack.enter_context(serves)
+                    words = f"The dashboard is at {address} while the search runs."
+                except CifarSearchError as error:
+                    # Nor does it end because nobody can look at it.
+                    words = f"There is no dashboard: {error}"
+                observe(Notice(words))
 
         try:
             study, outcome = search(observe, folder)
@@ -67,23 +85,21 @@ def run_search(
             return INTERRUPTED
     exported = None
     if best_rows(study.rows()):
-        exported = str(export_best(study, home.exports(study.name))[0])
+        own = home.study(study.name)
+        try:
+            exported = str(export_best(study, own, home.exports(study.name))[0])
+        except ServiceError as error:  # what was found is said all the same
+            click.echo(f"note: {for_terminal(str(error))}", err=True)
     summary = summarize(study, url, outcome, exported)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
     else:
         kind = summary["data"]["name"]
-        words = closing_words(
-            summary, study.rows(), study.settings.space, _where(home, url), _data_flag(kind, data)
-        )
+        where, pictures = where_flags(home, url), _data_flag(kind, data)
+        words = closing_words(summary, study.rows(), study.settings.space, where, pictures)
         # Not cropped: a proposed command must be whole to be copied.
         console.print(words, crop=False)
     return 0 if outcome == "finished" else INTERRUPTED
-
-
-def _where(home: Home, url: str) -> str:
-    """What further commands must name because it is not the default."""
-    return home.flag if url == home.storage_url() else f"{home.flag} --storage {shown_url(url)}"
 
 
 def _data_flag(kind: str, data: str | None) -> str:

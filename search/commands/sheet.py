@@ -1,6 +1,5 @@
 """`cifar-search sheet`."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,10 +78,9 @@ def sheet(
         raise UsageError(f"--out must end in .png, but got {out}.")
     origin, base = _chosen(config, space)
     record = _changed(base, settings)
-    folder = os.environ.get("CIFAR_SEARCH_DATA")
     click.echo(f"{origin}{', changed by --set' if settings else ''}: {_described(record)}")
     try:
-        _draw(record, data, folder, columns, seed, out)
+        _draw(record, data, columns, seed, out)
     except OSError as error:
         raise ServiceError(f"{out} cannot be written: {error.strerror}.") from error
     click.echo(str(out))
@@ -96,7 +94,7 @@ def _chosen(config: Path | None, space: str | None) -> tuple[str, "Augmentation"
     from spaces.files import load_space
 
     if config is not None:
-        return str(config), read_configuration(config).augmentation
+        return one_line(str(config)), read_configuration(config).augmentation
     if space is None:
         return "augmentation", Augmentation()
     loaded = load_space(space)
@@ -114,7 +112,7 @@ def _changed(record: "Augmentation", settings: Sequence[str]) -> "Augmentation":
     """`record` with the fields that --set names."""
     from pydantic import ValidationError
 
-    from cifar_core.records import explain
+    from cifar_core.records import explain, listed
     from search.errors import UsageError
 
     values = record.model_dump()
@@ -126,10 +124,9 @@ def _changed(record: "Augmentation", settings: Sequence[str]) -> "Augmentation":
     try:
         return type(record).model_validate(values)
     except ValidationError as error:
-        problems = "\n".join(f"  {line}" for line in explain(error))
         fields = ", ".join(type(record).model_fields)
         raise UsageError(
-            f"--set makes no valid augmentation:\n{problems}\nThe fields are: {fields}."
+            f"--set makes no valid augmentation:\n{listed(explain(error))}\nThe fields are: {fields}."
         ) from error
 
 
@@ -153,13 +150,12 @@ def _described(record: "Augmentation") -> str:
 def _draw(
     record: "Augmentation",
     data: str | None,
-    folder: str | None,
     columns: int,
     seed: int,
     out: Path,
 ) -> None:
     """Read the pictures, augment some of those that a search would train on, and write the sheet."""
-    from cifar_core.data.dataset import DEFAULT_FOLDER, open_data
+    from cifar_core.data.dataset import open_data
     from cifar_core.data.resident import Part
     from cifar_core.data.split import split
     from cifar_core.diagnostics import augmented_versions, one_of_each_class, short_names
@@ -167,7 +163,7 @@ def _draw(
     from cifar_core.plots.style import caption, write_png
     from search.settings import DataIdentity
 
-    place = Path(folder) if folder else DEFAULT_FOLDER
+    place = options.pictures_folder()
     found = open_data(data or str(place), place)
     if found.notice:
         click.echo(f"note: {found.notice}", err=True)

@@ -11,6 +11,9 @@ from search.settings import Pruner, SearchSampler
 
 __all__ = ["start"]
 
+LARGEST_SEED = 2**52
+"""Seeds of a grid are parameters, which Optuna's databases keep as floats."""
+
 
 def _default(name: str) -> object:
     """The one place where a default is written is the request."""
@@ -56,6 +59,7 @@ def _default(name: str) -> object:
 @options.workers
 @options.device
 @options.compile_networks
+@options.hang_after
 @options.data_folder
 @click.option(
     "--lr-bounds",
@@ -76,7 +80,7 @@ def _default(name: str) -> object:
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=click.IntRange(0, LARGEST_SEED),
     default=_default("seed"),
     show_default=True,
     metavar="N",
@@ -87,6 +91,14 @@ def _default(name: str) -> object:
     type=click.IntRange(1, 1000),
     metavar="N",
     help="Trainings of each cell of a grid, from --seed on.  [default: by space]",
+)
+@click.option(
+    "--keep",
+    type=click.IntRange(0),
+    default=_default("keep"),
+    show_default=True,
+    metavar="N",
+    help="Keep the trained networks of the N best trials, to be exported beside their configurations.",
 )
 @click.option(
     "--dashboard/--no-dashboard",

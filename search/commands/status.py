@@ -26,6 +26,7 @@ def status(study: str | None, storage: str | None, home: Home, watch: bool, as_j
     from search.commands.printing import page_console
     from search.reading import StudyReader
     from search.show import study_page
+    from search.storage import where_flags
 
     reader = StudyReader(home, storage, study)
     summary, rows = reader.look()
@@ -33,13 +34,14 @@ def status(study: str | None, storage: str | None, home: Home, watch: bool, as_j
         click.echo(json.dumps(summary, indent=2))
         return
     console = page_console()
+    where = where_flags(home, storage or home.storage_url())
     if not watch:
-        console.print(study_page(summary, rows, reader.space, home))
+        console.print(study_page(summary, rows, reader.space, where))
         return
     with Live(
-        study_page(summary, rows, reader.space, home), console=console, auto_refresh=False
+        study_page(summary, rows, reader.space, where), console=console, auto_refresh=False
     ) as live:
         while summary["state"] == "running":
             time.sleep(SECONDS_BETWEEN_LOOKS)
             summary, rows = reader.look()
-            live.update(study_page(summary, rows, reader.space, home), refresh=True)
+            live.update(study_page(summary, rows, reader.space, where), refresh=True)

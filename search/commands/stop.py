@@ -1,6 +1,8 @@
 """`cifar-search stop`."""
 
 import time
+from pathlib import Path
+from socket import gethostname
 
 import click
 
@@ -8,6 +10,8 @@ from search.commands import options
 from search.home import Home
 
 __all__ = ["stop"]
+
+SECONDS_BETWEEN_LOOKS = 0.2
 
 
 @click.command()
@@ -17,16 +21,29 @@ __all__ = ["stop"]
 @click.option("--no-wait", is_flag=True, help="Don't wait until the search has stopped.")
 def stop(study: str | None, storage: str | None, home: Home, no_wait: bool) -> None:
     """Stop a running search: its epochs are finished and saved, nothing is lost."""
-    from search.reading import open_existing
+    from search.hold import ask_to_stop, holder
+    from search.reading import existing_storage
+    from search.storage import where_flags
+    from search.study import open_study
 
-    name = open_existing(home, storage, study).name
+    opened = existing_storage(home, storage)
+    name = open_study(opened, study).name
     folder = home.study(name)
-    if folder.holder() is None:
+    who = folder.holder()
+    if who is not None:
+        folder.stop_request.touch()
+    elif (who := holder(opened, name)) is not None:
+        ask_to_stop(opened, name)
+    else:
         click.echo(f"Study {name} is not running.")
         return
-    folder.stop_request.touch()
     click.echo(f"Study {name} is asked to stop; its running trials finish their epoch.")
-    while not no_wait and folder.holder() is not None:
-        time.sleep(0.2)
-    if not no_wait:
-        click.echo(f"Stopped. Go on with: cifar-search resume {name}{home.flag}")
+    if no_wait:
+        return
+    while folder.holder() is not None or holder(opened, name) is not None:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    # Its checkpoints are in the home that it ran in.
+    place = Home(Path(who["home"])) if "home" in who else home
+    there = f"on {who['host']}, " if who.get("host", gethostname()) != gethostname() else ""
+    flags = where_flags(place, opened.url)
+    click.echo(f"Stopped. Go on with: {there}cifar-search resume {name}{flags}")

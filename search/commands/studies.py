@@ -15,13 +15,15 @@ __all__ = ["studies"]
 @options.home
 @options.json_output
 def studies(storage: str | None, home: Home, as_json: bool) -> None:
-    """List all studies of this home, the newest last."""
+    """List all studies of this home, or of a storage, the newest last."""
     from search.commands.printing import page_console
     from search.reading import all_summaries
     from search.show import study_list
+    from search.storage import shown_url
 
     summaries = all_summaries(home, storage)
     if as_json:
         click.echo(json.dumps(summaries, indent=2))
     else:
-        page_console().print(study_list(summaries, home))
+        place = str(home.root) if storage is None else shown_url(storage)
+        page_console().print(study_list(summaries, place))

@@ -1,6 +1,5 @@
 """`cifar-search train`."""
 
-import os
 from pathlib import Path
 
 import click
@@ -84,18 +83,18 @@ def train(
     import json
     import re
 
-    from cifar_core.data.dataset import DEFAULT_FOLDER, open_data
+    from cifar_core.data.dataset import open_data
     from cifar_core.device import resolve_devices
     from cifar_core.epoch import Epoch
     from search.configuration import read_configuration
     from search.errors import UsageError
     from search.retrain import needs_validation, retrain
-    from search.wording import percent
+    from search.wording import one_line, percent
 
     if final and train_images is not None:
         raise UsageError("--final trains on all 50,000 pictures; leave --train-images out.")
     recipe = read_configuration(config)
-    folder = Path(os.environ.get("CIFAR_SEARCH_DATA", DEFAULT_FOLDER))
+    folder = options.pictures_folder()
     (place, *others) = resolve_devices(device)
     if others and device != "auto":
         raise UsageError("train runs on one device; name one, such as --device cuda:0.")
@@ -154,4 +153,5 @@ def train(
     names = [file.name for file in result.files]
     if seeds > 1:
         names = [re.sub(r"-\d+\.", "-SEED.", name) for name in names]
-    click.echo(f"Written to {out or config.with_suffix('')}: {', '.join(dict.fromkeys(names))}")
+    written = one_line(str(out or config.with_suffix("")))
+    click.echo(f"Written to {written}: {', '.join(dict.fromkeys(names))}")

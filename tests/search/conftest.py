@@ -1,12 +1,15 @@
 """What the end-to-end tests share: pictures that are quickly read, and one search that was left alone."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from search.home import STORAGE_VARIABLES
+from tests.search.postgres import Server
 from tests.search.running import FAST, Database, Ended, run, space_file, write_pictures
 
 
@@ -32,6 +35,13 @@ class Undisturbed:
     def database(self) -> Database:
         """Its studies."""
         return Database(self.home)
+
+
+@pytest.fixture(autouse=True)
+def no_storage_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies of tests are in their own homes, whatever the environment says."""
+    for name in STORAGE_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +79,16 @@ def undisturbed(shared_folder: Path, plain_pictures: Path) -> Undisturbed:
             out.write_text(ended.out)
             err.write_text(ended.err)
     return Undisturbed(folder, home, space, options, Ended(0, out.read_text(), err.read_text()))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server; it runs whenever a test begins, and leaves nothing behind."""
+    with Server.running() as server:
+        yield server
+
+
+@pytest.fixture
+def server_url(postgres: Server) -> str:
+    """An empty database of that server, as `--storage` names it."""
+    return postgres.new_database()

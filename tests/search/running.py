@@ -30,6 +30,7 @@ __all__ = [
     "Running",
     "begin",
     "ended",
+    "maps_pictures",
     "needs_proc",
     "run",
     "space_file",
@@ -152,6 +153,8 @@ class Running:
         terminal: A terminal to talk to instead of files; it becomes the controlling one.
         core: The only core that it may use: a training has one thread then. By default each of
             pytest-xdist's workers has its own; -1 for all cores.
+        temporary: Its folder for temporary files; the system's by default.
+        storage: Where its studies are, told by the environment; in its home by default.
     """
 
     def __init__(
@@ -161,6 +164,8 @@ class Running:
         data: Path | None = None,
         terminal: int | None = None,
         core: int | None = None,
+        temporary: Path | None = None,
+        storage: str | None = None,
     ) -> None:
         self.arguments = arguments
         log = Path(tempfile.mkdtemp(dir=folder, prefix="output-"))
@@ -169,7 +174,7 @@ class Running:
             self._process = subprocess.Popen(
                 [COMMAND, *arguments],
                 cwd=folder,
-                env=_environment(data),
+                env=_environment(data, temporary, storage),
                 stdin=subprocess.DEVNULL if terminal is None else terminal,
                 stdout=out if terminal is None else terminal,
                 stderr=err if terminal is None else terminal,
@@ -181,6 +186,11 @@ class Running:
     def pid(self) -> int:
         """The process that was started; its session and process group have the same number."""
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """It has not ended yet."""
+        return self._process.poll() is None
 
     @property
     def out(self) -> str:
@@ -207,7 +217,7 @@ class Running:
         """Wait until `condition` has an answer that is true, and return it."""
         deadline = time.monotonic() + seconds
         while True:
-            alive = self._process.poll() is None
+            alive = self.alive
             if found := condition():
                 return found
             if not alive:
@@ -238,7 +248,7 @@ class Running:
 
     def busy_worker(self) -> int | None:
         """A worker that holds the pictures, if there is one."""
-        return next((pid for pid in self.workers() if _maps_pictures(pid)), None)
+        return next((pid for pid in self.workers() if maps_pictures(pid)), None)
 
     def assert_gone(self, seconds: float = 5.0) -> None:
         """No process of its group is left after at most `seconds`."""
@@ -261,9 +271,11 @@ def begin(
     data: Path | None = None,
     terminal: int | None = None,
     core: int | None = None,
+    temporary: Path | None = None,
+    storage: str | None = None,
 ) -> Iterator[Running]:
     """Start `cifar-search` with these arguments; at the end nothing of it is left."""
-    running = Running(tuple(map(str, arguments)), folder, data, terminal, core)
+    running = Running(tuple(map(str, arguments)), folder, data, terminal, core, temporary, storage)
     try:
         yield running
     finally:
@@ -271,10 +283,14 @@ def begin(
 
 
 def run(
-    *arguments: object, folder: Path, data: Path | None = None, core: int | None = None
+    *arguments: object,
+    folder: Path,
+    data: Path | None = None,
+    core: int | None = None,
+    storage: str | None = None,
 ) -> Ended:
     """Run `cifar-search` with these arguments to its end."""
-    with begin(*arguments, folder=folder, data=data, core=core) as running:
+    with begin(*arguments, folder=folder, data=data, core=core, storage=storage) as running:
         return running.wait(2 * PATIENCE)
 
 
@@ -380,11 +396,13 @@ def ended(running: Running, code: int, seconds: float = PATIENCE) -> Ended:
     return result
 
 
-def _environment(data: Path | None) -> Mapping[str, str]:
-    ours = {"CIFAR_SEARCH_DATA", "CIFAR_SEARCH_HOME", "COLUMNS", "LINES"}
+def _environment(
+    data: Path | None, temporary: Path | None, storage: str | None
+) -> Mapping[str, str]:
+    ours = {"CIFAR_SEARCH_DATA", "CIFAR_SEARCH_HOME", "CIFAR_SEARCH_STORAGE", "COLUMNS", "LINES"}
     plain = {key: value for key, value in os.environ.items() if key not in ours}
-    given = {} if data is None else {"CIFAR_SEARCH_DATA": str(data)}
-    return {**plain, **OFFLINE, **given}
+    given = {"CIFAR_SEARCH_DATA": data, "TMPDIR": temporary, "CIFAR_SEARCH_STORAGE": storage}
+    return {**plain, **OFFLINE, **{key: str(value) for key, value in given.items() if value}}
 
 
 def _own_core() -> int:
@@ -393,6 +411,10 @@ def _own_core() -> int:
 
 def _prepare(core: int, terminal: int | None) -> None:
     """What happens between fork and exec."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(
+            number, signal.SIG_DFL
+        )  # these tests may run in the background, or under nohup
     if core >= 0 and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[core % len(cores)]})
@@ -415,7 +437,7 @@ def _group(group: int) -> Iterator[tuple[int, str]]:
             yield int(folder.name), words
 
 
-def _maps_pictures(pid: int) -> bool:
+def maps_pictures(pid: int) -> bool:
     try:
         maps = Path(f"/proc/{pid}/maps").read_text()
     except (FileNotFoundError, ProcessLookupError, PermissionError):

@@ -13,12 +13,14 @@ from search.coordinator import Coordinator, Outcome
 from search.events import Event
 from search.home import Home, StudyFolder
 from search.messages import (
+    Beat,
     Died,
     EpochsDone,
     Failed,
     Finished,
     Task,
     TrainTask,
+    Unsaved,
     WorkerMessage,
 )
 from search.pool import Slot, Worker
@@ -51,9 +53,10 @@ def new_study(
     trials: int = 6,
     timeout: float | None = None,
     name: str = NAME,
+    keep: int = 1,
     **settings: Any,
 ) -> SearchStudy:
-    budget = Budget(trials=trials, timeout=timeout)
+    budget = Budget(trials=trials, timeout=timeout, keep=keep)
     where = storage or optuna.storages.InMemoryStorage()
     study, _ = create_or_open(where, name, settings_of(**settings), budget)
     return study
@@ -83,6 +86,7 @@ class ScriptedPool:
         epoch: What an epoch of a recipe comes to.
         checkpoints: The epochs that are saved, by trial; survives the pool as files do.
         after: Called after every poll with how many there were.
+        meanwhile: What a worker says that waits to hear whether to save again.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class ScriptedPool:
         epoch: Callable[[Recipe, int], Epoch] = epoch_of,
         checkpoints: dict[int, list[Epoch]] | None = None,
         after: Callable[[int], None] = lambda _polls: None,
+        meanwhile: Callable[[], WorkerMessage] = Beat,
     ) -> None:
         self.workers = [Worker(Slot("cpu", 1), index, ready=True) for index in range(workers)]
         self.checkpoints = {} if checkpoints is None else checkpoints
@@ -100,6 +105,7 @@ class ScriptedPool:
         self._trouble = trouble
         self._epoch = epoch
         self._after = after
+        self._meanwhile = meanwhile
         self._polls = 0
         self._scripts: dict[int, Iterator[WorkerMessage]] = {}
         self._goes_on: dict[int, bool] = {}
@@ -124,6 +130,8 @@ class ScriptedPool:
                 message = next(self._scripts[worker.index])
                 if isinstance(message, Finished | Failed | Died):
                     worker.task = None
+                if isinstance(message, Beat):
+                    continue  # as a pool does
                 heard.append((worker, task, message))
         self._polls += 1
         assert self._polls < 5_000, "the search does not end"
@@ -139,8 +147,14 @@ class ScriptedPool:
                 yield Finished()
         while len(history) < task.recipe.epochs and not (history and history[-1].is_last):
             number = len(history) + 1
-            if (message := self._trouble(task.number, number)) is not None:
+            while (message := self._trouble(task.number, number)) is not None:
                 yield message
+                if not isinstance(message, Unsaved):
+                    break
+                while worker.index not in self._goes_on:
+                    yield self._meanwhile()
+                if not self._goes_on.pop(worker.index):
+                    yield Finished()
             self.trained.append((task.number, number))
             history.append(self._epoch(task.recipe, number))
             yield EpochsDone((history[-1],))
@@ -183,12 +197,13 @@ def enqueue_known(study: SearchStudy) -> None:
         study.optuna.enqueue_trial(known.values, user_attrs={"known": known.name})
 
 
-def reopened(study: SearchStudy, **budget: Any) -> SearchStudy:
-    """The same study as another process finds it."""
-    found = open_study(study.optuna._storage, study.name)
+def reopened(study: SearchStudy, storage: BaseStorage | None = None, **budget: Any) -> SearchStudy:
+    """The same study as another process finds it, in its own storage or another."""
+    where = storage or study.optuna._storage
+    found = open_study(where, study.name)
     if budget:
         wanted = Budget(**{"trials": found.budget.trials, **budget})
-        found, _ = create_or_open(study.optuna._storage, study.name, found.settings, wanted)
+        found, _ = create_or_open(where, study.name, found.settings, wanted)
     return found
 
 

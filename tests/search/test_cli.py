@@ -194,6 +194,8 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         "--seed": "0",
         "--seeds": "3",
         "--scale": "full",
+        "--keep": "5",
+        "--hang-after": "2m",
     }
     words = (word for pair in options.items() for word in pair)
     found = asked(monkeypatch, "start", *words, "--compile")
@@ -215,6 +217,8 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         seeds=3,
         scale="full",
         compile_networks=True,
+        keep=5,
+        hang_after=120.0,
     )
     fields = {*StartRequest.__dataclass_fields__} - {"compile_networks"}
     assert {f"--{name.replace('_', '-')}" for name in fields} == set(options)
@@ -241,6 +245,8 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         "--workers": "2",
         "--device": "cuda:0,cuda:1",
         "--data": "synthetic",
+        "--keep": "0",
+        "--hang-after": "90",
     }
     words = (word for pair in options.items() for word in pair)
     found = asked(monkeypatch, "resume", "mine", *words, "--compile")
@@ -253,9 +259,11 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         device="cuda:0,cuda:1",
         data="synthetic",
         compile_networks=True,
+        keep=0,
+        hang_after=90.0,
     )
     fields = {*service.ResumeRequest.__dataclass_fields__} - {"study", "compile_networks"}
-    assert {f"--{name}" for name in fields} == set(options)
+    assert {f"--{name.replace('_', '-')}" for name in fields} == set(options)
 
 
 def test_the_environment_names_home_and_data(
@@ -267,6 +275,33 @@ def test_the_environment_names_home_and_data(
     assert (found.home, found.data) == (Home(tmp_path / "h"), tmp_path / "d")
     named = asked(monkeypatch, "start", "--space", "x", "--home", str(tmp_path / "o"))
     assert named.home == Home(tmp_path / "o")
+
+
+def test_the_environment_names_the_storage_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIFAR_SEARCH_STORAGE", "sqlite:///x.db")
+    for command in (("start", "--space", "x"), ("resume",)):
+        assert asked(monkeypatch, *command).request.storage == "sqlite:///x.db"
+        given = asked(monkeypatch, *command, "--storage", "sqlite:///y.db")
+        assert given.request.storage == "sqlite:///y.db"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status", "mine", "URL"],
+        ["status", "--stroage", "URL"],
+        ["--storage=URL", "status"],
+        ["start", "--space", "URL"],
+        ["start", "--space", "x", "--trials", "URL"],
+        ["copy", "--to-home", "h", "--to-storage", "URL"],
+    ],
+)
+@pytest.mark.parametrize("url", ["oracle://me:hunter2@host/db", "nonsense://me:hunter2@at@host/db"])
+def test_a_password_in_the_wrong_place_is_not_repeated(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], url: str
+) -> None:
+    assert run([one.replace("URL", url) for one in arguments]) in {1, 2}
+    assert "hunter2" not in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize(

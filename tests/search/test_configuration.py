@@ -1,8 +1,17 @@
 """Configuration files, and what is said about those that are none."""
 
+import copy
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tomli_w
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -78,7 +87,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         ("a.yaml", "epochs: 3\n\t- a", "is not valid YAML: found character"),
         ("a.yml", "a: b: c", "is not valid YML: mapping values are not allowed here"),
         ("a.yaml", "epochs: 2020-99-99", "is not valid YAML: month must be in 1..12"),
-        ("a.yaml", "- " * 50_000, "is not valid YAML: "),
+        ("a.yaml", "- " * 25_000, "is not valid YAML: "),
         ("a.json", "[" * 50_000, "is not valid JSON: "),
         ("a.toml", "a = " + "[" * 50_000, "is not valid TOML: "),
     ],
@@ -145,6 +154,63 @@ def test_a_number_of_5000_hexadecimal_digits_is_refused(
     assert "epochs" in error_of(tmp_path, name, f"epochs{sign} 0x{'f' * 5_000}")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.toml", "epochs = 3\nepochs = 4"),
+        ("a.json", '{"epochs": 3, "epochs": 4}'),
+        ("a.json", '{"recipe": {"optimizer": {"lr": 0.1, "lr": 0.2}}}'),
+        ("a.yaml", "epochs: 3\nepochs: 4"),
+        ("a.yaml", "recipe: {optimizer: {lr: 0.1, 'lr': 0.2}}"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    """Which of the two was meant is not for a program to guess."""
+    said = error_of(tmp_path, name, text)
+    assert "stands there twice" in said or "Cannot overwrite a value" in said
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("ending", ["toml", "json", "yaml"])
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_pipe_or_a_device_is_not_waited_for(
+    tmp_path: Path, ending: str, put: Callable[[Path], None]
+) -> None:
+    file = tmp_path / f"a.{ending}"
+    put(file)
+    with pytest.raises(UsageError, match="is no configuration: it is a pipe or a device"):
+        read_configuration(file)
+
+
+def test_yaml_is_as_small_as_it_is_slow_to_read(tmp_path: Path) -> None:
+    said = error_of(tmp_path, "a.yaml", "a: 1\n" * 20_000)
+    assert "is larger than 65536 bytes" in said
+    assert "no such key" in error_of(tmp_path, "a.toml", f"a = '{'x' * 70_000}'")
+
+
+@pytest.mark.parametrize("ending", ["toml", "json", "yaml"])
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"a.{ending}"
+    file.write_bytes(b"\xef\xbb\xbf" + TEXTS[ending].format("").replace("\n", "\r\n").encode())
+    assert read_configuration(file) == RECIPE
+
+
+@pytest.mark.parametrize(
+    "key", ["a\u001b[31mb", "a\u202eb", "\u0000", "__class__", "x" * 9_000, ""]
+)
+def test_a_key_is_repeated_without_steering_the_terminal(tmp_path: Path, key: str) -> None:
+    for values in ({key: 1}, {"network": {key: 1}}, {key: {key: [key]}}):
+        said = error_of(tmp_path, "a.json", json.dumps(values))
+        assert len(said) < 1_000
+        assert all(line.isprintable() for line in said.splitlines())
+
+
+def test_many_wrong_keys_are_counted_and_not_all_listed(tmp_path: Path) -> None:
+    said = error_of(tmp_path, "a.json", json.dumps({f"key{number}": 1 for number in range(9_000)}))
+    assert len(said.splitlines()) == 22
+    assert said.endswith("  and 8,980 more.")
+
+
 def bomb(lists: int, ways: int) -> str:
     """Nested lists that name each other: `ways` to the power of `lists` words when written out."""
     lines = [f"a0: &a0 [{', '.join(['x'] * ways)}]"]
@@ -174,7 +240,7 @@ def test_a_value_is_shown_without_writing_it_out(
     value: object = Counted()
     for _ in range(5):
         value = [value] * 9  # 9^5 = 59,049 words
-    assert len(records._shown(value)) <= 60
+    assert len(records.shown(value)) <= 60
     assert written[0] < 1_000
 
 
@@ -202,3 +268,93 @@ def test_whatever_is_read_is_a_recipe_or_an_error(tmp_path: Path, ending: str, t
         return
     finally:
         file.unlink()
+
+
+VALUES: list[object] = [
+    *(float("nan"), float("inf"), -0.0, 1e308, 0, -1, 2**63, 10**30, 1 << 5_000, True, None),
+    *(
+        "",
+        "sgd",
+        "\x1b[31m",
+        "\u202e",
+        "\x00",
+        "x" * 5_000,
+        "0.1",
+        [],
+        {},
+        [[[[[]]]]],
+        [{}],
+        {"": 1},
+    ),
+]
+PATHS = [
+    *((key,) for key in RECIPE.plain()),
+    *(
+        (key, inner)
+        for key, value in RECIPE.plain().items()
+        if isinstance(value, dict)
+        for inner in value
+    ),
+    *((key, "__class__") for key in ("network", "optimizer", "schedule", "augmentation")),
+    *(("recipe",), ("\x1b[31m",), ("",), ("network", "weights"), ("network", "x" * 5_000)),
+]
+WRITERS = {
+    "toml": lambda values: tomli_w.dumps(without_none(values)),
+    "json": json.dumps,
+    "yaml": lambda values: yaml.safe_dump(values, allow_unicode=True),
+}
+
+
+def without_none(value: Any) -> Any:
+    """What TOML can say."""
+    if isinstance(value, dict):
+        return {key: without_none(one) for key, one in value.items() if one is not None}
+    return value
+
+
+@settings(
+    database=None,
+    deadline=None,
+    derandomize=True,
+    max_examples=200,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.sampled_from(sorted(WRITERS)),
+    st.lists(st.tuples(st.sampled_from(PATHS), st.sampled_from(VALUES)), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_a_recipe_that_is_torn_is_a_recipe_or_a_short_error(
+    tmp_path: Path, ending: str, changes: list[tuple[tuple[str, ...], object]], inside: bool
+) -> None:
+    values: dict[str, Any] = copy.deepcopy(RECIPE.plain())
+    for (*sections, key), value in changes:
+        place = values
+        for section in sections:
+            if not isinstance(place.get(section), dict):
+                place[section] = {}
+            place = place[section]
+        place[key] = copy.deepcopy(value)
+    file = tmp_path / f"torn.{ending}"
+    with writing_huge_numbers():
+        file.write_text(WRITERS[ending]({"recipe": values} if inside else values), "utf-8")
+    try:
+        recipe = read_configuration(file)
+    except CifarSearchError as error:
+        text = str(error)
+    else:
+        text = ""
+        assert Recipe.read(recipe.plain()) == recipe
+    assert len(text) < 4_000
+    assert all(line.isprintable() for line in text.splitlines())
+
+
+@contextmanager
+def writing_huge_numbers() -> Iterator[None]:
+    """Python refuses to write integers of thousands of digits, as others do not."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(before)

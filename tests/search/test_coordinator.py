@@ -4,6 +4,7 @@ import warnings
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ from cifar_core.seeds import derive
 from search import attributes, coordinator, service
 from search.errors import ServiceError
 from search.events import EpochSeen, Event, Notice, Stopping, TrialEnded, TrialStarted
+from search.hold import held
 from search.home import Home, StudyFolder
-from search.messages import Died, Failed, Remark, WorkerMessage
+from search.messages import Died, Failed, Remark, Unsaved, WorkerMessage
 from search.pool import Slot, Worker
+from search.request import StartRequest
+from search.rows import best_rows
 from search.storage import open_storage
 from search.study import SearchStudy
 from spaces.space import Space
@@ -108,11 +112,39 @@ def test_everything_that_happens_is_told_in_order(folder: StudyFolder) -> None:
     assert last.row == study.rows()[0]
 
 
-def test_a_finished_trial_leaves_no_checkpoint(folder: StudyFolder) -> None:
-    for number in range(3):
+@pytest.mark.parametrize("keep", [0, 1, 3])
+def test_only_the_states_of_unfinished_and_of_the_best_trials_are_kept(
+    folder: StudyFolder, keep: int
+) -> None:
+    def save(_polls: int) -> None:
+        for number in pool.checkpoints:
+            if study.optuna.trials[number].state is TrialState.RUNNING:
+                folder.checkpoint(number).touch()
+        best = {row.number for row in best_rows(study.rows(), keep)}
+        running = {row.number for row in study.rows() if row.state == "running"}
+        assert folder.checkpoints() <= best | running
+        most.append(len(folder.checkpoints()))
+
+    study, most = new_study(trials=9, keep=keep), list[int]()
+    pool = ScriptedPool(2, trouble=fails(2), after=save)
+    search(study, pool, folder)
+    assert folder.checkpoints() == {row.number for row in best_rows(study.rows(), keep)}
+    assert len(folder.checkpoints()) == keep
+    assert max(most) <= keep + 2
+
+
+def test_what_a_killed_search_left_behind_is_removed_by_the_next(folder: StudyFolder) -> None:
+    study, checkpoints = new_study(trials=4, keep=1), dict[int, list[Epoch]]()
+    with pytest.raises(Killed):
+        search(study, ScriptedPool(2, checkpoints=checkpoints, after=kill_at(7)), folder)
+    assert states_of(study) == ["complete", "complete", "running", "running"]
+    for number in range(5):
         folder.checkpoint(number).touch()
-    search(new_study(trials=2), ScriptedPool(), folder)
-    assert [file.name for file in folder.checkpoint(0).parent.iterdir()] == ["2.pt"]
+    again = ScriptedPool(2, checkpoints=checkpoints, after=kill_at(1))
+    with pytest.raises(Killed):
+        search(reopened(study), again, folder)
+    (best,) = best_rows(study.rows())
+    assert folder.checkpoints() == {best.number, 2, 3}
 
 
 def test_the_time_a_search_has_run_is_kept(folder: StudyFolder) -> None:
@@ -543,6 +575,83 @@ def test_interrupted_trials_keep_their_time_and_epochs_when_the_time_is_used_up(
     assert (row.state, row.epochs, row.seconds) == ("pruned", 3, 4.5)
 
 
+# -------------------------------------------------------------------------------- without space
+
+
+class FullDisk:
+    """A worker's disk that has no space from one epoch of a trial on, for so many tries."""
+
+    def __init__(self, trial: int, epoch: int, tries: int, clock: HandClock | None = None) -> None:
+        self._where, self._tries, self._clock = (trial, epoch), tries, clock or HandClock()
+        self.tried: list[float] = []
+
+    def __call__(self, trial: int, epoch: int) -> Unsaved | None:
+        if (trial, epoch) != self._where:
+            return None
+        self.tried.append(self._clock())
+        if len(self.tried) > self._tries:
+            return None
+        return Unsaved("3.pt: No space left on device")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_state_that_cannot_be_saved_is_tried_again_and_nothing_is_lost(
+    folder: StudyFolder, workers: int
+) -> None:
+    clock, events = HandClock(), list[Event]()
+
+    def tick(_polls: int) -> None:
+        clock.now += 0.5
+
+    study, quiet = new_study(trials=4), new_study(trials=4, name="quiet")
+    search(quiet, ScriptedPool(workers), folder)
+    disk = FullDisk(1, 2, tries=3, clock=clock)
+    pool = ScriptedPool(workers, trouble=disk, after=tick)
+    assert search(study, pool, folder, events=events, clock=clock) == "finished"
+    assert sorted(pool.trained) == [(trial, epoch) for trial in range(4) for epoch in (1, 2, 3, 4)]
+    assert [row.validation_accuracy for row in study.rows()] == [
+        row.validation_accuracy for row in quiet.rows()
+    ]
+    said = [event.text for event in events if isinstance(event, Notice)]
+    assert len(said) == 2
+    assert "No space left on device" in said[0]
+    assert "make space" in said[0]
+    assert "goes on" in said[1]
+    waits = [later - earlier for earlier, later in pairwise(disk.tried)]
+    assert waits == [pytest.approx(2.0, abs=0.6)] * 3  # a full disk is not asked all the time
+
+
+def test_a_stop_ends_the_waiting_for_space_and_the_trial_goes_on_later(
+    folder: StudyFolder,
+) -> None:
+    asked = [False]
+
+    def after(polls: int) -> None:
+        asked[0] = polls >= 6
+
+    study = new_study(trials=1)
+    pool = ScriptedPool(trouble=FullDisk(0, 3, tries=10**6), after=after)
+    assert search(study, pool, folder, stop=lambda: asked[0]) == "stopped"
+    assert states_of(study) == ["running"]
+    again = ScriptedPool(checkpoints=pool.checkpoints)
+    assert search(reopened(study), again, folder) == "finished"
+    assert again.trained == [(0, 3), (0, 4)]
+
+
+def test_a_worker_that_dies_without_space_is_not_answered_any_more(folder: StudyFolder) -> None:
+    clock = HandClock()
+
+    def tick(_polls: int) -> None:
+        clock.now += 0.5
+
+    study = new_study(trials=2)
+    pool = ScriptedPool(
+        trouble=FullDisk(0, 2, tries=1), after=tick, meanwhile=lambda: Died("killed by SIGKILL")
+    )
+    assert search(study, pool, folder, clock=clock) == "finished"
+    assert states_of(study) == ["complete", "complete"]
+
+
 # ------------------------------------------------------------------------------------- going on
 
 
@@ -624,13 +733,17 @@ def test_a_total_that_is_lowered_leaves_nothing_running(
     assert states_of(study) == ["complete", "complete", "running", "running"]
     again = ScriptedPool(2, checkpoints=pool.checkpoints)
     monkeypatch.setattr(service, "Pool", lambda *_, **_options: nullcontext(again))
-    lowered, outcome = service._run(
-        reopened(study, **budget),
-        Home(folder.root.parent.parent),
-        [Slot("cpu", 1)],
-        list[Event]().append,
-        compile_networks=False,
-    )
+    home, storage = Home(folder.root.parent.parent), open_storage(f"sqlite:///{folder.root}/no.db")
+    with held(home, storage, study.name) as hold:
+        lowered, outcome = service._run(
+            reopened(study, **budget),
+            storage,
+            hold,
+            home,
+            [Slot("cpu", 1)],
+            list[Event]().append,
+            StartRequest("mine"),
+        )
     assert outcome == "finished"
     assert "running" not in states_of(lowered)
 

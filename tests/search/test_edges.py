@@ -269,12 +269,12 @@ def test_a_search_without_a_complete_trial_says_nothing_of_it(tmp_path: Path) ->
 
 def test_the_status_page_tells_it_with_the_option(tmp_path: Path) -> None:
     study = finished(tmp_path, [AT_THE_END, ADAM])
-    page = study_page(summary_of(study), study.rows(), study.settings.space, Home(tmp_path))
+    page = study_page(summary_of(study), study.rows(), study.settings.space, Home(tmp_path).flag)
     (line,) = [line for line in printed(page) if "end of its range" in line]
     assert line.startswith(WORDS)
     assert line.endswith("Search further: --lr-bounds 0.0001:0.12")
     inside = finished(tmp_path / "inside", [SGD, ADAM])
-    page = study_page(summary_of(inside), inside.rows(), inside.settings.space, Home(tmp_path))
+    page = study_page(summary_of(inside), inside.rows(), inside.settings.space, Home(tmp_path).flag)
     assert not any("Search further" in line for line in printed(page))
 
 

@@ -126,6 +126,16 @@ def test_a_held_study_is_held_by_this_process_alone(folder: StudyFolder) -> None
         pass
 
 
+def test_what_a_killed_holder_has_half_written_is_gone_once_the_study_is_held(
+    folder: StudyFolder,
+) -> None:
+    folder.create()
+    for name in (".holder.json.x1", ".pictures.x2"):
+        (folder.root / name).touch()
+    with folder.held():
+        assert not list(folder.root.glob(".*"))
+
+
 def test_a_study_is_free_again_after_an_error(folder: StudyFolder) -> None:
     with pytest.raises(KeyError), folder.held():
         raise KeyError
@@ -207,12 +217,33 @@ def test_tidying_removes_what_only_an_unfinished_study_needs(folder: StudyFolder
         folder.stop_request,
         folder.sweeps / "0-0.json",
         folder.checkpoint(3),
+        folder.checkpoint(3).with_name(".4.pt.half"),
         folder.logs / "worker-0.log",
     ):
         file.touch()
     folder.tidy()
     folder.tidy()
-    assert sorted(path.name for path in folder.root.iterdir()) == ["logs"]
+    assert sorted(path.name for path in folder.root.iterdir()) == ["checkpoints", "logs"]
+    assert folder.checkpoints() == {3}  # the best trial's network
+    assert list(folder.checkpoint(3).parent.iterdir()) == [folder.checkpoint(3)]
     assert (folder.logs / "worker-0.log").exists()
     folder.create()
     assert folder.checkpoint(0).parent.is_dir()
+
+
+def test_a_study_of_the_same_name_in_another_storage_does_not_take_the_states_of_this_one(
+    folder: StudyFolder,
+) -> None:
+    with folder.held(storage="studies.db"):
+        pass
+    with folder.held(storage="other.db"):
+        pass  # there is nothing yet that could be lost
+    folder.checkpoint(3).touch()
+    with (
+        pytest.raises(UsageError, match=r"another study named .*, which is in other\.db"),
+        folder.held(storage="studies.db"),
+    ):
+        pytest.fail("it was taken")
+    assert folder.checkpoints() == {3}
+    with folder.held(storage="other.db"):
+        pass

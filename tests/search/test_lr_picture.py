@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ from optuna.artifacts import get_all_artifact_meta
 
 import cifar_core.plots.lr_range
 from cifar_core.lr_range import find_bounds
-from search import attributes, service
+from search import attributes, lr_picture, service
 from search.bounds import combine_all
 from search.corners import Corner, corners_of, curves_document
 from search.events import Event, Notice
@@ -190,6 +190,28 @@ def test_an_artifact_says_which_study_and_pictures_it_is_of(
             "bounds": (one["low"], one["high"]),
             "suggested": one["suggested"],
         }
+
+
+def test_a_picture_that_a_killed_process_was_drawing_is_gone_when_the_study_goes_on(
+    study: SearchStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "artifacts"
+
+    def killed(*_: object) -> NoReturn:
+        """Draws half of a picture; nothing is tidied up behind it."""
+        (half_drawn,) = folder.iterdir()  # in the home, and not where nobody would look for it
+        (half_drawn / "lr-range-sgd_lr.png").touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lr_picture, "_draw", killed)
+        patched.setattr(lr_picture, "rmtree", lambda *_, **__: None)
+        with pytest.raises(KeyboardInterrupt):
+            keep_pictures(study, folder)
+    assert len(list(folder.iterdir())) == 1
+    monkeypatch.setattr(lr_picture, "_draw", lambda *parts: parts[-1].touch())
+    keep_pictures(study, folder)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(artifacts_of(study).values())
 
 
 def test_artifacts_are_made_once_however_often_a_study_goes_on(

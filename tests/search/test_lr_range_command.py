@@ -4,7 +4,7 @@ import json
 import math
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -467,13 +467,22 @@ def test_equal_steps_over_one_epoch_are_measured_from_every_seed(
 
 @needs_proc
 @pytest.mark.usefixtures("temporary")
-def test_ctrl_c_ends_it_and_leaves_no_process_and_no_folder(
-    recipe: Path, plain_pictures: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)],
+    ids=["Ctrl-C in a terminal", "kill"],
+)
+def test_what_ends_it_leaves_no_process_and_no_folder(
+    recipe: Path,
+    plain_pictures: Path,
+    tmp_path: Path,
+    send: Callable[[int, int], None],
+    number: signal.Signals,
 ) -> None:
     command = (*SMALL, "--config", recipe, "--epochs", 500)
     with begin(*command, folder=tmp_path, data=plain_pictures) as process:
         process.until(process.busy_worker, "a worker sweeps")
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        send(process.pid, number)
         result = ended(process, 130, seconds=20.0)
     assert result.out == ""
     assert result.err.splitlines()[-1] == "Interrupted."

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from cifar_core.data import cifar10
+from cifar_core.models import network_of
 from cifar_core.recipe import Recipe
 from search.configuration import read_configuration
 from tests.search.conftest import Undisturbed
@@ -142,7 +144,10 @@ def test_the_same_command_again_says_that_the_search_is_finished_and_trains_noth
     assert [one.filename for one in database.artifacts()] == ["lr-range-sgd_lr.png"]
     assert "trial 0" not in result.err
     # What only an unfinished study needs is gone again.
-    assert sorted(path.name for path in (undisturbed.home / "studies" / "tiny").iterdir()) == [
+    own = undisturbed.home / "studies" / "tiny"
+    assert len(list((own / "checkpoints").iterdir())) == 1  # the best trial's network
+    assert sorted(path.name for path in own.iterdir()) == [
+        "checkpoints",
         "holder.json",
         "lock",
         "logs",
@@ -253,7 +258,9 @@ def test_the_best_are_exported_and_read_back(
     command = ("export", "--home", undisturbed.home, "--top", 2, "--format", format_)
     result = run(*command, "--out", tmp_path / "mine", folder=tmp_path)
     assert result.code == 0, result
-    paths = [Path(line) for line in result.out.splitlines()]
+    written = [Path(line) for line in result.out.splitlines()]
+    assert written[1] == tmp_path / "mine" / "best-1.pt"  # the network that is kept
+    paths = [written[0], *written[2:]]
     assert paths == [tmp_path / "mine" / f"best-{rank}.{format_}" for rank in (1, 2)]
     read = {"json": json.loads, "yaml": yaml.safe_load}[format_]
     complete = [trial for trial in undisturbed.database.trials() if trial.state.name == "COMPLETE"]
@@ -261,6 +268,8 @@ def test_the_best_are_exported_and_read_back(
     for path, trial in zip(paths, best, strict=True):
         assert read_configuration(path) == Recipe.read(trial.user_attrs["recipe"])
         assert read(path.read_text())["provenance"]["trial"] == trial.number
+    network = network_of(read_configuration(paths[0]).network)
+    network.load_state_dict(torch.load(written[1], weights_only=True))
 
 
 def test_a_recipe_file_is_trained(

@@ -2,11 +2,12 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
-from search.stopping import SIGNALS, StopSwitch, ending_like_ctrl_c
+from search.stopping import SIGNALS, StopSwitch, ending_like_ctrl_c, signals_wait
 
 
 def test_nobody_has_asked_at_first(tmp_path: Path) -> None:
@@ -19,6 +20,13 @@ def test_a_file_asks_to_stop(tmp_path: Path) -> None:
     assert switch() is True
     (tmp_path / "stop").unlink()
     assert switch() is False
+
+
+def test_somebody_elsewhere_asks_to_stop(tmp_path: Path) -> None:
+    answers = iter([False, True])
+    switch = StopSwitch(tmp_path / "stop", lambda: next(answers))
+    assert switch() is False
+    assert switch() is True
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -66,11 +74,74 @@ def test_what_would_end_a_program_ends_it_like_ctrl_c(number: signal.Signals) ->
         signal.signal(number, before)
 
 
-def test_what_is_ignored_under_nohup_stays_ignored() -> None:
+def test_what_is_ignored_under_nohup_stays_ignored(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with ending_like_ctrl_c():
+        with ending_like_ctrl_c(), StopSwitch(tmp_path / "stop") as switch:
             os.kill(os.getpid(), signal.SIGHUP)
+            assert switch() is False
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_ctrl_c_that_python_drops_stops_a_search_once_it_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Removed:
+        def __init__(self, *, fails: bool = False) -> None:
+            self.fails = fails
+
+        def __del__(self) -> None:
+            if self.fails:
+                raise ValueError
+            os.kill(os.getpid(), signal.SIGINT)
+
+    shown: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: shown.append(dropped.exc_type))
+    with ending_like_ctrl_c():
+        Removed()  # what is raised in `__del__` reaches nobody
+        assert shown == []  # and is no error
+        Removed(fails=True)
+        assert shown == [ValueError]
+        with StopSwitch(tmp_path / "stop") as switch:
+            assert switch() is True
+    with ending_like_ctrl_c(), StopSwitch(tmp_path / "stop") as switch:
+        assert switch() is False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_must_not_be_interrupted_is_not_and_the_signal_counts_afterwards(
+    number: signal.Signals,
+) -> None:
+    done: list[str] = []
+
+    def close() -> None:
+        with signals_wait():
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)
+            done.append("closed")
+
+    with ending_like_ctrl_c(), pytest.raises(KeyboardInterrupt):
+        close()
+    assert done == ["closed"]
+
+
+def test_an_error_within_is_told_as_it_is() -> None:
+    def fail() -> None:
+        with signals_wait():
+            os.kill(os.getpid(), signal.SIGINT)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+
+def test_where_no_signal_came_nothing_happens_and_handlers_are_as_before() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_wait():
+            os.kill(os.getpid(), signal.SIGHUP)  # ignored, as under nohup
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -8,9 +8,13 @@ from pathlib import Path
 import optuna
 import pytest
 from sqlalchemy import text
+from sqlalchemy.dialects.oracle.oracledb import OracleDialect_oracledb
+from sqlalchemy.engine import make_url
 
 from search.errors import ServiceError, UsageError
-from search.storage import hide_secrets, open_storage, shown_url, sqlite_file
+from search.home import Home
+from search.locks import server_options
+from search.storage import hide_secrets, open_storage, place_of, shown_url, sqlite_file, where_flags
 
 
 def test_readers_and_writer_do_not_lock_each_other_out(tmp_path: Path) -> None:
@@ -115,6 +119,9 @@ def test_a_missing_driver_is_named_without_the_password(url: str) -> None:
         ("postgresql://me@host/db?password=secret", "password=secret is wrong"),
         ("mysql+pymysql://me@host/db?passwd=secret&passwd=2nd", "secret or 2nd"),
         ("postgresql://me:s%40cret%2F%20x@host/db", "s@cret/ x, s%40cret%2F%20x, s%40cret%2F+x"),
+        ("postgresql://me:s%40cret%2F%20x@host/db", "s%40cret/%20x"),
+        ("postgresql://me:se%5C%27cret@host/db", repr("at se\\'cret's door")),
+        ("postgresql://me:se@cret@host/db", "no study named 'postgresql://me:se@cret@host/db'"),
     ],
 )
 def test_a_drivers_error_is_repeated_without_the_passwords(url: str, text: str) -> None:
@@ -146,12 +153,18 @@ def test_an_unknown_kind_of_database_is_refused_without_the_password() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql//me:secret@host/db", "me:secret@host", "postgresql:/me:secret@host/db"]
+    "url",
+    [
+        *("postgresql//me:secret@host/db", "me:secret@host", "postgresql:/me:secret@host/db"),
+        *("postgresql://me:12@secret@host/db", "postgresql+psycopg://me:@secret@host"),
+    ],
 )
 def test_a_password_in_what_is_no_url_is_not_repeated(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         open_storage(url)
     assert "secret" not in str(caught.value)
+    assert "In a password, write @ as %40" in str(caught.value)
+    assert "secret" not in shown_url(url)
 
 
 def test_a_port_that_is_no_number_is_refused_without_the_password() -> None:
@@ -187,3 +200,56 @@ def test_the_file_of_a_url_is_known_before_it_is_there(tmp_path: Path) -> None:
     assert sqlite_file("sqlite:///runs/x.db") == Path("runs/x.db")
     assert sqlite_file("postgresql://host/db") is None
     assert not (tmp_path / "x.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "variable", "flags"),
+    [
+        ("sqlite:///h/studies.db", None, " --home h"),
+        ("sqlite:///h/studies.db", "sqlite:///x.db", " --home h --storage sqlite:///h/studies.db"),
+        ("sqlite:///a b.db", None, " --home h --storage 'sqlite:///a b.db'"),
+        ("postgresql://me@host/db", None, " --home h --storage postgresql://me@host/db"),
+        ("postgresql://me:secret@host/db", None, ' --home h --storage "$CIFAR_SEARCH_STORAGE"'),
+        ("postgresql://host/db?password=x", None, ' --home h --storage "$CIFAR_SEARCH_STORAGE"'),
+        ("postgresql://me:secret@host/db", "postgresql://me:secret@host/db", " --home h"),
+    ],
+)
+def test_further_commands_name_a_storage_where_they_would_not_find_it(
+    monkeypatch: pytest.MonkeyPatch, url: str, variable: str | None, flags: str
+) -> None:
+    monkeypatch.delenv("CIFAR_SEARCH_STORAGE", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("CIFAR_SEARCH_STORAGE", variable)
+    assert where_flags(Home(Path("h")), url) == flags
+
+
+def test_braces_in_a_url_are_braces(tmp_path: Path) -> None:
+    open_storage(f"sqlite:///{tmp_path}/{{SCHEMA_VERSION}} {{x}}.db")
+    assert (tmp_path / "{SCHEMA_VERSION} {x}.db").is_file()
+
+
+def test_a_kind_of_database_that_has_no_locks_for_studies_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(OracleDialect_oracledb, "import_dbapi", lambda: None)
+    with pytest.raises(UsageError, match="Studies can be in SQLite, PostgreSQL and MySQL"):
+        open_storage("oracle+oracledb://me:secret@host/db")
+
+
+def test_what_a_url_says_of_its_connection_is_not_overruled() -> None:
+    options = server_options(make_url("postgresql+psycopg://host/db?connect_timeout=3"))
+    assert "connect_timeout" not in options["connect_args"]
+    assert options["connect_args"]["keepalives_idle"] > 0
+    assert server_options(make_url("postgresql+pg8000://host/db"))["connect_args"] == {}
+
+
+def test_a_home_knows_its_storage_when_it_is_moved_or_the_password_changed(tmp_path: Path) -> None:
+    for root in (tmp_path / "a", tmp_path / "b"):
+        home = Home(root)
+        assert place_of(home, home.storage_url()) == "studies.db"
+    home = Home(tmp_path / "a")
+    assert place_of(home, Home(tmp_path / "b").storage_url()) == str(tmp_path / "b" / "studies.db")
+    old = place_of(home, "postgresql+psycopg://me:secret@host:5/db?sslpassword=secret")
+    assert old == place_of(home, "postgresql+psycopg://you:new@host:5/db")
+    assert "secret" not in old
+    assert old != place_of(home, "postgresql+psycopg://me:secret@host:5/other")

@@ -11,7 +11,7 @@ from tests.search.script import VALUES
 
 def test_the_examples_hold() -> None:
     found = doctest.testmod(wording)
-    assert found.attempted >= 8
+    assert found.attempted >= 7
     assert found.failed == 0
 
 

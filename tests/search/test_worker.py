@@ -1,5 +1,6 @@
 """What a worker does when a trial goes wrong: in real processes, and on GPUs that are not there."""
 
+import errno
 import sys
 import traceback
 import weakref
@@ -25,6 +26,7 @@ from cifar_core.trainer import Training
 from search import pool as pools
 from search import worker as workers
 from search.messages import (
+    Beat,
     Died,
     EpochsDone,
     Failed,
@@ -34,6 +36,7 @@ from search.messages import (
     SweepDone,
     SweepTask,
     TrainTask,
+    Unsaved,
     WorkerMessage,
 )
 from search.pictures import store_pictures
@@ -104,6 +107,78 @@ def failing_in_a_step(error: Exception, kept: list[weakref.ref[object]]) -> Iter
 
     with mock.patch.object(trainer, "train_step", failing):
         yield
+
+
+class FullDisk:
+    """In place of `save_state`: a disk without space for some tries."""
+
+    def __init__(self, tries: int) -> None:
+        self.tries = tries
+
+    def __call__(self, state: dict[str, Any], path: Path) -> None:
+        self.tries -= 1
+        if self.tries >= 0:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save_state(state, path)
+
+
+def test_an_epoch_is_told_only_when_its_state_is_saved(
+    small_splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "save_state", FullDisk(2))
+    talk, wanted = Talk(), task(tmp_path)
+    assert outcome(wanted, small_splits, talk) == Finished()
+    unsaved = Unsaved(f"{wanted.checkpoint}: No space left on device")
+    heard = [one for one in talk.heard if not isinstance(one, Beat)]
+    assert heard[:2] == [unsaved, unsaved]
+    assert [type(one) for one in heard[2:]] == [EpochsDone]
+    assert len(load_state(wanted.checkpoint)["history"]) == 1
+
+
+def test_an_epoch_that_is_given_up_is_not_told_and_what_was_saved_stays(
+    small_splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = task(tmp_path, recipe=RECIPE.model_copy(update={"epochs": 2}))
+
+    class GivingUp(Talk):
+        def recv(self) -> bool:
+            if isinstance(
+                self.heard[-1], EpochsDone
+            ):  # the first epoch is saved; now the disk is full
+                monkeypatch.setattr(workers, "save_state", FullDisk(1))
+                return True
+            return False
+
+    talk = GivingUp()
+    assert outcome(wanted, small_splits, talk) == Finished()
+    heard = [type(one) for one in talk.heard if not isinstance(one, Beat)]
+    assert heard == [EpochsDone, Unsaved]
+    assert len(load_state(wanted.checkpoint)["history"]) == 1
+
+
+def test_a_folder_of_states_that_somebody_removed_is_made_again(
+    small_splits: Splits, tmp_path: Path
+) -> None:
+    wanted = task(tmp_path / "checkpoints")
+    assert outcome(wanted, small_splits) == Finished()
+    assert wanted.checkpoint.exists()
+
+
+@pytest.mark.parametrize("kind", ["trial", "sweep"])
+def test_steps_are_told_now_and_then(
+    small_splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    seconds = iter(range(10**6))
+    monkeypatch.setattr(workers.time, "monotonic", lambda: 0.5 * next(seconds))
+    talk, trial = Talk(), task(tmp_path)
+    wanted = trial if kind == "trial" else SweepTask("key", RECIPE, Ramp(1e-4, 1e-3), 0)
+    done = outcome(wanted, small_splits, talk)
+    beats = sum(isinstance(one, Beat) for one in talk.heard)
+    steps = len(small_splits.train) // RECIPE.batch_size
+    if isinstance(done, SweepDone):
+        steps = len(done.sweep.lr)
+    # The clock goes on by half a second with every step, and a beat takes more than one.
+    assert beats == steps // 3 > 0
 
 
 @pytest.mark.parametrize("kind", ["trial", "sweep"])

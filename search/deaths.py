@@ -1,0 +1,49 @@
+"""Why a process has died, as far as the system says it."""
+
+import re
+import signal
+from pathlib import Path
+
+__all__ = ["how_it_ended", "times_out_of_memory"]
+
+COUNTERS = (
+    Path("/proc/vmstat"),
+    Path("/sys/fs/cgroup/memory.events"),
+    Path("/sys/fs/cgroup/memory/memory.oom_control"),
+)
+"""Of the machine, and of the container that this process runs in (cgroups 2 and 1)."""
+
+
+def how_it_ended(exit_code: int | None, lacks_before: int = 0) -> str:
+    """The end of a process in words that follow "it was".
+
+    Args:
+        exit_code: As `multiprocessing` has it: negative after a signal; None if it does not end.
+        lacks_before: What `times_out_of_memory` was when the process began.
+    """
+    if exit_code is None:
+        return "killed, and does not end"
+    if exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    if exit_code == -signal.SIGKILL and times_out_of_memory() > lacks_before:
+        return f"killed by {name} when the machine was out of memory"
+    return f"killed by {name}"
+
+
+def times_out_of_memory() -> int:
+    """How often Linux has killed a process for lack of memory; 0 where that is not told.
+
+    The kernel says neither to the victim nor to its parent why it was killed, but it counts.
+    """
+    found = 0
+    for counter in COUNTERS:
+        try:
+            text = counter.read_text(encoding="ascii")
+        except (OSError, ValueError):
+            continue
+        found += sum(int(number) for number in re.findall(r"^oom_kill (\d+)$", text, re.MULTILINE))
+    return found
