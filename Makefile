@@ -4,9 +4,10 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help start test check lint types contracts format clean
+.PHONY: help start test chaos check lint types contracts format clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,6 +17,9 @@ start: $(INSTALLED) ## Search baseline_constrained and export the best configura
 
 test: check ## Lint, types, import contracts, then the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+chaos: $(INSTALLED) ## Kill small searches 200 times at random, and check that nothing is lost
+	$(BIN)/python -m tests.search.chaos --kills 200 --seed $(SEED)
 
 check: lint types contracts ## Everything that needs no test to run
 
