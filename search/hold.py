@@ -168,6 +168,8 @@ def held(home: Home, storage: RDBStorage, study: str) -> Iterator[Hold]:
         for name, guard in guards:
             event.listen(storage.engine, name, guard)
         try:
+            for half_written in home.exports(study).glob(".best-*"):  # by a process that was killed
+                half_written.unlink(missing_ok=True)
             if attributes.SETTINGS in _notes_of(storage, study):
                 hold.note()
             yield hold

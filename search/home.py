@@ -6,7 +6,7 @@ import re
 import shlex
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -210,10 +210,15 @@ class StudyFolder:
         finally:
             lock.release()
 
-    def tidy(self) -> None:
-        """Remove what only an unfinished study needs."""
+    def tidy(self, keep: Container[int] = ()) -> None:
+        """Remove what only an unfinished study needs.
+
+        Args:
+            keep: The trials whose states stay.
+        """
         half_written = (self.root / "checkpoints").glob(".*")
-        for file in (self.pictures, self.stop_request, *half_written):
+        states = (self.checkpoint(number) for number in self.checkpoints() if number not in keep)
+        for file in (self.pictures, self.stop_request, *half_written, *states):
             file.unlink(missing_ok=True)
         shutil.rmtree(self.sweeps, ignore_errors=True)
 

@@ -127,8 +127,12 @@ class Pool:
         self._context = multiprocessing.get_context("spawn")
 
     def __enter__(self) -> "Pool":
-        for worker in self.workers:
-            self._start(worker)
+        try:
+            for worker in self.workers:
+                self._start(worker)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

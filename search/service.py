@@ -17,6 +17,7 @@ from search.errors import ServiceError, UsageError
 from search.events import BoundsFound, Notice, Observer, SearchStarted
 from search.hold import Hold, held
 from search.home import Home, StudyFolder
+from search.kept import Kept
 from search.lr_picture import keep_pictures
 from search.patience import PatientStorage
 from search.pictures import check_train_images, prepare_pictures
@@ -180,6 +181,7 @@ def _run(
     folder = home.study(study.name)
     if not study.complete or any(row.state == "running" for row in study.rows()):
         with (
+            StopSwitch(folder.stop_request, hold.stop_requested) as stop,
             Pool(
                 slots,
                 folder.pictures,
@@ -187,7 +189,6 @@ def _run(
                 compile_networks=request.compile_networks,
                 hang_after=request.hang_after,
             ) as pool,
-            StopSwitch(folder.stop_request, hold.stop_requested) as stop,
             storage.waiting(observe, stop),
         ):
             _say_what_begins_anew(study, folder, observe)
@@ -205,8 +206,9 @@ def _run(
             observe(_started(study, space, slots, where_flags(home, storage.url)))
             outcome = Coordinator(study, space, pool, folder, observe, stop).run()
     # What waits for a larger total still needs its checkpoint.
-    if outcome == "finished" and not any(row.state == "running" for row in study.rows()):
-        folder.tidy()
+    rows = study.rows()
+    if outcome == "finished" and not any(row.state == "running" for row in rows):
+        folder.tidy(Kept(rows, study.budget.keep).numbers)
     return study, outcome
 
 

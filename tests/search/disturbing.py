@@ -1,7 +1,6 @@
 """One small search that is killed again and again, at moments and in ways drawn by chance, and watched."""
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,7 +202,7 @@ class Disturbance:
         result: Ended | None = None
         if ends(kind):
             result = running.wait(SECONDS_TO_STOP)
-            self._see_orphans_end(running, trained)
+            running.assert_gone(SECONDS_OF_ORPHANS)
         now = self._check(before)
         at_once = "SIGKILL" in kind or kind == "SIGINT twice"
         busy = len(now.in_state("RUNNING")) if now is not None and phase == "trials" else 0
@@ -218,14 +217,6 @@ class Disturbance:
             phase = "end"  # it was, when the signal came
         _demand(*self._wrong_end(result, kind, phase))
         return result.code
-
-    def _see_orphans_end(self, running: Running, trained: list[int]) -> None:
-        """Workers end soon after their coordinator; those that were starting, when they have started."""
-        deadline = time.monotonic() + SECONDS_OF_ORPHANS
-        while left := set(running.workers()) & set(trained):
-            assert time.monotonic() < deadline, f"Workers {left} go on.\n{running.story}"
-            time.sleep(0.02)
-        running.assert_gone(SECONDS_OF_ORPHANS + 3 * self.pace.start)
 
     def _workers_to_kill(self, running: Running) -> list[int]:
         """The workers, if the search can be expected to bear their deaths."""

@@ -221,8 +221,9 @@ def test_tidying_removes_what_only_an_unfinished_study_needs(folder: StudyFolder
         folder.logs / "worker-0.log",
     ):
         file.touch()
-    folder.tidy()
-    folder.tidy()
+    folder.checkpoint(4).touch()
+    folder.tidy({3})
+    folder.tidy({3})
     assert sorted(path.name for path in folder.root.iterdir()) == ["checkpoints", "logs"]
     assert folder.checkpoints() == {3}  # the best trial's network
     assert list(folder.checkpoint(3).parent.iterdir()) == [folder.checkpoint(3)]

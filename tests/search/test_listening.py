@@ -56,7 +56,8 @@ def said(port: int, words: bytes) -> bytes:
     """All that is answered to these bytes."""
     with connection(port) as talk:
         talk.sendall(words)
-        talk.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # the other end may have closed the connection meanwhile
+            talk.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: talk.recv(65536), b""))
 
 

@@ -501,12 +501,25 @@ def test_synthetic_pictures_in_place_of_others_are_told_loudly(
 def test_a_disk_without_room_is_told_in_a_sentence(
     bench: Bench, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("search.lr_report.TemporaryDirectory", full)
+    with pytest.raises(ServiceError, match=r"no room to work: .*No space left on device"):
+        bench.run(config=recipe)
+
+
+def test_a_sweep_that_cannot_be_kept_counts_all_the_same(
+    bench: Bench, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("search.sweeps.write_atomically", full)
-    with pytest.raises(ServiceError, match=r"no room to work: .*No space left on device"):
-        bench.run(config=recipe)
+    report = bench.run(config=recipe, seeds=2)
+    assert len(bench.notices) == 2
+    assert all("cannot be kept" in one and "No space left" in one for one in bench.notices)
+    assert report.findings[0].epochs > 0.0
 
 
 def test_a_training_that_fails_is_told_in_a_sentence(bench: Bench, recipe: Path) -> None:

@@ -3,11 +3,24 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from search.stopping import SIGNALS, StopSwitch, ending_like_ctrl_c, signals_wait
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_terminal() -> Iterator[None]:
+    """Signals end these tests' process also where whoever runs them ignores some, as under nohup."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_nobody_has_asked_at_first(tmp_path: Path) -> None:
