@@ -113,7 +113,7 @@ def test_a_study_goes_on_in_copies_as_if_it_had_stayed(
     there = ("--to-home", second, "--to-storage", server_url)
     copied = run("copy", "--home", first, *there, folder=tmp_path)
     assert copied.code == 0, copied
-    assert "2 trials, 1 of them unfinished" in copied.out
+    assert "3 trials, 1 of them unfinished" in copied.out
     assert '--storage "$CIFAR_SEARCH_STORAGE"' in copied.out
     copied = run("copy", "--home", second, "--to-home", third, folder=tmp_path, storage=server_url)
     assert copied.code == 0, copied
@@ -122,6 +122,9 @@ def test_a_study_goes_on_in_copies_as_if_it_had_stayed(
     assert f"trial 1 goes on after epoch {epochs}" in result.out
     assert values_of(Database(third).trials()) == values_of(undisturbed.database.trials())
     assert len(list((third / "artifacts").iterdir())) == 1
+    assert (
+        len(list((third / "studies" / "tiny" / "checkpoints").iterdir())) == 1
+    )  # the best trial's
     assert database.states()[1] == "RUNNING"  # the original stays as it was
 
 
