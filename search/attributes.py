@@ -14,6 +14,7 @@ SECONDS = "seconds"
 STOP_REQUEST = "stop_request"
 STORED_AT = "created"
 VERSIONS = "versions"
+WARM_SOURCES = "warm_start"
 
 # Of a trial.
 EPOCHS = "epochs"
@@ -24,3 +25,4 @@ RECIPE = "recipe"
 SEED = "seed"
 SUGGESTED = "suggested"
 TRIAL_SECONDS = "seconds"
+WARM = "warm_start"

@@ -10,7 +10,7 @@ from cifar_core.recipe import Recipe
 from cifar_core.text_files import parse_toml, read_text
 from search.errors import UsageError
 
-__all__ = ["read_configuration"]
+__all__ = ["ENDINGS", "read_configuration"]
 
 YAML = (".yaml", ".yml")
 ENDINGS = (".toml", ".json", *YAML)

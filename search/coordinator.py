@@ -8,21 +8,29 @@ after a kill every trial that is marked as running is one to be continued.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
-from math import isfinite
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
-from cifar_core.checkpoint import load_state
 from cifar_core.epoch import Epoch
-from cifar_core.errors import CheckpointError, RecipeError
+from cifar_core.errors import RecipeError
 from cifar_core.recipe import Recipe
 from cifar_core.seeds import derive
 from search import attributes
+from search.enough import enqueued_to, trials_in_all
 from search.errors import ServiceError
-from search.events import EpochSeen, Notice, Observer, Stopping, TrialEnded, TrialStarted
+from search.events import (
+    EpochSeen,
+    Notice,
+    Observer,
+    Stopping,
+    TrialEnded,
+    TrialPaused,
+    TrialStarted,
+)
+from search.histories import Histories, frozen, reported
 from search.home import StudyFolder
 from search.kept import Kept
 from search.messages import (
@@ -36,9 +44,11 @@ from search.messages import (
     Unsaved,
     WorkerMessage,
 )
-from search.policy import SEED, pruner_of, sampler_of, seeds_of
+from search.policy.choices import SEED, policy_of, seeds_of
+from search.policy.ledger import attach, take_up
+from search.policy.verdict import Prepare, Refused, Unusable
 from search.pool import Pool, Worker
-from search.rows import row_of
+from search.rows import best_rows, label_of, row_of
 from search.shortage import Shortage
 from search.study import SearchStudy
 from spaces.space import Space
@@ -48,6 +58,7 @@ __all__ = ["Coordinator", "Outcome"]
 Outcome = Literal["finished", "stopped"]
 
 TICK = 0.25
+STOPPED = "stopped early after epoch"
 CONTINUATIONS = 2
 """Times a trial goes on after its worker has died."""
 FAILURES_IN_A_ROW = 5
@@ -92,29 +103,32 @@ class Coordinator:
         self._stopping: Literal["stop", "timeout"] | None = None
         self._shortage = Shortage(pool, observer, clock)
         self._pruner = study.settings.pruner
-        study.optuna.pruner = pruner_of(self._pruner, space.epochs)
-        # A grid's sampler must be there when a trial is made: it then chooses the trial's cell.
-        study.optuna.sampler = sampler_of(study.settings, 0)
+        self._policy = policy_of(study.settings, study.optuna)
         unfinished = study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         # With one writer, whatever is marked as running was interrupted.
-        self._interrupted = [self._attach(trial) for trial in unfinished]
+        self._interrupted = [attach(study.optuna, trial.number) for trial in unfinished]
         self._active: dict[int, Trial] = {}
-        self._epochs: dict[int, dict[int, Epoch]] = {}
-        self._verdicts: dict[int, str] = {}
+        self._histories = Histories(folder)
+        self._reasons: dict[int, str] = {}
+        self._pausing: set[int] = set()
         finished = study.optuna.get_trials(
             deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
         )
-        self._begun = len(finished) + len(unfinished)
+        paused = self._policy.paused
+        rows = study.rows()
+        best = next(iter(best_rows(rows)), None)
+        self._best = None if best is None else (best.validation_accuracy or 0.0, best.number)
+        self._enqueued = enqueued_to(rows)
+        self._begun = len(finished) + len(unfinished) + len(paused)
         # Where the total was lowered, there may be no room left for what was interrupted.
         room = max(0, study.budget.trials - len(finished))
         self._superfluous, self._interrupted = self._interrupted[room:], self._interrupted[:room]
         # A cell of a grid that was given up would be missing for good, so those wait for a larger total.
         self._gives_up = study.settings.seeds is None
-        self._kept = Kept(study.rows(), study.budget.keep)
+        self._kept = Kept(rows, study.budget.keep)
         # What a killed coordinator has left behind.
-        for number in (
-            folder.checkpoints() - self._kept.numbers - {one.number for one in unfinished}
-        ):
+        wanted = self._kept.numbers | {one.number for one in unfinished} | set(paused)
+        for number in folder.checkpoints() - wanted:
             _unlink(folder.checkpoint(number))
 
     @property
@@ -158,6 +172,7 @@ class Coordinator:
             self._observe(Stopping("The time is used up: running trials finish their epoch."))
 
     def _hand_out(self) -> None:
+        self._let_go()
         for worker in self._pool.workers:
             if not worker.idle:
                 continue
@@ -171,48 +186,65 @@ class Coordinator:
             self._pool.assign(
                 worker, TrainTask(trial.number, recipe, notes[attributes.SEED], checkpoint)
             )
-            label = notes.get(attributes.KNOWN) or notes.get(attributes.SUGGESTED)
-            done = len(_reported(trial))
+            label = label_of(trial)
+            done = len(reported(trial))
             self._observe(TrialStarted(trial.number, label, dict(trial.params), done))
 
+    def _let_go(self) -> None:
+        """End paused trials that will not go on any more."""
+        for trial in self._policy.hopeless(self._room + len(self._active) + len(self._interrupted)):
+            epoch = max(reported(trial))
+            self._tell(trial, TrialState.PRUNED, f"{STOPPED} {epoch} by the {self._pruner} pruner")
+
     def _next_trial(self) -> Trial | None:
-        """An interrupted trial, else a new one; None if the budget has no more."""
+        """An interrupted trial, else a paused one that goes on, else a new one; None if there is none."""
+        begin: Callable[[Prepare], Trial]
         while True:
             if self._interrupted:
                 trial = self._interrupted.pop(0)
-            elif self._begun < self._study.budget.trials:
-                trial = self._study.optuna.ask()
-                self._begun += 1
-            else:
+                if attributes.RECIPE in trial.user_attrs:
+                    return trial
+                begin = partial(self._policy.complete, trial)
+            elif (promoted := self._policy.promote(last=not self._room)) is not None:
+                return promoted
+            elif not self._room:
                 return None
+            else:
+                begin = self._policy.ask
+                self._begun += 1
             try:
-                self._choose(trial)
-            except RecipeError as error:
-                reason = str(error).splitlines()[-1].strip()
-                self._tell(trial, TrialState.FAIL, reason)
+                return begin(self._prepare)
+            except Unusable as error:
+                reason = str(error.__cause__)
+                self._tell(error.trial, TrialState.FAIL, reason)
                 self._give_up_if_all_fail(reason)
-                continue
-            return trial
 
     def _has_more(self) -> bool:
-        return bool(self._interrupted) or self._begun < self._study.budget.trials
+        return bool(self._interrupted) or bool(self._policy.paused) or self._room > 0
 
-    def _choose(self, trial: Trial) -> None:
-        """Give the trial its parameters, recipe and seed; what it has already, it keeps."""
-        if attributes.RECIPE in trial.user_attrs:
-            return
+    @property
+    def _room(self) -> int:
+        """How many more trials may be begun, as things stand."""
+        budget = self._study.budget
+        best = None if self._best is None else self._best[1]
+        most = trials_in_all(budget.trials, budget.patience, best, self._enqueued)
+        return max(0, most - self._begun)
+
+    def _prepare(self, trial: Trial, number: int) -> dict[str, Any]:
+        """Choose the trial's parameters; its recipe and seed, as notes."""
         settings = self._study.settings
-        sampler_seed = derive(settings.seed, "sampler", trial.number)
-        self._study.optuna.sampler = sampler_of(settings, sampler_seed)
-        recipe = self._space.recipe_of(self._space.suggest(trial))
+        values = self._space.suggest(trial)
+        try:
+            recipe = self._space.recipe_of(values)
+        except RecipeError as error:
+            raise Refused(str(error).splitlines()[-1].strip()) from error
         if seeds := seeds_of(settings):
             # Every cell is trained from the same seeds: what differs between cells is the cell.
             seed = trial.suggest_int(SEED, seeds[0], seeds[-1])
         else:
-            seed = derive(settings.seed, "trial", trial.number)
-        trial.set_user_attr(attributes.SEED, seed)
+            seed = derive(settings.seed, "trial", number)
         # The recipe comes last: a trial that has it can be trained.
-        trial.set_user_attr(attributes.RECIPE, recipe.plain())
+        return {attributes.SEED: seed, attributes.RECIPE: recipe.plain()}
 
     def _handle(self, worker: Worker, task: Task | None, message: WorkerMessage) -> None:
         if not isinstance(task, TrainTask):
@@ -247,80 +279,78 @@ class Coordinator:
 
     def _goes_on(self, trial: Trial, last_epoch: int, epochs: Sequence[Epoch]) -> bool:
         """Report the epochs that the study doesn't have yet, and decide."""
-        reported = _reported(trial)
-        history = self._epochs.setdefault(trial.number, {})
+        known = reported(trial)
+        self._histories.add(trial.number, epochs)
         for epoch in epochs:
-            history[epoch.number] = epoch
-            if epoch.number not in reported:
+            if epoch.number not in known:
                 trial.report(epoch.validation_accuracy, epoch.number)
                 self._observe(EpochSeen(trial.number, epoch))
         newest = epochs[-1]
+        verdict = self._policy.verdict(trial, self._histories.scores(trial.number))
         if newest.diverged:
-            verdict = f"diverged: in epoch {newest.number} the loss was no number any more"
+            reason = f"diverged: in epoch {newest.number} the loss was no number any more"
         elif newest.number >= last_epoch or newest.converged:
             return True  # it is complete, and the worker will say so
-        elif _prunes(trial):
-            verdict = f"stopped early after epoch {newest.number} by the {self._pruner} pruner"
+        elif verdict == "pause":
+            self._pausing.add(trial.number)
+            return False
+        elif verdict == "stop":
+            reason = f"{STOPPED} {newest.number} by the {self._pruner} pruner"
         elif self._stopping == "timeout" and self._gives_up:
-            verdict = f"the study's time was used up after epoch {newest.number}"
+            reason = f"the study's time was used up after epoch {newest.number}"
         else:
             return self._stopping is None
-        self._verdicts[trial.number] = verdict
+        self._reasons[trial.number] = reason
         return False
 
     def _finish(self, trial: Trial) -> None:
         """A worker has stopped training this trial: because of a verdict, a stop, or its last epoch."""
-        verdict = self._verdicts.pop(trial.number, None)
-        if verdict is not None:
-            self._tell(trial, TrialState.PRUNED, verdict)
+        reason = self._reasons.pop(trial.number, None)
+        if reason is not None:
+            self._tell(trial, TrialState.PRUNED, reason)
         elif self._is_complete(trial):
             self._tell(trial, TrialState.COMPLETE, None)
+        elif trial.number in self._pausing:
+            self._pausing.remove(trial.number)
+            self._histories.keep(trial)
+            self._policy.pause(trial)
+            self._observe(TrialPaused(row_of(frozen(trial))))
         else:
             self._interrupted.append(trial)
 
     def _is_complete(self, trial: Trial) -> bool:
         recipe = Recipe.read(trial.user_attrs[attributes.RECIPE])
-        if max(_reported(trial), default=0) >= recipe.epochs:
+        if max(reported(trial), default=0) >= recipe.epochs:
             return True
-        history = self._epochs.get(trial.number, {})
-        return bool(history) and history[max(history)].converged
+        return self._histories.converged(trial.number)
 
     def _tell(self, trial: Trial, state: TrialState, reason: str | None) -> None:
         """Make the trial final. Its notes come first: a finished trial lacks nothing."""
-        history = self._epochs.pop(trial.number, None) or self._saved_epochs(trial)
-        epochs = [asdict(history[number]) for number in sorted(history)]
-        trial.set_user_attr(attributes.EPOCHS, [_rounded(epoch) for epoch in epochs])
-        trial.set_user_attr(
-            attributes.TRIAL_SECONDS, round(sum(epoch["seconds"] for epoch in epochs), 3)
-        )
+        self._histories.keep(trial)
         if reason is not None:
             trial.set_user_attr(attributes.REASON, reason)
         kept = self._kept.numbers
         if state is TrialState.COMPLETE:
-            reported = _reported(trial)
-            accuracy = reported[max(reported)]
+            scores = reported(trial)
+            accuracy = scores[max(scores)]
             self._study.optuna.tell(trial, accuracy)
             self._kept.add(trial.number, accuracy)
+            # Of equal ones the earlier, whichever was done first, as a later session finds it.
+            if self._best is None or (accuracy, -trial.number) > (self._best[0], -self._best[1]):
+                self._best = (accuracy, trial.number)
         else:
             self._study.optuna.tell(trial, state=state)
+        self._policy.ended(trial.number, state)
         self._failures = self._failures + 1 if state is TrialState.FAIL else 0
         for superfluous in (kept | {trial.number}) - self._kept.numbers:
             _unlink(self._folder.checkpoint(superfluous))
-        self._observe(TrialEnded(row_of(_frozen(trial))))
-
-    def _saved_epochs(self, trial: Trial) -> dict[int, Epoch]:
-        """The epochs of a trial that no worker of this session has taken up."""
-        try:
-            state = load_state(self._folder.checkpoint(trial.number))
-            epochs = [Epoch(**values) for values in state["history"]]
-        except (CheckpointError, KeyError, TypeError):
-            return {}
-        return {epoch.number: epoch for epoch in epochs}
+        self._observe(TrialEnded(row_of(frozen(trial))))
 
     def _continue_after_death(self, trial: Trial, reason: str) -> None:
         deaths = trial.user_attrs.get(attributes.INTERRUPTIONS, 0) + 1
         trial.set_user_attr(attributes.INTERRUPTIONS, deaths)
-        self._verdicts.pop(trial.number, None)
+        self._reasons.pop(trial.number, None)
+        self._pausing.discard(trial.number)
         if deaths > CONTINUATIONS:
             self._tell(trial, TrialState.FAIL, f"its worker ended {deaths} times, at last {reason}")
             self._give_up_if_all_fail(reason)
@@ -342,14 +372,21 @@ class Coordinator:
 
     def _end(self) -> Outcome:
         if self._stopping == "timeout" and self._gives_up:
-            for trial in self._interrupted:
+            paused = (take_up(self._study.optuna, number) for number in self._policy.paused)
+            for trial in (*self._interrupted, *paused):
                 self._tell(trial, TrialState.PRUNED, "the study's time was used up")
             return "finished"
-        return "stopped" if self._has_more() else "finished"
-
-    def _attach(self, trial: FrozenTrial) -> Trial:
-        # Optuna has no public way to take up a trial that another process has begun.
-        return Trial(self._study.optuna, trial._trial_id)  # noqa: SLF001
+        if self._has_more():
+            return "stopped"
+        if self._begun < self._study.budget.trials:
+            patience = self._study.budget.patience
+            self._observe(
+                Notice(
+                    f"The newest {patience} trials brought nothing better: no more are begun. "
+                    "With a higher --patience, cifar-search resume goes on."
+                )
+            )
+        return "finished"
 
     def _note_seconds(self) -> None:
         self._study.write(attributes.SECONDS, round(self.seconds, 1))
@@ -360,34 +397,3 @@ def _unlink(file: Path) -> None:
     """Remove a file that is of no more use; where that cannot be done, it stays."""
     with suppress(OSError):
         file.unlink(missing_ok=True)
-
-
-def _reported(trial: Trial) -> dict[int, float]:
-    """The validation accuracy of each epoch that the study has."""
-    return _frozen(trial).intermediate_values
-
-
-def _frozen(trial: Trial) -> FrozenTrial:
-    return trial.storage.get_trial(trial._trial_id)  # noqa: SLF001
-
-
-def _prunes(trial: Trial) -> bool:
-    """The pruner stops this trial.
-
-    It is asked about every trial, because it learns by that; but the known configurations are what gains
-    are measured against, and are always trained to the end.
-    """
-    return trial.should_prune() and attributes.KNOWN not in trial.user_attrs
-
-
-def _rounded(epoch: dict[str, float | None]) -> dict[str, float | None]:
-    """With six digits; what is no number is null, as JSON has none for it."""
-    return {
-        key: float(f"{value:.6g}")
-        if isinstance(value, float) and isfinite(value)
-        # Numbers of epochs, and whether it converged, stay what they are.
-        else value
-        if isinstance(value, int)
-        else None
-        for key, value in epoch.items()
-    }

@@ -20,6 +20,7 @@ from search.errors import ServiceError, UsageError
 from search.hold import held
 from search.home import Home, StudyFolder
 from search.patience import PatientStorage
+from search.policy.ledger import is_paused
 from search.study import SearchStudy, open_study, was_never_finished
 
 __all__ = ["Copied", "copy_study"]
@@ -85,7 +86,9 @@ def copy_study(
             made = _begin(source, to_home, to_storage, name)
             for trial in trials:
                 _add(trial, made, to_storage)
-            unfinished = [trial for trial in trials if trial.state is TrialState.RUNNING]
+            unfinished = [
+                trial for trial in trials if trial.state is TrialState.RUNNING or is_paused(trial)
+            ]
             lacking = [*_copy_states(own, other, unfinished)]
             lacking += _copy_artifacts(source.optuna, trials, home, to_home)
         except OSError as error:

@@ -79,6 +79,8 @@ def _trials_done(progress: Progress, width: int) -> list[RenderableType]:
     assert progress.search is not None  # noqa: S101 - for mypy; `draw` looked
     complete, pruned, failed = map(progress.count, ("complete", "pruned", "failed"))
     counts = f"{complete} complete, {pruned} stopped early (pruned), {failed} failed"
+    if progress.waiting:
+        counts += f", {progress.waiting} paused"
     pace = one_line(progress.search.workers)
     if rate := progress.images_per_second:
         pace += f", {rate:,.0f} images/s"

@@ -17,6 +17,7 @@ __all__ = [
     "Stopping",
     "SweepsProgress",
     "TrialEnded",
+    "TrialPaused",
     "TrialStarted",
 ]
 
@@ -111,6 +112,13 @@ class TrialEnded:
 
 
 @dataclass(frozen=True)
+class TrialPaused:
+    """A trial waits at a rung, and goes on when it proves to be among the best."""
+
+    row: Row
+
+
+@dataclass(frozen=True)
 class Stopping:
     """The search was asked to stop, or its time is used up; running trials finish their epoch."""
 
@@ -125,6 +133,7 @@ Event = (
     | TrialStarted
     | EpochSeen
     | TrialEnded
+    | TrialPaused
     | Stopping
 )
 Observer = Callable[[Event], None]

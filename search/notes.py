@@ -95,6 +95,7 @@ class _StudyNotes(_Notes):
     lr_range_curves: _Curves | None = None
     seconds: float = Field(0.0, ge=0.0, allow_inf_nan=False)
     versions: dict[str, str] | None = None
+    warm_start: dict[Shown, dict[Shown, dict[str, Any]]] | None = None
 
 
 class _Epoch(_Notes):
@@ -112,6 +113,7 @@ class _TrialNotes(_Notes):
     seconds: float = 0.0
     seed: int | None = None
     suggested: Shown | None = None
+    warm_start: Shown | None = None
 
 
 def _problem_of_study(notes: dict[str, Any]) -> str | None:
@@ -136,7 +138,7 @@ def _problem_of_trial(trial: FrozenTrial) -> str | None:
         return "it is complete without an epoch"
     if notes.recipe is not None and notes.seed is None:
         return f"it has no {attributes.SEED}"
-    if notes.recipe is not None and trial.state is TrialState.RUNNING:  # it will go on
+    if notes.recipe is not None and not trial.state.is_finished():  # it will go on
         try:
             Recipe.read(notes.recipe)
         except RecipeError as error:

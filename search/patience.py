@@ -80,6 +80,10 @@ class Trouble:
         return cls(reason, locked=False) if away else None
 
 
+def _nothing() -> None:
+    """What is done when nobody waits. A function with a name, so that a storage can be pickled."""
+
+
 def _patient(
     method: Callable[Concatenate["PatientStorage", Parameters], Found], /
 ) -> Callable[Concatenate["PatientStorage", Parameters], Found]:
@@ -142,7 +146,7 @@ class PatientStorage(RDBStorage):
         self, url: str, file: Path | None = None, engine_kwargs: dict[str, Any] | None = None
     ) -> None:
         self.on_trouble = None
-        self.on_recovery = lambda: None
+        self.on_recovery = _nothing
         self._log = None if file is None else file.with_name(f"{file.name}-wal")
         super().__init__(url, engine_kwargs=engine_kwargs)
 

@@ -11,6 +11,7 @@ from search.events import (
     Stopping,
     SweepsProgress,
     TrialEnded,
+    TrialPaused,
     TrialStarted,
 )
 from search.progress import Clock, Progress
@@ -59,7 +60,7 @@ class PlainView:
                 self._write_start(event)
             case TrialStarted(number, _, _, epochs_done) if epochs_done:
                 self._write(f"trial {number} goes on after epoch {epochs_done}")
-            case TrialEnded(row):
+            case TrialEnded(row) | TrialPaused(row):
                 self._write(_trial_line(row, self.progress))
             case Stopping(reason):
                 self._write(reason)
@@ -75,11 +76,12 @@ class PlainView:
         self._write(f"study {search.study}: {size}, {search.workers}")
         self._write(f"every figure is validation accuracy on {search.data}")
         if self.progress.done:
+            waiting = f", {self.progress.waiting} paused" if self.progress.waiting else ""
             self._write(
                 f"{self.progress.done} trials are done already: "
                 f"{self.progress.count('complete')} complete, "
                 f"{self.progress.count('pruned')} stopped early, "
-                f"{self.progress.count('failed')} failed{_best(self.progress)}"
+                f"{self.progress.count('failed')} failed{waiting}{_best(self.progress)}"
             )
 
     def _write(self, text: str) -> None:

@@ -69,10 +69,15 @@ def plan_of(request: StartRequest, space: Space, devices: list[torch.device]) ->
         (space.quicker() if quick is not None else space).with_epochs(epochs),
         "full" if quick is None else "quick",
         train_images,
-        Budget(trials=trials, timeout=request.timeout, keep=request.keep),
+        Budget(
+            trials=trials,
+            timeout=request.timeout,
+            keep=request.keep,
+            patience=request.patience,
+        ),
         seeds,
         request.sampler or ("tpe" if seeds is None else "grid"),
-        request.pruner or ("halving" if seeds is None else "none"),
+        request.pruner or ("promotion" if seeds is None else "none"),
         notice,
     )
 
@@ -90,10 +95,10 @@ def _grid(request: StartRequest, space: Space, is_quick: bool) -> tuple[int | No
                 "A configuration is trained over several seeds by cifar-search train FILE --seeds N."
             )
         return None, None
-    if request.sampler is not None or request.pruner is not None:
+    if any(one is not None for one in (request.sampler, request.pruner, request.patience)):
         raise UsageError(
             f"Space {space.name} is a grid: all its cells are trained to the end, so leave "
-            "--sampler and --pruner out."
+            "--sampler, --pruner and --patience out."
         )
     if request.epochs is not None and any(
         "epochs" in one.fields() for one in space.parameters.values()

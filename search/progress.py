@@ -13,6 +13,7 @@ from search.events import (
     Stopping,
     SweepsProgress,
     TrialEnded,
+    TrialPaused,
     TrialStarted,
 )
 from search.rows import Row, best_rows, gains
@@ -71,8 +72,9 @@ class Progress:
         self._began = clock()
         self._deadline: float | None = None
         self._ended: dict[int, Row] = {}
+        self._paused: dict[int, Row] = {}  # of those that were at some time, as they were then
         self._interrupted: dict[int, Row] = {}
-        self._seconds: list[float] = []  # of this session's trials, failed ones left out
+        self._seconds: dict[int, float] = {}  # of this session's trials, failed ones left out
         self._most_at_once = 1
 
     def handle(self, event: Event) -> None:
@@ -90,6 +92,8 @@ class Progress:
                 self._see(number, epoch)
             case TrialEnded(row):
                 self._end_trial(row)
+            case TrialPaused(row):
+                self._pause_trial(row)
             case Stopping(reason):
                 self.stopping = reason
 
@@ -100,8 +104,8 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """Trials that are finished, those of earlier sessions among them."""
-        return len(self._ended)
+        """Trials that are finished or were paused, those of earlier sessions among them."""
+        return len(self._ended.keys() | self._paused.keys())
 
     @property
     def ended(self) -> list[Row]:
@@ -111,6 +115,11 @@ class Progress:
     def count(self, state: str) -> int:
         """Finished trials of a state: ``complete``, ``pruned`` or ``failed``."""
         return sum(row.state == state for row in self._ended.values())
+
+    @property
+    def waiting(self) -> int:
+        """Paused trials: they wait to go on."""
+        return len(self._paused.keys() - self._ended.keys() - self.running.keys())
 
     @property
     def best(self) -> Row | None:
@@ -151,19 +160,23 @@ class Progress:
             return 0.0
         if self.search is None or len(self._seconds) < TRIALS_BEFORE_ESTIMATE:
             return None
-        begun = sum(trial.epochs_done for trial in self.running.values()) / self.search.epochs
-        mean = sum(self._seconds) / len(self._seconds)
+        # Of those that remain: a trial that goes on after it has waited counts as done.
+        new = [trial for number, trial in self.running.items() if number not in self._paused]
+        begun = sum(trial.epochs_done for trial in new) / self.search.epochs
+        mean = sum(self._seconds.values()) / len(self._seconds)
         return mean * max(0.0, remaining - begun) / min(self._most_at_once, remaining)
 
     def _start(self, search: SearchStarted) -> None:
         self.search = search
         self._deadline = None if search.timeout is None else self._clock() + search.timeout
         self._ended = {row.number: row for row in search.rows if row.finished}
+        self._paused = {row.number: row for row in search.rows if row.state == "paused"}
         self._interrupted = {row.number: row for row in search.rows if row.state == "running"}
 
     def _start_trial(self, event: TrialStarted) -> None:
         trial = RunningTrial(event.number, event.label, event.values, event.epochs_done)
-        before = self.running.get(event.number) or self._interrupted.get(event.number)
+        earlier = (self.running, self._paused, self._interrupted)
+        before = next((one[event.number] for one in earlier if event.number in one), None)
         if before is not None and event.epochs_done > 0:
             trial = replace(trial, validation_accuracy=before.validation_accuracy)
         self.running[event.number] = trial
@@ -182,4 +195,9 @@ class Progress:
         self.running.pop(row.number, None)
         self._ended[row.number] = row
         if row.state != "failed":
-            self._seconds.append(row.seconds)
+            self._seconds[row.number] = row.seconds
+
+    def _pause_trial(self, row: Row) -> None:
+        self.running.pop(row.number, None)
+        self._paused[row.number] = row
+        self._seconds[row.number] = row.seconds

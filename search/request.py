@@ -32,13 +32,15 @@ class StartRequest:
         data: ``auto``, ``synthetic``, or a folder.
         lr_bounds: ``auto``, ``off`` or ``LOW:HIGH``.
         sampler: How configurations are chosen; TPE by default.
-        pruner: How trials are stopped early; halving by default.
+        pruner: How trials are stopped early; promotion by default.
         seed: Where all random choices start.
         seeds: Trainings of each cell of a grid; the space's number by default.
         scale: Whether a run without a GPU is made smaller.
         compile_networks: Whether trials train with compiled networks.
         keep: The best trials whose trained networks are kept.
         hang_after: Seconds without a step after which a worker is replaced.
+        patience: Trials without a new best after which no more are begun, or None.
+        warm_start: Older studies and configuration files of which the best is tried early.
     """
 
     space: str
@@ -60,6 +62,8 @@ class StartRequest:
     compile_networks: bool = False
     keep: int = DEFAULT_KEEP
     hang_after: float = HANG_SECONDS
+    patience: int | None = None
+    warm_start: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from search.rows import Row, best_rows
 from search.settings import DataIdentity
 from search.summary import compared
 from search.table import cells_of, drawn
-from search.wording import duration, percent, short
+from search.wording import duration, percent, points, short
 from spaces.files import shipped_names
 from spaces.space import Space
 
@@ -37,7 +37,8 @@ def closing_words(
 def _outcome(summary: dict[str, Any], space: Space) -> Text:
     trials, epochs = summary["trials"], summary["epochs"]
     ended = "finished" if summary["state"] == "finished" else "stopped, everything is saved"
-    unpruned = epochs["full_cost"] / trials["total"] * trials["finished"]
+    begun = trials["finished"] + trials["paused"]
+    unpruned = epochs["full_cost"] / trials["total"] * begun
     swept = f" after {epochs['lr_range']:.0f} for the LR-range test" if epochs["lr_range"] else ""
     cost = f"; {epochs['trained']:.0f} epochs trained{swept}"
     if space.grid is None:
@@ -69,6 +70,9 @@ def _found(summary: dict[str, Any], rows: list[Row]) -> list[RenderableType]:
         Text(f"  {short(best.values)}"),
     ]
     lines += [Text(f"  {words}") for words in compared(rows)]
+    if (lately := summary["last_hour"]) is not None:
+        gain = points(lately["gain"]) if lately["gain"] else "nothing"
+        lines.append(Text(f"  the last hour brought {gain}", style="dim"))
     if edge := summary["best"]["at_edge"]:
         lines.append(Text(f"  {edge['words']}", style="yellow"))
     if summary["best"]["exported"]:

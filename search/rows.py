@@ -1,17 +1,19 @@
 """Trials as plain records: the one place where Optuna's trials are read for showing and exporting."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search import attributes
+from search.policy.ledger import is_paused
 from spaces.space import Values
 
-__all__ = ["Row", "best_rows", "gains", "row_of", "rows_of"]
+__all__ = ["Row", "best_rows", "gains", "label_of", "row_of", "rows_of"]
 
-State = Literal["waiting", "running", "complete", "pruned", "failed"]
+State = Literal["waiting", "running", "paused", "complete", "pruned", "failed"]
 
 STATES: dict[TrialState, State] = {
     TrialState.WAITING: "waiting",
@@ -28,17 +30,20 @@ class Row:
 
     Attributes:
         number: Its number in the study.
-        state: What has become of it; a trial of a stopped search that can go on is ``running``.
+        state: What has become of it; a trial of a stopped search that can go on is ``running``, and one
+            that waits at a rung, to go on when it proves to be among the best, is ``paused``.
         validation_accuracy: After its last epoch, 0-1; None before the first.
         epochs: Epochs trained.
         values: The searched parameters.
         recipe: The full recipe as plain values; None if it was never started.
         seed: The trial's seed; None if it was never started.
-        label: Name of the known configuration it is, or of what suggested it; None otherwise.
+        label: Name of the known configuration it is, or of what suggested it, or where it is from; None
+            otherwise.
         known: It is one of the space's known configurations.
         reason: Why it ended before its last epoch; None if it did not.
         seconds: Time spent training it.
-        history: Its epochs as plain values, once it is finished.
+        history: Its epochs as plain values, once it is finished or paused.
+        ended: When it was finished; None if it is not.
     """
 
     number: int
@@ -53,6 +58,12 @@ class Row:
     reason: str | None
     seconds: float
     history: tuple[dict[str, Any], ...] = ()
+    ended: datetime | None = None
+
+    @property
+    def going_on(self) -> bool:
+        """It was begun, and is trained, or may be trained further."""
+        return self.state in {"running", "paused"}
 
     @property
     def finished(self) -> bool:
@@ -71,18 +82,26 @@ def row_of(trial: FrozenTrial) -> Row:
     last = max(trial.intermediate_values, default=None)
     return Row(
         number=trial.number,
-        state=STATES[trial.state],
+        state="paused" if is_paused(trial) else STATES[trial.state],
         validation_accuracy=None if last is None else trial.intermediate_values[last],
         epochs=last or 0,
         values=dict(trial.params),
         recipe=notes.get(attributes.RECIPE),
         seed=notes.get(attributes.SEED),
-        label=notes.get(attributes.KNOWN) or notes.get(attributes.SUGGESTED),
+        label=label_of(trial),
         known=attributes.KNOWN in notes,
         reason=notes.get(attributes.REASON),
         seconds=notes.get(attributes.TRIAL_SECONDS, 0.0),
         history=tuple(notes.get(attributes.EPOCHS, ())),
+        ended=trial.datetime_complete,
     )
+
+
+def label_of(trial: FrozenTrial | Trial) -> str | None:
+    """What a trial is called beside its number, if it was not the sampler that chose it."""
+    notes = trial.user_attrs
+    keys = (attributes.KNOWN, attributes.SUGGESTED, attributes.WARM)
+    return next((notes[key] for key in keys if notes.get(key)), None)
 
 
 def best_rows(rows: list[Row], count: int = 1) -> list[Row]:

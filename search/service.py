@@ -9,7 +9,7 @@ from pathlib import Path
 from cifar_core.data.dataset import AUTO, SYNTHETIC, open_data
 from cifar_core.device import resolve_devices
 from cifar_core.lr_range import Ramp
-from search import attributes
+from search import attributes, warm_start
 from search.bounds import Bounds, combine_all, unmeasured
 from search.coordinator import Coordinator, Outcome
 from search.corners import corners_of, curves_document, lr_base, values_for
@@ -53,6 +53,7 @@ class ResumeRequest:
         compile_networks: As for `StartRequest`.
         keep: A new number of trained networks to keep, or None to keep it.
         hang_after: As for `StartRequest`.
+        patience: A new number of trials without a new best, or None to keep it.
     """
 
     study: str | None
@@ -65,6 +66,7 @@ class ResumeRequest:
     compile_networks: bool = False
     keep: int | None = None
     hang_after: float = HANG_SECONDS
+    patience: int | None = None
 
 
 def start(
@@ -90,6 +92,7 @@ def start(
     plan = plan_of(request, space, devices)
     name = space.name if request.study is None else request.study
     url = _check(home, request, name)
+    sources = warm_start.read_sources(home, url, name, plan.space, request.warm_start)
     data = open_data(request.data or str(data_folder), data_folder)
     if not home.root.exists():
         data.read_train()  # half a second, so that damaged pictures leave no home behind
@@ -115,6 +118,7 @@ def start(
         study, is_new = create_or_open(storage, name, settings, plan.budget)
         if is_new:
             hold.note()
+        warm_start.note_sources(study, sources, observe)
         return _run(study, storage, hold, home, slots, observe, request)
 
 
@@ -155,6 +159,10 @@ def resume(
             )
         if settings.seeds is not None:
             most = settings.space.cell_count * settings.seeds
+            if request.patience is not None:
+                raise UsageError(
+                    f"Study {study.name} is a grid, of which every cell is trained; leave --patience out."
+                )
             if (request.trials or 0) > most:
                 raise UsageError(
                     f"Study {study.name} is a grid of {most} trainings, and has no more."
@@ -163,6 +171,7 @@ def resume(
             trials=request.trials or study.budget.trials,
             timeout=request.timeout or study.budget.timeout,
             keep=study.budget.keep if request.keep is None else request.keep,
+            patience=request.patience or study.budget.patience,
         )
         study, _ = create_or_open(storage, study.name, settings, budget)
         return _run(study, storage, hold, home, slots, observe, request)
@@ -179,7 +188,7 @@ def _run(
 ) -> tuple[SearchStudy, Outcome]:
     outcome: Outcome = "finished"
     folder = home.study(study.name)
-    if not study.complete or any(row.state == "running" for row in study.rows()):
+    if not study.complete or any(row.going_on for row in study.rows()):
         with (
             StopSwitch(folder.stop_request, hold.stop_requested) as stop,
             Pool(
@@ -203,11 +212,12 @@ def _run(
                     seconds = study.seconds + time.monotonic() - began
                     study.write(attributes.SECONDS, round(seconds, 1))
             _enqueue(study, space)
+            warm_start.enqueue(study, space, observe)
             observe(_started(study, space, slots, where_flags(home, storage.url)))
             outcome = Coordinator(study, space, pool, folder, observe, stop).run()
     # What waits for a larger total still needs its checkpoint.
     rows = study.rows()
-    if outcome == "finished" and not any(row.state == "running" for row in rows):
+    if outcome == "finished" and not any(row.going_on for row in rows):
         folder.tidy(Kept(rows, study.budget.keep).numbers)
     return study, outcome
 
@@ -315,7 +325,7 @@ def _say_what_begins_anew(study: SearchStudy, folder: StudyFolder, observe: Obse
     lost = [
         str(row.number)
         for row in study.rows()
-        if row.state == "running" and row.epochs and row.number not in there
+        if row.going_on and row.epochs and row.number not in there
     ]
     if lost:
         many = len(lost) > 1

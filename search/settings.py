@@ -14,6 +14,7 @@ __all__ = [
     "Budget",
     "DataIdentity",
     "LrBoundsWish",
+    "OptunaPruner",
     "Pruner",
     "Sampler",
     "SearchSampler",
@@ -24,7 +25,8 @@ __all__ = [
 
 SearchSampler = Literal["tpe", "random"]
 Sampler = Literal[SearchSampler, "grid"]
-Pruner = Literal["halving", "hyperband", "median", "none"]
+OptunaPruner = Literal["halving", "hyperband", "median", "none"]
+Pruner = Literal["promotion", OptunaPruner]
 LrBoundsWish = Annotated[str, Field(pattern=r"^(auto|off|[0-9.eE+-]+:[0-9.eE+-]+)$")]
 LARGEST_LR = 1000.0
 DEFAULT_KEEP = 1
@@ -90,11 +92,13 @@ class Budget(Record):
         trials: Finished trials.
         timeout: Seconds of running, over all its sessions; None for no limit.
         keep: The best trials whose trained networks are kept.
+        patience: Trials without a new best after which no more are begun; None for no such limit.
     """
 
     trials: Annotated[int, Field(ge=1)]
     timeout: Annotated[float, Field(gt=0)] | None = None
     keep: Annotated[int, Field(ge=0)] = DEFAULT_KEEP
+    patience: Annotated[int, Field(ge=1)] | None = None
 
 
 def given_range(wish: str) -> tuple[float, float] | None:

@@ -11,7 +11,17 @@ from search.rows import Row
 from search.settings import DataIdentity
 from search.summary import compared
 from search.table import cells_of, drawn
-from search.wording import cut, duration, how_it_ended, number, one_line, percent, short, why
+from search.wording import (
+    cut,
+    duration,
+    how_it_ended,
+    number,
+    one_line,
+    percent,
+    points,
+    short,
+    why,
+)
 from spaces.space import Space
 
 __all__ = ["space_list", "space_page", "study_list", "study_page"]
@@ -144,6 +154,9 @@ def study_page(
         over = ", ".join(compared(rows))
         line = f"Best: trial {best['number']}, {percent(best['validation_accuracy'])}"
         parts.append(Text(f"{line} ({over})" if over else line, style="bold green"))
+        if (lately := summary["last_hour"]) is not None:
+            gain = points(lately["gain"]) if lately["gain"] else "nothing"
+            parts.append(Text(f"The last hour brought {gain}.", style="dim"))
         if edge := best["at_edge"]:
             parts.append(Text(f"{edge['words']} Search further: {edge['option']}", style="yellow"))
     parts += [Text(), _trial_table(rows, summary["state"] == "running")]
@@ -162,7 +175,8 @@ def _trial_table(rows: list[Row], running: bool) -> Table:
     for row in rows:
         if row.state == "waiting":
             continue
-        state = how_it_ended(row) if row.finished else "running" if running else "paused"
+        interrupted = row.state == "running" and not running
+        state = "paused" if interrupted else how_it_ended(row)
         if (reason := why(row)) is not None:
             state = f"{state}: {cut(reason, 60)}"
         named = f"{row.label}: " if row.label else ""

@@ -15,9 +15,10 @@ from optuna.study._frozen import FrozenStudy
 from pydantic import ValidationError
 
 from search import attributes
+from search.enough import enqueued_to, trials_in_all
 from search.errors import UsageError
 from search.notes import check_notes, readable
-from search.rows import Row, rows_of
+from search.rows import Row, best_rows, rows_of
 from search.settings import Budget, Settings, differences
 
 __all__ = [
@@ -73,9 +74,17 @@ class SearchStudy:
     @property
     def complete(self) -> bool:
         """Its budget is used up."""
-        finished = sum(row.finished for row in self.rows())
+        rows = self.rows()
+        best = next(iter(best_rows(rows)), None)
+        most = trials_in_all(
+            self.budget.trials,
+            self.budget.patience,
+            best.number if best else None,
+            enqueued_to(rows),
+        )
+        finished = sum(row.finished for row in rows)
         timeout = self.budget.timeout
-        return finished >= self.budget.trials or (timeout is not None and self.seconds >= timeout)
+        return finished >= most or (timeout is not None and self.seconds >= timeout)
 
 
 def create_or_open(

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from search import attributes
 from search.bounds import Bounds
 from search.edges import Edge, edge_of
+from search.enough import gained_lately
 from search.rows import Row, best_rows, gains
 from search.storage import shown_url
 from search.study import SearchStudy
@@ -30,11 +31,13 @@ def summarize(
     rows = study.rows()
     finished = [row for row in rows if row.finished]
     unfinished = [row for row in rows if row.state == "running"]
+    paused = [row for row in rows if row.state == "paused"]
     counts = {
         name: sum(row.state == name for row in rows) for name in ("complete", "pruned", "failed")
     }
     settings = study.settings
     best = next(iter(best_rows(rows)), None)
+    lately = gained_lately(rows)
     swept = study.note(attributes.LR_CURVES)
     bounds = [Bounds(**one) for one in study.note(attributes.LR_BOUNDS) or []]
     return {
@@ -49,7 +52,7 @@ def summarize(
             "finished": len(finished),
             **counts,
             "running": len(unfinished) if state == "running" else 0,
-            "paused": 0 if state == "running" else len(unfinished),
+            "paused": len(paused) + (0 if state == "running" else len(unfinished)),
         },
         "epochs": {
             "trained": float(sum(row.epochs for row in rows)),
@@ -57,6 +60,7 @@ def summarize(
             "lr_range": round((swept or {}).get("epochs", 0.0), 2),
         },
         "seconds": study.seconds,
+        "last_hour": None if lately is None else {"gain": round(lately.gain, 6)},
         "timeout": study.budget.timeout,
         "baseline": _reference(_known(rows)[0]) if _known(rows) else None,
         "references": [_reference(row) for row in _known(rows)],

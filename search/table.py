@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.policy import SEED
+from search.policy.choices import SEED
 from search.rows import Row
 from search.wording import one_line, percent
 from spaces.grid import Published

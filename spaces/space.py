@@ -142,7 +142,7 @@ class Space(Record):
         Raises:
             RecipeError: They make no valid recipe.
         """
-        return Recipe.read(self._plain_recipe(values), f"the recipe of space {self.name}")
+        return Recipe.read(self.plain_recipe(values), f"the recipe of space {self.name}")
 
     def with_ranges(self, ranges: Mapping[str, Mapping[str, Any]]) -> "Space":
         """The same space with other `low`, `high` or `choices` for some parameters.
@@ -229,7 +229,8 @@ class Space(Record):
             ]
         return max(int(one) for one in found)
 
-    def _plain_recipe(self, values: Mapping[str, Value]) -> dict[str, Any]:
+    def plain_recipe(self, values: Mapping[str, Value]) -> dict[str, Any]:
+        """What `recipe_of` reads: the fixed fields and those that these values set, and no defaults."""
         plain = _copy(self.recipe)
         changes = [
             variants[str(value)]

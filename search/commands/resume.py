@@ -21,6 +21,12 @@ __all__ = ["resume"]
     metavar="TIME",
     help="A new total time, such as 30m or 2h.  [default: as it is]",
 )
+@click.option(
+    "--patience",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Begin no more trials when the newest N brought nothing better.  [default: as it is]",
+)
 @options.workers
 @options.device
 @options.compile_networks
@@ -45,6 +51,7 @@ def resume(
     home: Home,
     trials: int | None,
     timeout: float | None,
+    patience: int | None,
     workers: int | None,
     device: str,
     compile_networks: bool,
@@ -63,7 +70,17 @@ def resume(
     from search.service import resume as resume_search
 
     request = ResumeRequest(
-        study, storage, trials, timeout, workers, device, data, compile_networks, keep, hang_after
+        study,
+        storage,
+        trials,
+        timeout,
+        workers,
+        device,
+        data,
+        compile_networks,
+        keep,
+        hang_after,
+        patience,
     )
     url = storage or home.storage_url()
     return run_search(

@@ -38,6 +38,12 @@ def _default(name: str) -> object:
     help="Time in all, such as 30m or 2h.  [default: no limit]",
 )
 @click.option(
+    "--patience",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Begin no more trials when the newest N brought nothing better.  [default: no limit]",
+)
+@click.option(
     "--epochs",
     type=click.IntRange(1, 10_000),
     metavar="N",
@@ -76,7 +82,7 @@ def _default(name: str) -> object:
 @click.option(
     "--pruner",
     type=click.Choice(get_args(Pruner)),
-    help="How trials are stopped early.  [default: halving; none in a grid]",
+    help="How trials are stopped early.  [default: promotion; none in a grid]",
 )
 @click.option(
     "--seed",
@@ -99,6 +105,15 @@ def _default(name: str) -> object:
     show_default=True,
     metavar="N",
     help="Keep the trained networks of the N best trials, to be exported beside their configurations.",
+)
+@click.option(
+    "--warm-start",
+    multiple=True,
+    metavar="STUDY|FILE",
+    help=(
+        "Try early what was best before: the five best trials of an older study of the same storage, or an "
+        "exported configuration, as far as they fit this space. Can be given several times."
+    ),
 )
 @click.option(
     "--dashboard/--no-dashboard",

@@ -225,7 +225,8 @@ class Disturbance:
         workers, now = running.workers(), self.witness.look()
         if now is None or not workers:
             return []
-        lost = [trial.notes.get(attributes.INTERRUPTIONS, 0) for trial in now.in_state("RUNNING")]
+        unfinished = (trial for trial in now.trials if not trial.finished)
+        lost = [trial.notes.get(attributes.INTERRUPTIONS, 0) for trial in unfinished]
         spare = not self.scenario.fails or len(now.in_state("FAIL")) >= FAILURES
         if spare and any(deaths >= SPARED_AFTER for deaths in lost):
             return []

@@ -1,8 +1,9 @@
 """What a search promises whatever is killed, as checks of what was seen; each yields what is broken."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,7 +13,7 @@ from cifar_core.recipe import Recipe
 from search import attributes
 from search.configuration import read_configuration
 from search.home import StudyFolder
-from tests.search.witness import FINISHED, Progress, Snapshot, TrialSeen
+from tests.search.witness import Progress, Snapshot, TrialSeen
 
 __all__ = ["Promised", "broken_at_the_end", "broken_between", "broken_now", "fell", "left_behind"]
 
@@ -25,7 +26,13 @@ STAY_IN_STUDY = (
     attributes.LR_BOUNDS,
 )
 """Notes of a study that stay what they are once they are there."""
-STAY_IN_TRIAL = (attributes.KNOWN, attributes.SUGGESTED, attributes.SEED, attributes.RECIPE)
+STAY_IN_TRIAL = (
+    attributes.KNOWN,
+    attributes.SUGGESTED,
+    attributes.WARM,
+    attributes.SEED,
+    attributes.RECIPE,
+)
 """Notes of a trial that stay what they are once they are there."""
 LASTING = ("studies.db", "studies.db.lock", "studies.db-wal", "studies.db-shm")
 """What lies in a home for good, beside exports, artifacts and logs. SQLite keeps the last two when it was
@@ -53,7 +60,8 @@ def broken_now(now: Snapshot, promised: Promised) -> Iterator[str]:
         yield f"The trials' numbers are {numbers}, and not each from 0 on once."
     if len(numbers) > promised.trials:
         yield f"There are {len(numbers)} trials, but {promised.trials} were asked for."
-    running = [trial.number for trial in now.in_state("RUNNING")]
+    # A trial that has waited is taken up for the moment in which it is ended, too.
+    running = [trial.number for trial in now.in_state("RUNNING") if not _has_just_waited(trial)]
     if len(running) > promised.workers:
         yield f"Trials {running} are running, more than the {promised.workers} workers."
     for trial in now.trials:
@@ -65,12 +73,16 @@ def _in_epochs(trial: TrialSeen) -> Iterator[str]:
     reported = sorted(trial.epochs)
     if reported != list(range(1, len(reported) + 1)):
         yield f"its reported epochs are {reported}, and not each from 1 on once."
-    if trial.state == "WAITING" and reported:
-        yield "it waits, but has epochs."
-    if trial.state not in FINISHED | {"RUNNING"}:
-        return
-    known = trial.notes.get(attributes.EPOCHS, []) if trial.finished else trial.saved
-    where = "its notes" if trial.finished else "its checkpoint"
+    noted = trial.notes.get(attributes.EPOCHS, [])
+    if trial.state != "RUNNING":
+        yield from _in_place(trial, reported, "its notes", noted)
+    if not trial.finished:
+        yield from _in_place(trial, reported, "its checkpoint", trial.saved)
+
+
+def _in_place(
+    trial: TrialSeen, reported: Sequence[int], where: str, known: Sequence[dict[str, Any]]
+) -> Iterator[str]:
     numbers = [epoch["number"] for epoch in known]
     # A worker saves an epoch, then says so; one that was killed in between has left one more.
     ahead = 1 if trial.state in {"RUNNING", "FAIL"} else 0
@@ -85,6 +97,11 @@ def _in_epochs(trial: TrialSeen) -> Iterator[str]:
                 f"{where} have {epoch['validation_accuracy']} for epoch {epoch['number']}, "
                 f"but {accuracy} was reported."
             )
+
+
+def _has_just_waited(trial: TrialSeen) -> bool:
+    """No epoch was reported since it waited."""
+    return len(trial.notes.get(attributes.EPOCHS, ())) == len(trial.epochs) > 0
 
 
 def _in_state(trial: TrialSeen) -> Iterator[str]:
@@ -140,8 +157,8 @@ def _changed(old: TrialSeen, new: TrialSeen) -> Iterator[str]:
         return
     if new.number != old.number:
         yield f"its number was {old.number} and is {new.number}."
-    if old.state == "RUNNING" and new.state == "WAITING":
-        yield "it was running and waits again."
+    if old.state == "RUNNING" and new.state == "WAITING" and not new.paused:
+        yield "it was running and waits to be begun."
     for name, value in old.params.items():
         if new.params.get(name) != value:
             yield f"parameter {name} changed from {value} to {new.params.get(name)}."

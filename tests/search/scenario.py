@@ -112,6 +112,8 @@ SCENARIOS = (
     Scenario(2, "tpe", "none", 4),
     Scenario(3, "tpe", "hyperband", 8),
     Scenario(4, "random", "halving", 8),
+    Scenario(5, "tpe", "promotion", 9),
+    Scenario(6, "random", "promotion", 12),
 )
 
 

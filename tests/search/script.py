@@ -1,7 +1,7 @@
 """Events and rows for tests of what shows a search."""
 
 from cifar_core.epoch import Epoch
-from search.events import EpochSeen, SearchStarted, TrialEnded, TrialStarted
+from search.events import EpochSeen, SearchStarted, TrialEnded, TrialPaused, TrialStarted
 from search.rows import Row, State
 from spaces.space import Values
 
@@ -53,6 +53,12 @@ def begins(number: int, epochs_done: int = 0, label: str | None = None) -> Trial
 
 def epoch(trial: int, number: int, accuracy: float = 0.3, rate: float = 1000.0) -> EpochSeen:
     return EpochSeen(trial, Epoch(number, 1.0, 0.5, 1.2, accuracy, 0.01, 2.0, rate))
+
+
+def pauses(
+    number: int, accuracy: float = 0.3, epochs: int = 2, seconds: float = 20.0
+) -> TrialPaused:
+    return TrialPaused(row(number, "paused", accuracy, epochs, seconds=seconds))
 
 
 def ends(*args: object, **values: object) -> TrialEnded:

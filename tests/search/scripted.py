@@ -54,9 +54,10 @@ def new_study(
     timeout: float | None = None,
     name: str = NAME,
     keep: int = 1,
+    patience: int | None = None,
     **settings: Any,
 ) -> SearchStudy:
-    budget = Budget(trials=trials, timeout=timeout, keep=keep)
+    budget = Budget(trials=trials, timeout=timeout, keep=keep, patience=patience)
     where = storage or optuna.storages.InMemoryStorage()
     study, _ = create_or_open(where, name, settings_of(**settings), budget)
     return study

@@ -3,12 +3,14 @@
 `make chaos` is the same with hundreds of kills.
 """
 
+import json
 import os
 import shutil
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +167,19 @@ def ended(witness: Witness) -> Snapshot:
     return seen(witness)
 
 
+NOTED = "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (4, 'epochs', '{}')"
+
+
+def paused(witness: Witness) -> Snapshot:
+    """The study once its last trial waits at a rung, behind its first epoch."""
+    change(
+        witness,
+        "UPDATE trials SET state = 'WAITING' WHERE number = 3",
+        NOTED.format(json.dumps([asdict(epoch(1))])),
+    )
+    return seen(witness)
+
+
 def test_what_is_as_it_should_be_breaks_no_promise(witness: Witness, home: Path) -> None:
     before = seen(witness)
     assert list(broken_now(before, PROMISED)) == []
@@ -188,7 +203,13 @@ EPOCH = (
     [
         ("numbers are [0, 1, 1, 3]", "UPDATE trials SET number = 1 WHERE number = 2"),
         ("numbers are [0, 1, 3]", "DELETE FROM trials WHERE number = 2"),
-        ("[2, 3] are running", "UPDATE trials SET state = 'RUNNING' WHERE number = 2"),
+        (
+            "[2, 3] are running",
+            (
+                "UPDATE trials SET state = 'RUNNING' WHERE number = 2; "
+                "DELETE FROM trial_user_attributes WHERE trial_id = 3 AND key = 'epochs'"
+            ),
+        ),
         ("its value is (0.9,)", "UPDATE trial_values SET value = 0.9"),
         ("it has 1 of 2 epochs", "UPDATE trials SET state = 'COMPLETE' WHERE number = 1"),
         ("it has no reason", "DELETE FROM trial_user_attributes WHERE key = 'reason'"),
@@ -198,13 +219,20 @@ EPOCH = (
         ("epochs are [2]", "DELETE FROM trial_intermediate_values WHERE step = 1"),
         ("hold epochs [1], but [1, 2] were reported", EPOCH),
         ("but 0.7 was reported", "UPDATE trial_intermediate_values SET intermediate_value = 0.7"),
-        ("it waits, but has epochs", "UPDATE trials SET state = 'WAITING' WHERE number = 3"),
+        (
+            "WAITING: its notes hold epochs [], but [1] were reported",
+            "UPDATE trials SET state = 'WAITING' WHERE number = 3",
+        ),
+        (
+            "WAITING: its checkpoint hold epochs [1, 2], but [1] were reported",
+            "UPDATE trials SET state = 'WAITING' WHERE number = 3",
+        ),
     ],
 )
 def test_what_must_be_true_at_every_moment_and_is_not_is_found(
     words: str, statement: str, witness: Witness
 ) -> None:
-    change(witness, statement)
+    change(witness, *statement.split("; "))
     broken = list(broken_now(seen(witness), PROMISED))
     assert any(words in one for one in broken), broken
 
@@ -248,8 +276,11 @@ def test_a_checkpoint_that_is_lost_or_damaged_is_found(witness: Witness) -> None
         ("final, but its notes changed", NOTE.format(8, "seed", 1)),
         ("final, but its epochs changed", EPOCH),
         (
-            "Trial 3, RUNNING before and WAITING",
-            "UPDATE trials SET state = 'WAITING' WHERE number = 3",
+            "it was running and waits to be begun",
+            (
+                "UPDATE trials SET state = 'WAITING' WHERE number = 3; "
+                "DELETE FROM trial_intermediate_values WHERE trial_id = 4"
+            ),
         ),
         ("parameter lr changed", "UPDATE trial_params SET param_value = 0.6 WHERE trial_id = 4"),
         ("its note 'seed' has changed", NOTE.format(8, "seed", 4)),
@@ -266,9 +297,43 @@ def test_what_was_there_and_is_lost_or_changed_is_found(
     words: str, statement: str, witness: Witness
 ) -> None:
     before = seen(witness)
-    change(witness, statement)
+    change(witness, *statement.split("; "))
     broken = list(broken_between(before, seen(witness)))
     assert any(words in one for one in broken), broken
+
+
+def test_a_trial_that_waits_at_a_rung_breaks_no_promise(witness: Witness) -> None:
+    write_checkpoint(witness, 3, [epoch(1)])
+    running, waiting = seen(witness), paused(witness)
+    assert [one.number for one in waiting.trials if one.paused] == [3]
+    change(witness, "UPDATE trials SET state = 'RUNNING' WHERE number = 3")
+    write_checkpoint(witness, 3, [epoch(1), epoch(2)])
+    moments = [running, waiting, seen(witness)]
+    assert not [one for now in moments for one in broken_now(now, PROMISED)]
+    assert not [one for pair in pairwise(moments) for one in broken_between(*pair)]
+    at_the_end = broken_at_the_end(waiting, PROMISED, 3, witness.home, "tiny")
+    assert "Trial 3 is WAITING." in list(at_the_end)
+
+
+def test_a_trial_that_is_ended_where_it_waits_takes_no_workers_place(witness: Witness) -> None:
+    change(witness, "UPDATE trials SET state = 'RUNNING' WHERE number = 1")
+    write_checkpoint(witness, 1, [epoch(1)])
+    assert list(broken_now(seen(witness), PROMISED)) == []
+
+
+def test_what_a_waiting_trial_must_have_to_go_on_and_has_not_is_found(witness: Witness) -> None:
+    write_checkpoint(witness, 3, [epoch(1)])
+    before = paused(witness)
+    path = write_checkpoint(witness, 3, [epoch(1, seconds=0.26)])
+    (broken,) = broken_between(before, seen(witness))
+    assert "epoch 1 was saved, but trained again" in broken
+    path.unlink()
+    (broken,) = broken_now(seen(witness), PROMISED)
+    assert broken == "Trial 3, WAITING: its checkpoint hold epochs [], but [1] were reported."
+    # A configuration that is queued has no epochs, also in no other place.
+    change(witness, "DELETE FROM trial_intermediate_values WHERE trial_id = 4")
+    (broken,) = broken_now(seen(witness), PROMISED)
+    assert broken == "Trial 3, WAITING: its notes hold epochs [1], but [] were reported."
 
 
 def test_an_epoch_that_is_trained_again_is_found(witness: Witness) -> None:

@@ -196,6 +196,8 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         "--scale": "full",
         "--keep": "5",
         "--hang-after": "2m",
+        "--patience": "20",
+        "--warm-start": "old",
     }
     words = (word for pair in options.items() for word in pair)
     found = asked(monkeypatch, "start", *words, "--compile")
@@ -219,6 +221,8 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         compile_networks=True,
         keep=5,
         hang_after=120.0,
+        patience=20,
+        warm_start=("old",),
     )
     fields = {*StartRequest.__dataclass_fields__} - {"compile_networks"}
     assert {f"--{name.replace('_', '-')}" for name in fields} == set(options)
@@ -247,6 +251,7 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         "--data": "synthetic",
         "--keep": "0",
         "--hang-after": "90",
+        "--patience": "30",
     }
     words = (word for pair in options.items() for word in pair)
     found = asked(monkeypatch, "resume", "mine", *words, "--compile")
@@ -261,6 +266,7 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         compile_networks=True,
         keep=0,
         hang_after=90.0,
+        patience=30,
     )
     fields = {*service.ResumeRequest.__dataclass_fields__} - {"study", "compile_networks"}
     assert {f"--{name.replace('_', '-')}" for name in fields} == set(options)
@@ -293,6 +299,7 @@ def test_the_environment_names_the_storage_too(monkeypatch: pytest.MonkeyPatch) 
         ["--storage=URL", "status"],
         ["start", "--space", "URL"],
         ["start", "--space", "x", "--trials", "URL"],
+        ["start", "--space", "baseline_constrained", "--device", "cpu", "--warm-start", "URL"],
         ["copy", "--to-home", "h", "--to-storage", "URL"],
     ],
 )

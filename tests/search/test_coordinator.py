@@ -16,12 +16,13 @@ from cifar_core.checkpoint import save_state
 from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
 from cifar_core.seeds import derive
-from search import attributes, coordinator, service
+from search import attributes, service
 from search.errors import ServiceError
 from search.events import EpochSeen, Event, Notice, Stopping, TrialEnded, TrialStarted
 from search.hold import held
 from search.home import Home, StudyFolder
 from search.messages import Died, Failed, Remark, Unsaved, WorkerMessage
+from search.policy import choices
 from search.pool import Slot, Worker
 from search.request import StartRequest
 from search.rows import best_rows
@@ -363,8 +364,8 @@ def test_a_verdict_that_a_death_came_before_is_forgotten(
                 self._goes_on.pop(worker.index)
                 self._scripts[worker.index] = iter([Died("killed by SIGKILL")])
 
-    monkeypatch.setattr(coordinator, "pruner_of", lambda *_: OncePruner())
-    study = new_study(trials=1)
+    monkeypatch.setattr(choices, "pruner_of", lambda *_: OncePruner())
+    study = new_study(trials=1, pruner="median")
     search(study, DyingPool(), folder)
     assert died[0]
     assert (states_of(study), reasons(study)) == (["complete"], [None])

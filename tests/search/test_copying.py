@@ -19,6 +19,7 @@ from search.errors import ServiceError, StudyHeldError, UsageError
 from search.hold import held
 from search.home import Home
 from search.patience import PatientStorage
+from search.policy.ledger import attach, pause
 from search.storage import open_storage
 from search.study import SearchStudy, create_or_open, open_study, summaries
 from tests.search.scripted import NAME, ScriptedPool, enqueue_known, new_study, search, settings_of
@@ -156,6 +157,31 @@ def test_what_waits_in_a_copy_is_tried_there(stopped: Place, any_target: Place) 
     trial = any_target.study.optuna.ask()
     assert trial.user_attrs == {"known": "later"}
     assert trial.suggest_float("dropout", 0.0, 0.5) == 0.25
+
+
+def test_a_trial_that_waits_at_a_rung_is_copied_with_its_state(
+    stopped: Place, any_target: Place
+) -> None:
+    (number,) = stopped.home.study(NAME).checkpoints()
+    pause(attach(stopped.study.optuna, number))
+    copied = copy(stopped, any_target)
+    assert (copied.unfinished, copied.lacking) == (1, ())
+    assert all_of(any_target.study.optuna) == all_of(stopped.study.optuna)
+    assert any_target.study.rows()[number].state == "paused"
+    state = any_target.home.study(NAME).checkpoint(number)
+    assert state.read_bytes() == b"the state"
+
+
+def test_a_trial_that_waits_without_a_state_is_named(stopped: Place, target: Place) -> None:
+    (number,) = stopped.home.study(NAME).checkpoints()
+    pause(attach(stopped.study.optuna, number))
+    stopped.home.study(NAME).checkpoint(number).unlink()
+    copied = copy(stopped, target)
+    assert copied.unfinished == 0
+    # What is queued has no state to lack.
+    assert copied.lacking == (
+        f"Trial {number} begins again with epoch 1: there is no checkpoint of it.",
+    )
 
 
 def test_what_is_not_there_is_said_and_the_rest_is_copied(stopped: Place, target: Place) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from search.drawing import draw
 from search.events import BoundsFound, Event, Stopping, SweepsProgress
 from search.progress import Progress
-from tests.search.script import DATA, HandClock, begins, ends, epoch, row, started
+from tests.search.script import DATA, HandClock, begins, ends, epoch, pauses, row, started
 
 SEARCH: list[Event] = [
     SweepsProgress(8, 8),
@@ -107,6 +107,17 @@ def test_names_from_outside_are_not_markup() -> None:
     assert "\x1b[31m" not in text
     for name in ("[b]x[/b]", "[i]data[/]", "[u]w[/u]", "[/oops]"):
         assert name in text
+
+
+def test_a_trial_that_waits_is_counted_and_shown_again_when_it_goes_on() -> None:
+    waits = [started(), begins(0), pauses(0, 0.312), begins(1), ends(2, accuracy=0.5)]
+    lines = lines_of(*waits)
+    assert "1 complete, 0 stopped early (pruned), 0 failed, 1 paused" in lines
+    assert any(line.endswith(" 2/40") for line in lines)
+    assert [line.split()[0] for line in lines if "/6 " in line] == ["1", "2"]
+    lines = lines_of(*waits, begins(0, epochs_done=2))
+    assert "1 complete, 0 stopped early (pruned), 0 failed" in lines
+    assert line_with(lines, "31.2 %").split()[:2] == ["0", "2/6"]
 
 
 def test_no_more_than_six_ended_trials_are_shown() -> None:

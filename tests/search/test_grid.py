@@ -199,8 +199,9 @@ def test_nothing_is_pruned_in_a_grid() -> None:
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
-        ({"sampler": "tpe"}, "leave --sampler and --pruner out"),
-        ({"pruner": "halving"}, "leave --sampler and --pruner out"),
+        ({"sampler": "tpe"}, "leave --sampler, --pruner and --patience out"),
+        ({"pruner": "halving"}, "leave --sampler, --pruner and --patience out"),
+        ({"patience": 5}, "leave --sampler, --pruner and --patience out"),
         ({"trials": 9}, "has 8 trainings with 2 seeds, but --trials asks for 9"),
     ],
 )

@@ -37,11 +37,20 @@ def test_a_grid_ends_with_its_table_and_keeps_it(plain_pictures: Path, tmp_path:
     assert again.code == 0
     assert sgd in [line.split() for line in again.out.splitlines()]
 
+    resume = ("resume", "optimizer", *home, "--workers", 1, "--patience", 3)
+    refused = run(*resume, folder=tmp_path, data=plain_pictures)
+    assert refused.code == 2
+    assert "every cell is trained; leave --patience out" in " ".join(refused.err.split())
+
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--space", "optimizer", "--sampler", "random"), "leave --sampler and --pruner out"),
+        (
+            ("--space", "optimizer", "--sampler", "random"),
+            "leave --sampler, --pruner and --patience out",
+        ),
+        (("--space", "optimizer", "--patience", 3), "leave --sampler, --pruner and --patience out"),
         (("--space", "optimizer", "--trials", 99), "has 4 trainings with 2 seeds"),
         (("--space", "tutorial", "--epochs", 3), "leave --epochs out"),
         (("--space", "baseline_constrained", "--seeds", 3), "--seeds is for grids"),

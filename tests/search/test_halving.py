@@ -3,7 +3,8 @@
 import optuna
 import pytest
 
-from search.halving import HalvingPruner, rungs_of
+from search.policy.halving import HalvingPruner
+from search.policy.ladder import rungs_of
 
 
 def reported(study: optuna.Study, *accuracies: float) -> optuna.Trial:

@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 
 from search.events import BoundsFound, Notice
 from search.live import LiveView, view_for
-from tests.search.script import HandClock, begins, ends, epoch, started
+from tests.search.script import HandClock, begins, ends, epoch, pauses, started
 
 
 @pytest.fixture
@@ -59,6 +59,17 @@ def test_a_picture_does_not_change_with_later_events(console: Console) -> None:
     clock.now += 100.0
     assert text_of(console, picture) == before
     assert text_of(console, view.render()) != before
+
+
+def test_a_trial_that_waits_leaves_the_picture(console: Console) -> None:
+    view = LiveView(console, HandClock())
+    for event in (started(), begins(0), epoch(0, 2, 0.312)):
+        view(event)
+    assert "31.2 %" in text_of(console, view.render())
+    view(pauses(0, 0.312))
+    after = text_of(console, view.render())
+    assert "31.2 %" not in after
+    assert "1 paused" in after
 
 
 def test_the_last_picture_stays_without_hints(console: Console) -> None:

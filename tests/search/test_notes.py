@@ -88,6 +88,9 @@ def test_a_study_as_the_service_leaves_it_is_opened(study: SearchStudy) -> None:
         ("seconds", "long", "seconds: input should be a valid number"),
         ("seconds", -1.0, "seconds: must be at least 0"),
         ("versions", {"torch": None}, "versions.torch: input should be a valid string"),
+        ("warm_start", ["old"], "warm_start: input should be a valid dictionary"),
+        ("warm_start", {"old": ["it"]}, "warm_start.old: input should be a valid dictionary"),
+        ("warm_start", {"\x1b[31m": {}}, "must have no control characters"),
     ],
 )
 def test_a_note_of_the_study_that_is_nonsense_is_named(
@@ -110,6 +113,7 @@ def test_a_note_of_the_study_that_is_nonsense_is_named(
         ("seconds", "long", "trial 1: seconds: input should be"),
         ("known", ["base"], "trial 1: known: input should be"),
         ("known", "\x1b[31mbase", "trial 1: known: must have no control characters"),
+        ("warm_start", "\x1b[31mold", "trial 1: warm_start: must have no control characters"),
     ],
 )
 def test_a_note_of_a_trial_that_is_nonsense_is_named_with_the_trial(

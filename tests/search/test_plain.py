@@ -7,7 +7,7 @@ from rich.console import Console
 from search.events import BoundsFound, Event, Notice, Stopping, SweepsProgress
 from search.live import view_for
 from search.plain import PlainView
-from tests.search.script import DATA, HandClock, begins, ends, epoch, row, started
+from tests.search.script import DATA, HandClock, begins, ends, epoch, pauses, row, started
 
 
 def lines_of(*events: Event) -> list[str]:
@@ -65,6 +65,36 @@ def test_a_resumed_study_says_what_is_there() -> None:
         "2 trials are done already: 1 complete, 1 stopped early, 0 failed | best 50.0 % (trial 0)",
         "trial 2 goes on after epoch 3",
     ]
+
+
+def test_a_trial_that_waits_has_its_line_and_says_when_it_goes_on() -> None:
+    lines = lines_of(
+        started(trials=4),
+        begins(0),
+        pauses(0, 0.312),
+        begins(1),
+        pauses(1, 0.4),
+        begins(1, epochs_done=2),
+        ends(1, accuracy=0.5, seconds=60.0),
+        ends(0, "pruned", 0.312, 2, reason="stopped early after epoch 2 by the promotion pruner"),
+    )
+    words = [[part for part in line.split(" | ") if " lr " not in part] for line in lines[2:]]
+    best = "best 50.0 % (trial 1)"
+    assert words == [
+        ["1/4", "trial 0", "31.2 %", "paused", "epoch 2/6"],
+        ["2/4", "trial 1", "40.0 %", "paused", "epoch 2/6", "about 40 s left"],
+        ["trial 1 goes on after epoch 2"],
+        ["2/4", "trial 1", "50.0 %", "complete", "epoch 6/6", "about 1 min 20 s left", best],
+        ["2/4", "trial 0", "31.2 %", "stopped early", "epoch 2/6", "about 2 min left", best],
+    ]
+
+
+def test_a_resumed_study_says_how_many_wait() -> None:
+    lines = lines_of(started(row(0), row(1, "paused", 0.2, 2), row(2, "paused", 0.3, 2)))
+    assert lines[-1] == (
+        "3 trials are done already: 1 complete, 0 stopped early, 0 failed, 2 paused"
+        " | best 50.0 % (trial 0)"
+    )
 
 
 def test_an_end_that_is_not_the_pruners_has_its_reason() -> None:

@@ -6,8 +6,8 @@ from typing import get_args
 import optuna
 import pytest
 
-from search.policy import pruner_of, sampler_of
-from search.settings import Pruner, Sampler
+from search.policy.choices import pruner_of, sampler_of
+from search.settings import OptunaPruner, Sampler
 from spaces.files import load_space
 from tests.search.scripted import settings_of
 
@@ -45,10 +45,10 @@ def test_tpe_learns_from_what_is_finished() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", get_args(Pruner))
+@pytest.mark.parametrize("name", get_args(OptunaPruner))
 @pytest.mark.parametrize("epochs", [1, 2, 3, 6, 12, 100])
 def test_every_pruner_takes_every_number_of_epochs_without_a_warning(
-    name: Pruner, epochs: int
+    name: OptunaPruner, epochs: int
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -61,7 +61,7 @@ def test_every_pruner_takes_every_number_of_epochs_without_a_warning(
             study.tell(trial, 0.5)
 
 
-def first_pruned_epoch(name: Pruner, epochs: int) -> int | None:
+def first_pruned_epoch(name: OptunaPruner, epochs: int) -> int | None:
     """The epoch after which a hopeless trial is stopped, behind twelve good ones."""
     study = optuna.create_study(direction="maximize", pruner=pruner_of(name, epochs))
     for _ in range(12):

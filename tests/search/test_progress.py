@@ -4,7 +4,7 @@ import pytest
 
 from search.events import BoundsFound, Event, Stopping, SweepsProgress
 from search.progress import Progress
-from tests.search.script import HandClock, begins, ends, epoch, row, started
+from tests.search.script import HandClock, begins, ends, epoch, pauses, row, started
 
 
 def progress_after(*events: Event, clock: HandClock | None = None) -> Progress:
@@ -112,6 +112,40 @@ def test_a_resumed_search_counts_what_was_done_before() -> None:
     assert dict(progress.gains()) == pytest.approx({"base": 0.05})
 
 
+def test_a_paused_trial_is_done_until_it_ends_and_counted_once() -> None:
+    progress = progress_after(started(), begins(0), begins(1), pauses(0))
+    assert (progress.done, progress.waiting, list(progress.running)) == (1, 1, [1])
+    assert progress.ended == []
+    progress.handle(begins(0, epochs_done=2))
+    assert (progress.done, progress.waiting, list(progress.running)) == (1, 0, [1, 0])
+    progress.handle(pauses(0, epochs=4))  # at the next rung
+    assert (progress.done, progress.waiting, list(progress.running)) == (1, 1, [1])
+    progress.handle(ends(0, "pruned", 0.3, 4))
+    assert (progress.done, progress.waiting, list(progress.running)) == (1, 0, [1])
+    assert progress.count("pruned") == 1
+
+
+@pytest.mark.parametrize("session", ["same", "next"])
+def test_a_paused_trial_goes_on_with_its_accuracy(session: str) -> None:
+    if session == "same":
+        progress = progress_after(started(), begins(7), pauses(7, 0.35), begins(7, epochs_done=2))
+    else:
+        progress = progress_after(started(row(7, "paused", 0.35, 2)), begins(7, epochs_done=2))
+        assert progress.done == 1
+    trial = progress.running[7]
+    assert (trial.epochs_done, trial.validation_accuracy) == (2, 0.35)
+
+
+def test_a_paused_trial_that_lost_its_checkpoint_begins_without_accuracy() -> None:
+    progress = progress_after(started(row(7, "paused", 0.35, 2)), begins(7))
+    assert progress.running[7].validation_accuracy is None
+
+
+def test_a_trial_that_ended_where_it_waited_is_not_shown_as_running() -> None:
+    progress = progress_after(started(row(7, "paused", 0.35, 2)), ends(7, "pruned", 0.35, 2))
+    assert (progress.done, progress.waiting, progress.running) == (1, 0, {})
+
+
 def test_time_left_is_unknown_until_two_trials_of_this_session_ended() -> None:
     progress = progress_after(started(row(0), row(1), row(2)), begins(3), ends(3))
     assert progress.time_left is None
@@ -138,6 +172,29 @@ def test_time_left_is_mean_time_times_what_remains_over_workers() -> None:
     progress.handle(begins(2))
     progress.handle(epoch(2, 3))  # half of its six epochs
     assert progress.time_left == 40.0 * 9.5 / 2
+
+
+def test_trials_that_go_on_make_the_mean_longer_and_are_not_counted_twice() -> None:
+    progress = progress_after(
+        started(trials=6), begins(0), pauses(0, seconds=20.0), begins(1), pauses(1, seconds=20.0)
+    )
+    assert progress.time_left == 20.0 * 4
+    progress.handle(begins(0, epochs_done=2))
+    progress.handle(epoch(0, 5))
+    assert progress.time_left == 20.0 * 4  # all four that remain are still to be begun
+    progress.handle(ends(0, seconds=60.0))
+    assert progress.time_left == 40.0 * 4
+
+
+def test_time_left_is_never_negative() -> None:
+    progress = progress_after(started(trials=3), begins(0), pauses(0), begins(1), pauses(1))
+    for number in (2, 0, 1):
+        progress.handle(begins(number, epochs_done=2))
+        progress.handle(epoch(number, 6))
+        assert progress.time_left is not None
+        assert progress.time_left >= 0.0
+    progress.handle(ends(2))
+    assert progress.time_left == 0.0
 
 
 def test_the_last_trial_is_not_shared_by_workers() -> None:

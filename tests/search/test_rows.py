@@ -31,6 +31,36 @@ def test_every_state_has_its_word(state: TrialState, word: str, finished: bool) 
     assert (found.state, found.finished) == (word, finished)
 
 
+def test_one_that_waits_with_epochs_is_paused_and_goes_on() -> None:
+    notes = {attributes.EPOCHS: [{"number": 1}], attributes.TRIAL_SECONDS: 7.5}
+    found = row_of(trial(TrialState.WAITING, user_attrs=notes, intermediate_values={1: 0.25}))
+    assert (found.state, found.finished, found.going_on) == ("paused", False, True)
+    assert (found.validation_accuracy, found.epochs, found.seconds) == (0.25, 1, 7.5)
+    assert found.history == ({"number": 1},)
+    assert found.ended is None
+
+
+@pytest.mark.parametrize(
+    ("state", "going_on"),
+    [
+        (TrialState.WAITING, False),
+        (TrialState.RUNNING, True),
+        (TrialState.COMPLETE, False),
+        (TrialState.PRUNED, False),
+        (TrialState.FAIL, False),
+    ],
+)
+def test_what_was_begun_and_is_not_finished_goes_on(state: TrialState, going_on: bool) -> None:
+    assert row_of(trial(state)).going_on is going_on
+
+
+def test_a_finished_row_knows_when_it_ended() -> None:
+    study = optuna.create_study()
+    study.tell(study.ask(), 0.5)
+    (found,) = rows_of(study)
+    assert found.ended == study.trials[0].datetime_complete is not None
+
+
 def test_there_is_a_word_for_every_state_that_optuna_has() -> None:
     assert {row_of(trial(state)).state for state in TrialState} >= {"waiting", "failed"}
 
@@ -60,10 +90,18 @@ def test_the_score_is_that_of_the_last_epoch_not_of_the_best() -> None:
     assert (found.validation_accuracy, found.epochs) == (0.4, 10)
 
 
-def test_a_suggested_trial_has_a_label_and_is_not_known() -> None:
-    notes = {attributes.SUGGESTED: "LR-range test, sgd"}
-    found = row_of(trial(TrialState.COMPLETE, user_attrs=notes))
-    assert (found.label, found.known) == ("LR-range test, sgd", False)
+@pytest.mark.parametrize(
+    ("key", "label"),
+    [
+        (attributes.SUGGESTED, "LR-range test, sgd"),
+        (attributes.WARM, "from study old, trial 12"),
+    ],
+)
+def test_a_trial_that_something_suggested_has_a_label_and_is_not_known(
+    key: str, label: str
+) -> None:
+    found = row_of(trial(TrialState.COMPLETE, user_attrs={key: label}))
+    assert (found.label, found.known) == (label, False)
 
 
 def test_rows_stand_by_number() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.events import Event, Notice
+from search.policy.ledger import pause
 from search.service import _say_what_begins_anew
 from tests.search.scripted import folder_in, new_study
 
@@ -17,16 +18,21 @@ from tests.search.scripted import folder_in, new_study
         (set(), "Trials 0, 1 begin again with epoch 1: this home has no checkpoint of them."),
     ],
 )
+@pytest.mark.parametrize("paused", [False, True])
 def test_trials_that_begin_again_are_named(
-    tmp_path: Path, there: set[int], words: str | None
+    tmp_path: Path, there: set[int], words: str | None, paused: bool
 ) -> None:
     study, folder = new_study(), folder_in(tmp_path)
-    for _ in range(2):
-        study.optuna.ask().report(0.5, 1)
+    trials = [study.optuna.ask() for _ in range(2)]
+    for trial in trials:
+        trial.report(0.5, 1)
     study.optuna.ask()  # it had no epoch to lose
     study.optuna.tell(study.optuna.ask(), 0.5)
+    if paused:
+        pause(trials[0])
     for number in there:
         folder.checkpoint(number).touch()
+    study.optuna.enqueue_trial({})  # nor had this one
     told: list[Event] = []
     _say_what_begins_anew(study, folder, told.append)
     assert told == ([] if words is None else [Notice(words)])

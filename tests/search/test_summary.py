@@ -1,17 +1,23 @@
 """A study as one JSON document: what `status --json` promises."""
 
+import io
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from rich.console import Console
 
 from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
 from search import attributes
 from search.bounds import Bounds
-from search.messages import Failed, WorkerMessage
+from search.messages import Failed, Remark, WorkerMessage
+from search.result import closing_words
+from search.show import study_page
 from search.study import SearchStudy
 from search.summary import State, compared, summarize
 from tests.search.script import row
@@ -59,6 +65,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> SearchStudy:
     return reopened(made)
 
 
+def printed(text: Any) -> str:
+    console = Console(file=io.StringIO(), width=300)
+    with console.capture() as capture:
+        console.print(text)
+    return capture.get()
+
+
 def document(study: SearchStudy, state: State = "stopped") -> dict[str, Any]:
     text = json.dumps(summarize(study, URL, state, None), allow_nan=False)
     found: dict[str, Any] = json.loads(text)
@@ -76,6 +89,7 @@ def test_every_key_of_the_contract_is_there(study: SearchStudy) -> None:
         "trials",
         "epochs",
         "seconds",
+        "last_hour",
         "baseline",
         "best",
         "lr_bounds",
@@ -123,6 +137,58 @@ def test_unfinished_trials_run_while_a_process_runs_them_and_else_are_paused(
     running, stopped = document(study, "running")["trials"], document(study)["trials"]
     assert (running["running"], running["paused"]) == (2, 0)
     assert (stopped["running"], stopped["paused"]) == (0, 2)
+
+
+def slow(trial: int, epoch: int) -> WorkerMessage | None:
+    """The stop is asked for meanwhile."""
+    return Remark("slow") if (trial, epoch) == (2, 1) else None
+
+
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_trials_that_wait_are_paused_whether_a_process_runs_or_not(
+    state: State, tmp_path: Path
+) -> None:
+    made, polls = new_study(trials=9, pruner="promotion"), list[int]()
+    pool = ScriptedPool(trouble=slow, after=polls.append)
+    assert search(made, pool, folder_in(tmp_path), stop=lambda: len(polls) > 6) == "stopped"
+    assert [one.state for one in made.rows()] == ["paused", "paused", "running"]
+    trials = document(made, state)["trials"]
+    now = {"running": (1, 2), "stopped": (0, 3)}
+    assert (trials["running"], trials["paused"]) == now[state]
+    words = printed(closing_words(document(made), made.rows(), made.settings.space, "", ""))
+    epochs = sum(one.epochs for one in made.rows())
+    begun = len(made.rows())
+    assert f"{epochs} epochs trained, instead of {4 * begun} without early stopping." in words
+    page = printed(study_page(document(made, state), made.rows(), made.settings.space, ""))
+    assert f"{now[state][0]} running, {now[state][1]} paused" in page
+    lines = [line.split() for line in page.splitlines()]
+    assert sum("paused" in line for line in lines) == now[state][1]
+    assert sum("running" in line for line in lines) == now[state][0]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "accuracy", "told", "words"),
+    [
+        (59, 0.625, None, None),
+        (61, 0.625, {"gain": 0.125}, "+12.5 points"),
+        (61, 0.4, {"gain": 0.0}, "nothing"),
+    ],
+)
+def test_what_the_last_hour_brought_is_told(
+    minutes: float, accuracy: float, told: dict[str, float] | None, words: str | None
+) -> None:
+    made, noon = new_study(), datetime.fromisoformat("2026-05-01T12:00")
+    for after, value in ((0.0, 0.5), (minutes, accuracy)):
+        trial = optuna.trial.create_trial(value=value, intermediate_values={4: value})
+        trial.datetime_complete = noon + timedelta(minutes=after)
+        made.optuna.add_trial(trial)
+    found = document(made)
+    assert found["last_hour"] == told
+    rows, space = made.rows(), made.settings.space
+    for text in (closing_words(found, rows, space, "", ""), study_page(found, rows, space, "")):
+        lines = [line.strip().lower() for line in printed(text).splitlines()]
+        said = [line.removesuffix(".") for line in lines if "the last hour" in line]
+        assert said == ([] if words is None else [f"the last hour brought {words}"])
 
 
 def test_epochs_are_those_trained_and_those_of_a_search_without_pruning(

@@ -77,6 +77,11 @@ class TrialSeen:
         return self.state in FINISHED
 
     @property
+    def paused(self) -> bool:
+        """It was begun, and waits to go on."""
+        return self.state == "WAITING" and bool(self.epochs)
+
+    @property
     def seconds(self) -> dict[int, float]:
         """How long each epoch took, six digits. Who trains an epoch again measures another time."""
         known = self.notes.get(attributes.EPOCHS, self.saved) if self.finished else self.saved
@@ -157,13 +162,12 @@ class Witness:
         """The study as it is now; None while it is not there.
 
         The database is read first and in one transaction. A search that runs may have finished a trial,
-        and removed its checkpoint, when the checkpoints are read: then everything is read again.
+        and removed its checkpoint, when the checkpoints are read, or gone on with one that waited: then
+        everything is read again.
         """
         for _ in range(4):
             snapshot = self._read()
-            if snapshot is None or all(
-                len(trial.saved) >= len(trial.epochs) for trial in snapshot.in_state("RUNNING")
-            ):
+            if snapshot is None or not any(map(_is_behind, snapshot.trials)):
                 break
             sleep(0.1)
         return snapshot
@@ -211,7 +215,7 @@ class Witness:
         seen = []
         for row, number, state, *dates in rows.trials:
             saved: tuple[dict[str, Any], ...] = ()
-            if state == "RUNNING":
+            if state not in FINISHED:
                 try:
                     saved = self._saved(number)
                 except CheckpointError as error:
@@ -289,6 +293,12 @@ class _Rows(NamedTuple):
     trial_notes: list[Any]
     epochs: list[Any]
     check: list[str]
+
+
+def _is_behind(trial: TrialSeen) -> bool:
+    """Its checkpoint is not of the moment at which the database was read."""
+    saved, reported = len(trial.saved), len(trial.epochs)
+    return saved != reported if trial.paused else trial.state == "RUNNING" and saved < reported
 
 
 def _of_trials(table: str, columns: str) -> str:

@@ -8,7 +8,7 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-__all__ = ["HalvingPruner", "rungs_of"]
+__all__ = ["HalvingPruner"]
 
 
 class HalvingPruner(BasePruner):
@@ -49,16 +49,3 @@ class HalvingPruner(BasePruner):
         kept = (len(others) + 1) // self._reduction_factor
         better = sum(value > own for value in others)
         return kept > 0 and better >= kept
-
-
-def rungs_of(epochs: int, first: int, reduction_factor: int) -> list[int]:
-    """The rungs below the last epoch, each `reduction_factor` times as high as the one before.
-
-    >>> rungs_of(12, first=2, reduction_factor=3), rungs_of(54, first=2, reduction_factor=3)
-    ([2, 6], [2, 6, 18])
-    """
-    rungs = []
-    while first < epochs:
-        rungs.append(first)
-        first *= reduction_factor
-    return rungs

@@ -1,0 +1,291 @@
+"""What does a search cost until it has found something good? Policies, replayed on recorded trainings.
+
+    python -m bench.search [--records net speed] [--arms ours tpe ...] [--seeds 50] [--json FILE]
+
+Random configurations of a space were trained to their end once (`bench.curves`); a surrogate that is fitted
+to them stands in for training (`bench.surrogate`, whose quality is printed). Every policy then searches the
+same space from the same seeds, one trial after the other, until it has completed a trial that reaches the
+99th percentile of what random configurations come to, or has trained as many epochs as 60 whole trainings.
+
+Counted are epochs, and the seconds that they took when they were recorded, of all trials: complete, stopped
+and waiting. All policies search the same fixed learning-rate ranges, so no LR-range test is counted for
+any, and none is given the known configurations. How much quicker ours is, is the ratio of the medians, with
+the 2.5th and 97.5th percentiles of that ratio over bootstrap samples of the seeds; who never got there
+counts as twice the limit.
+"""
+
+import argparse
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    SuccessiveHalvingPruner,
+)
+from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
+
+from bench.columns import in_columns
+from bench.curves import configurations, space_of
+from bench.surrogate import Surrogate, quality, read_records
+from search.policy import OptunasOwn, Policy, Seen, run_search
+from search.policy.choices import default_policy, pruner_of
+
+HERE = Path(__file__).parent / "recorded"
+SPACES = {"net": "baseline_constrained", "speed": "speed"}
+RAY = "Ray ASHA + Optuna"
+LIMIT = 60
+"""Whole trainings that a search may cost."""
+DRAWS = 2_000
+"""Random configurations that the percentiles are taken of."""
+PERCENTILES = (95, 99)
+BUDGETS = (10, 30)
+"""Whole trainings after which the quality of what was found is compared."""
+RESAMPLES = 4_000
+
+Make = Callable[[optuna.Study, int, Surrogate], Policy]
+
+
+def optunas(sampler: Callable[[int], BaseSampler], pruner: Callable[[int], BasePruner]) -> Make:
+    """Optuna's own, as its users have it: one sampler for the whole study."""
+
+    def make(study: optuna.Study, seed: int, surrogate: Surrogate) -> Policy:
+        one = sampler(seed)
+        return OptunasOwn(study, lambda _number: one, pruner(surrogate.epochs))
+
+    return make
+
+
+def random(seed: int) -> BaseSampler:
+    """Optuna's random sampler."""
+    return RandomSampler(seed=seed)
+
+
+def tpe(seed: int) -> BaseSampler:
+    """Optuna's default sampler."""
+    return TPESampler(seed=seed)
+
+
+def sha(_epochs: int) -> BasePruner:
+    """Successive halving that stops, first behind epoch 2, and lets a third go on."""
+    return SuccessiveHalvingPruner(min_resource=2, reduction_factor=3)
+
+
+def none(_epochs: int) -> BasePruner:
+    """Every trial is trained to its end."""
+    return NopPruner()
+
+
+def ray_tune(study: optuna.Study, seed: int, surrogate: Surrogate) -> Policy:
+    """Ray Tune's own classes."""
+    from bench.ray_tune import RayTune  # an optional package
+
+    return RayTune(study, surrogate.space.suggest, epochs=surrogate.epochs, seed=seed)
+
+
+def ours(study: optuna.Study, seed: int, surrogate: Surrogate) -> Policy:
+    """What `cifar-search start` does."""
+    return default_policy(study, epochs=surrogate.epochs, seed=seed)
+
+
+def ours_random(study: optuna.Study, seed: int, surrogate: Surrogate) -> Policy:
+    """The same with random configurations."""
+    return default_policy(study, epochs=surrogate.epochs, seed=seed, sampler="random")
+
+
+ARMS: Mapping[str, Make] = {
+    "ours": ours,
+    "random": optunas(random, none),
+    "random + SHA(2, 3)": optunas(random, sha),
+    "TPE": optunas(tpe, none),
+    "TPE + Median": optunas(tpe, lambda _epochs: MedianPruner()),
+    "TPE + Hyperband": optunas(
+        tpe, lambda epochs: HyperbandPruner(min_resource=1, max_resource=epochs)
+    ),
+    "TPE + SHA(2, 3)": optunas(tpe, sha),
+    RAY: ray_tune,
+    # What ours is made of.
+    "ours, random": ours_random,
+    "ours before": optunas(tpe, lambda epochs: pruner_of("halving", epochs)),
+    # Samplers alone.
+    "QMC": optunas(lambda seed: QMCSampler(seed=seed, warn_independent_sampling=False), none),
+    "GP": optunas(lambda seed: GPSampler(seed=seed), none),
+}
+DEFAULT_ARMS = list(ARMS)[:10]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search.
+
+    Attributes:
+        arm: The policy.
+        records: What it was replayed on.
+        seed: Its seed.
+        epochs: Epochs until each percentile was reached; None if never.
+        seconds: The same in seconds of training.
+        found: Held-out accuracy of the best complete trial after each budget; None where none was complete.
+    """
+
+    arm: str
+    records: str
+    seed: int
+    epochs: tuple[int | None, ...]
+    seconds: tuple[float | None, ...]
+    found: tuple[float | None, ...]
+
+
+@cache
+def stage(name: str) -> tuple[Surrogate, tuple[float, ...]]:
+    """The surrogate, and what the percentiles of random configurations come to."""
+    path = HERE / f"{name}.json"
+    about = json.loads(path.read_text(encoding="utf-8"))["about"]
+    space = space_of(SPACES[name], about["epochs"])
+    surrogate = Surrogate(read_records(path, space))
+    ends = [surrogate.curve(one)[-1] for one in configurations(space, DRAWS, seed=20_000)]
+    return surrogate, tuple(float(value) for value in np.percentile(ends, PERCENTILES))
+
+
+def run(arm: str, name: str, seed: int) -> Run:
+    """One search, to the highest percentile or the limit, and in any case to the largest budget."""
+    warnings.simplefilter("ignore")  # Optuna's own, about experimental samplers
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    surrogate, marks = stage(name)
+    last = surrogate.epochs
+    study = optuna.create_study(direction="maximize", study_name=f"{arm} {seed}")
+    policy = ARMS[arm](study, seed, surrogate)
+    chosen: dict[int, Mapping[str, Any]] = {}
+    spent = 0.0
+    best: tuple[float, int] | None = None
+    epochs: list[int | None] = [None] * len(marks)
+    seconds: list[float | None] = [None] * len(marks)
+    found: list[float | None] = [None] * len(BUDGETS)
+
+    def watch(seen: Seen) -> bool:
+        nonlocal best, spent
+        values = study.get_trials(deepcopy=False)[seen.trial].params
+        chosen[seen.trial] = values
+        spent += surrogate.seconds(values)
+        if seen.epoch == last and (best is None or seen.accuracy > best[0]):
+            best = (seen.accuracy, seen.trial)
+            for index, mark in enumerate(marks):
+                if epochs[index] is None and seen.accuracy >= mark:
+                    epochs[index], seconds[index] = seen.epochs, spent
+        for index, budget in enumerate(BUDGETS):
+            if seen.epochs <= budget * last and best is not None:
+                found[index] = surrogate.check(chosen[best[1]])
+        return epochs[-1] is not None and seen.epochs >= max(BUDGETS) * last
+
+    run_search(
+        policy,
+        study,
+        choose=surrogate.space.suggest,
+        train=surrogate.train,
+        epochs=last,
+        most_epochs=LIMIT * last,
+        stop=watch,
+    )
+    return Run(arm, name, seed, tuple(epochs), tuple(seconds), tuple(found))
+
+
+Floats = npt.NDArray[np.float64]
+
+
+def cost(runs: Sequence[Run], index: int, limit: float) -> Floats:
+    """Epochs of each search until a percentile was reached; twice the limit where it never was."""
+    values = [run.epochs[index] for run in runs]
+    return np.array([2 * limit if value is None else value for value in values])
+
+
+def ratio(theirs: Floats, own: Floats) -> tuple[float, float, float]:
+    """Their median over ours, and the ends of its bootstrap interval."""
+    rng = np.random.default_rng(0)
+    draws = [
+        np.median(rng.choice(theirs, len(theirs))) / np.median(rng.choice(own, len(own)))
+        for _ in range(RESAMPLES)
+    ]
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return float(np.median(theirs) / np.median(own)), float(low), float(high)
+
+
+def table(runs: Sequence[Run], name: str, first: str) -> str:
+    """The arms on one set of records."""
+    limit = LIMIT * stage(name)[0].epochs
+    by_arm: dict[str, list[Run]] = {}
+    for one in runs:
+        if one.records == name:
+            by_arm.setdefault(one.arm, []).append(one)
+    rows = []
+    for arm, own in by_arm.items():
+        cells = [arm]
+        for index in range(len(PERCENTILES)):
+            epochs = cost(own, index, limit)
+            times, low, high = ratio(epochs, cost(by_arm[first], index, limit))
+            never = sum(run.epochs[index] is None for run in own) / len(own)
+            seconds = np.median([run.seconds[index] or np.inf for run in own])
+            cells += [
+                f"{np.median(epochs):.0f}",
+                f"{seconds:.0f}",
+                f"{100 * never:.0f} %",
+                "-" if arm == first else f"{times:.1f} ({low:.1f}-{high:.1f})",
+            ]
+        for index in range(len(BUDGETS)):
+            found = [value for run in own if (value := run.found[index]) is not None]
+            cells.append(f"{100 * np.mean(found):.1f}" if found else "-")
+        rows.append(cells)
+    head = ["policy"]
+    for percentile in PERCENTILES:
+        head += [f"p{percentile} epochs", "s", "never", "times ours"]
+    head += [f"found in {budget}" for budget in BUDGETS]
+    return in_columns(head, rows)
+
+
+def main() -> None:
+    """Read the command line, replay, print, write."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.search", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--records", nargs="+", choices=SPACES, default=list(SPACES))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=DEFAULT_ARMS)
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
+    parser.add_argument("--json", type=Path, help="file to write every run to")
+    wanted = parser.parse_args()
+    if RAY in wanted.arms and find_spec("ray") is None:
+        print("Ray Tune is not installed and left out: pip install 'ray[tune]'")
+        wanted.arms.remove(RAY)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    runs: list[Run] = []
+    with ProcessPoolExecutor(wanted.workers) as processes:
+        for name in wanted.records:
+            surrogate, marks = stage(name)
+            print(f"\n{name}: {surrogate.described()}")
+            print("surrogate:", {key: round(v, 3) for key, v in quality(surrogate.records).items()})
+            reached = ", ".join(
+                f"{p}th percentile {100 * m:.2f} %" for p, m in zip(PERCENTILES, marks, strict=True)
+            )
+            print(f"random configurations: {reached}", flush=True)
+            jobs = [(arm, name, seed) for arm in wanted.arms for seed in range(wanted.seeds)]
+            own = list(processes.map(run, *zip(*jobs, strict=True), chunksize=5))
+            runs += own
+            print(table(own, name, wanted.arms[0]), flush=True)
+    if wanted.json is not None:
+        text = json.dumps([asdict(one) for one in runs])
+        wanted.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

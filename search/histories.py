@@ -1,0 +1,86 @@
+"""The epochs of trials that are under way, and how they are kept with a trial when it ends or waits."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import isfinite
+
+from optuna.trial import FrozenTrial, Trial
+
+from cifar_core.checkpoint import load_state
+from cifar_core.epoch import Epoch
+from cifar_core.errors import CheckpointError
+from search import attributes
+from search.home import StudyFolder
+
+__all__ = ["Histories", "frozen", "reported"]
+
+
+class Histories:
+    """What is known of each epoch of each trial under way.
+
+    Args:
+        folder: Where checkpoints are kept, which have the epochs of trials that this process has not seen.
+    """
+
+    def __init__(self, folder: StudyFolder) -> None:
+        self._folder = folder
+        self._epochs: dict[int, dict[int, Epoch]] = {}
+
+    def add(self, number: int, epochs: Sequence[Epoch]) -> None:
+        """A trial has these epochs; it may have said so before."""
+        known = self._epochs.setdefault(number, {})
+        known.update({epoch.number: epoch for epoch in epochs})
+
+    def scores(self, number: int) -> dict[int, float]:
+        """Validation accuracy by epoch."""
+        return {one.number: one.validation_accuracy for one in self._epochs[number].values()}
+
+    def converged(self, number: int) -> bool:
+        """The trial's schedule has brought it to its end before the last epoch."""
+        history = self._epochs.get(number, {})
+        return bool(history) and history[max(history)].converged
+
+    def keep(self, trial: Trial) -> None:
+        """Write what is known of the trial's epochs into its notes, and forget it."""
+        history = self._epochs.pop(trial.number, None)
+        if history is None:
+            if len(trial.user_attrs.get(attributes.EPOCHS, ())) == len(reported(trial)) > 0:
+                return  # it has waited, and nothing has been trained since
+            history = self._saved(trial)
+        epochs = [asdict(history[number]) for number in sorted(history)]
+        trial.set_user_attr(attributes.EPOCHS, [_rounded(epoch) for epoch in epochs])
+        trial.set_user_attr(
+            attributes.TRIAL_SECONDS, round(sum(epoch["seconds"] for epoch in epochs), 3)
+        )
+
+    def _saved(self, trial: Trial) -> dict[int, Epoch]:
+        """The epochs of a trial that no worker of this session has taken up."""
+        try:
+            state = load_state(self._folder.checkpoint(trial.number))
+            epochs = [Epoch(**values) for values in state["history"]]
+        except (CheckpointError, KeyError, TypeError):
+            return {}
+        return {epoch.number: epoch for epoch in epochs}
+
+
+def reported(trial: Trial) -> dict[int, float]:
+    """The validation accuracy of each epoch that the study has."""
+    return frozen(trial).intermediate_values
+
+
+def frozen(trial: Trial) -> FrozenTrial:
+    """The trial as the study has it."""
+    return trial.storage.get_trial(trial._trial_id)  # noqa: SLF001
+
+
+def _rounded(epoch: dict[str, float | None]) -> dict[str, float | None]:
+    """With six digits; what is no number is null, as JSON has none for it."""
+    return {
+        key: float(f"{value:.6g}")
+        if isinstance(value, float) and isfinite(value)
+        # Numbers of epochs, and whether it converged, stay what they are.
+        else value
+        if isinstance(value, int)
+        else None
+        for key, value in epoch.items()
+    }
