@@ -238,7 +238,7 @@ def table(runs: Sequence[Run], name: str, first: str) -> str:
             seconds = np.median([run.seconds[index] or np.inf for run in own])
             cells += [
                 f"{np.median(epochs):.0f}",
-                f"{seconds:.0f}",
+                f"{seconds:.0f}" if np.isfinite(seconds) else "-",
                 f"{100 * never:.0f} %",
                 "-" if arm == first else f"{times:.1f} ({low:.1f}-{high:.1f})",
             ]

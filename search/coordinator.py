@@ -45,7 +45,7 @@ from search.messages import (
     WorkerMessage,
 )
 from search.policy.choices import SEED, policy_of, seeds_of
-from search.policy.ledger import attach, take_up
+from search.policy.ledger import attach, give_up
 from search.policy.verdict import Prepare, Refused, Unusable
 from search.pool import Pool, Worker
 from search.rows import best_rows, label_of, row_of
@@ -338,6 +338,8 @@ class Coordinator:
             # Of equal ones the earlier, whichever was done first, as a later session finds it.
             if self._best is None or (accuracy, -trial.number) > (self._best[0], -self._best[1]):
                 self._best = (accuracy, trial.number)
+        elif frozen(trial).state is TrialState.WAITING:
+            give_up(trial)
         else:
             self._study.optuna.tell(trial, state=state)
         self._policy.ended(trial.number, state)
@@ -372,7 +374,7 @@ class Coordinator:
 
     def _end(self) -> Outcome:
         if self._stopping == "timeout" and self._gives_up:
-            paused = (take_up(self._study.optuna, number) for number in self._policy.paused)
+            paused = (attach(self._study.optuna, number) for number in self._policy.paused)
             for trial in (*self._interrupted, *paused):
                 self._tell(trial, TrialState.PRUNED, "the study's time was used up")
             return "finished"

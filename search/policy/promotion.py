@@ -1,6 +1,6 @@
 """The default policy: trials wait at rungs and are promoted; the sampler sees each where it stands."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isnan
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from search.policy.draft import Drafts
 from search.policy.ladder import Ladder
-from search.policy.ledger import begin, is_paused, is_queued, pause, take_up
+from search.policy.ledger import attach, begin, is_paused, is_queued, pause, take_up
 from search.policy.verdict import Prepare, Refused, Unusable, Verdict
 
 __all__ = ["MOST_PAUSED", "Promotion"]
@@ -187,8 +187,8 @@ class Promotion:
         one = self._candidates[trial.number]
         one.standing, self._paused[trial.number] = "paused", max(one.scores)
 
-    def hopeless(self, to_come: int) -> Iterator[Trial]:
-        """Take up paused trials that need not wait any longer, each to be ended before the next.
+    def hopeless(self, to_come: int) -> list[Trial]:
+        """Paused trials that need not wait any longer, for `give_up`.
 
         Args:
             to_come: How many trials may still reach the first rung.
@@ -196,10 +196,9 @@ class Promotion:
         found = self._ladder.hopeless(self._paused, to_come, self._most_paused)
         if to_come == 0 and self._ladder.promotable(self._paused, last=True) is None:
             found = self.paused
-        # One by one: a kill then leaves no more than one of them as if it were trained.
         for number in found:
             del self._paused[number]
-            yield take_up(self._study, number)
+        return [attach(self._study, number) for number in found]
 
     def ended(self, number: int, state: TrialState) -> None:
         """A trial has become final."""

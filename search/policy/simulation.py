@@ -17,6 +17,7 @@ from typing import Any
 import optuna
 from optuna.trial import Trial, TrialState
 
+from search.policy.ledger import give_up
 from search.policy.verdict import Policy
 
 __all__ = ["Curve", "Seen", "run_search"]
@@ -143,5 +144,5 @@ def run_search(
             policy.ended(number, TrialState.COMPLETE)
         left = 10**9 if trials is None else trials - begun
         for trial in policy.hopeless(left + len(busy)):
-            study.tell(trial, state=TrialState.PRUNED)
+            give_up(trial)
             policy.ended(trial.number, TrialState.PRUNED)

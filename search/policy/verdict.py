@@ -1,6 +1,6 @@
 """What policies are asked, and what they answer."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 from optuna.trial import Trial, TrialState
@@ -53,8 +53,8 @@ class Policy(Protocol):
     def pause(self, trial: Trial) -> None:
         """Let a trial wait."""
 
-    def hopeless(self, to_come: int) -> Iterable[Trial]:
-        """Paused trials that need not wait any longer, if so many may still be begun; end one by one."""
+    def hopeless(self, to_come: int) -> list[Trial]:
+        """Paused trials that need not wait any longer, if so many may still be begun."""
 
     def ended(self, number: int, state: TrialState) -> None:
         """A trial has become final."""

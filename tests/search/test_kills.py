@@ -89,7 +89,11 @@ def test_after_kills_of_the_coordinator_a_study_ends_as_if_nothing_had_been(
     # Seconds are measured anew whenever an epoch is trained: these were not.
     seconds = [epoch["seconds"] for epoch in after[10].user_attrs["epochs"]]
     assert seconds[: len(saved)] == pytest.approx([one["seconds"] for one in saved], rel=1e-5)
-    assert values_of(after)[:10] == trials[:10]
+    for was, became in zip(trials[:10], values_of(after), strict=False):
+        if was["state"] == "WAITING":  # it was paused, and has gone on or ended
+            assert was["accuracies"].items() <= became["accuracies"].items()
+        else:
+            assert became == was
     assert values_of(after) == values_of(undisturbed.database.trials())
     for note in ("lr_bounds", "lr_range_curves"):
         assert database.note(note) == undisturbed.database.note(note)
