@@ -25,7 +25,6 @@ from cifar_core.checkpoint import save_state
 from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
 from search import attributes
-from tests.search.conftest import Undisturbed
 from tests.search.disturbing import BrokenPromiseError, Disturbance, Strike
 from tests.search.moments import Phase
 from tests.search.promises import (
@@ -50,12 +49,11 @@ NETWORK = {"weight": torch.ones(2)}
 @needs_proc
 @pytest.mark.slow
 def test_a_search_that_is_killed_ten_times_keeps_every_promise(
-    undisturbed: Undisturbed, plain_pictures: Path, tmp_path: Path
+    plain_pictures: Path, tmp_path: Path
 ) -> None:
-    """The first trials of the search that was left alone: they do not depend on how many follow."""
+    """And whatever trial is looked at, its recipe and seed make the same again."""
     scenario, random = replace(SCENARIOS[0], trials=TRIALS), np.random.default_rng(SEED)
     pace = Pace(start=3.0, sweeps=3.0, trials=6.0)
-    reference = Reference(values_of(undisturbed.database.trials())[:TRIALS], pace)
     strikes: list[Strike] = []
     search = Disturbance(
         scenario,
@@ -70,7 +68,6 @@ def test_a_search_that_is_killed_ten_times_keeps_every_promise(
     assert len(end.trials) == scenario.trials
     assert len(search.sessions) > 1
     trials = search.witness.trials()
-    assert not list(differences(scenario, reference, trials)), search.story("")
     (trial,) = sample(trials, 1, random)
     assert not list(Trainer(plain_pictures).differences(trial)), search.story("")
 
