@@ -8,6 +8,8 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
+from search.policy.ladder import check_rungs
+
 __all__ = ["HalvingPruner"]
 
 
@@ -25,10 +27,7 @@ class HalvingPruner(BasePruner):
     """
 
     def __init__(self, rungs: Sequence[int], reduction_factor: int) -> None:
-        if reduction_factor < 2:
-            raise ValueError(f"`reduction_factor` must be at least 2, but got {reduction_factor}.")
-        if list(rungs) != sorted(set(rungs)) or any(rung < 1 for rung in rungs):
-            raise ValueError(f"`rungs` must be ascending and at least 1, but got {list(rungs)}.")
+        check_rungs(rungs, reduction_factor)
         self._rungs = tuple(rungs)
         self._reduction_factor = reduction_factor
 

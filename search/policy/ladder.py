@@ -11,7 +11,7 @@ from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from math import ceil, isnan
 
-__all__ = ["Ladder", "rungs_of"]
+__all__ = ["Ladder", "check_rungs", "rungs_of"]
 
 
 class Ladder:
@@ -26,10 +26,7 @@ class Ladder:
     """
 
     def __init__(self, rungs: Sequence[int], reduction_factor: int) -> None:
-        if reduction_factor < 2:
-            raise ValueError(f"`reduction_factor` must be at least 2, but got {reduction_factor}.")
-        if list(rungs) != sorted(set(rungs)) or any(rung < 1 for rung in rungs):
-            raise ValueError(f"`rungs` must be ascending and at least 1, but got {list(rungs)}.")
+        check_rungs(rungs, reduction_factor)
         self.rungs = tuple(rungs)
         self.reduction_factor = reduction_factor
         self._scores: dict[int, dict[int, float]] = {rung: {} for rung in rungs}
@@ -122,6 +119,18 @@ class Ladder:
             if earned and place >= ceil(len(there) / self.reduction_factor):
                 break
         return found
+
+
+def check_rungs(rungs: Sequence[int], reduction_factor: int) -> None:
+    """Refuse what makes no ladder.
+
+    Raises:
+        ValueError: The text says what is wrong.
+    """
+    if reduction_factor < 2:
+        raise ValueError(f"`reduction_factor` must be at least 2, but got {reduction_factor}.")
+    if list(rungs) != sorted(set(rungs)) or any(rung < 1 for rung in rungs):
+        raise ValueError(f"`rungs` must be ascending and at least 1, but got {list(rungs)}.")
 
 
 def rungs_of(epochs: int, first: int, reduction_factor: int) -> list[int]:

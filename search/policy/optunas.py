@@ -63,8 +63,8 @@ class OptunasOwn:
         return "stop" if trial.should_prune() and not self._exempt(trial) else "go on"
 
     def pause(self, trial: Trial) -> None:
-        """Nobody waits."""
-        raise NotImplementedError
+        """Nobody waits: no verdict of this policy is to pause."""
+        raise AssertionError(f"trial {trial.number} is to pause, which this policy never asks for")
 
     def hopeless(self, to_come: int) -> list[Trial]:
         """Nobody waits."""

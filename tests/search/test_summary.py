@@ -15,7 +15,7 @@ from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
 from search import attributes
 from search.bounds import Bounds
-from search.messages import Failed, Remark, WorkerMessage
+from search.messages import Failed, WorkerMessage
 from search.result import closing_words
 from search.show import study_page
 from search.study import SearchStudy
@@ -137,11 +137,6 @@ def test_unfinished_trials_run_while_a_process_runs_them_and_else_are_paused(
     running, stopped = document(study, "running")["trials"], document(study)["trials"]
     assert (running["running"], running["paused"]) == (2, 0)
     assert (stopped["running"], stopped["paused"]) == (0, 2)
-
-
-def slow(trial: int, epoch: int) -> WorkerMessage | None:
-    """The stop is asked for meanwhile."""
-    return Remark("slow") if (trial, epoch) == (2, 1) else None
 
 
 @pytest.mark.parametrize("state", ["running", "stopped"])
