@@ -45,7 +45,7 @@ from search.messages import (
     WorkerMessage,
 )
 from search.policy.choices import SEED, policy_of, seeds_of
-from search.policy.ledger import attach, give_up
+from search.policy.ledger import attach, give_up, known
 from search.policy.verdict import Prepare, Refused, Unusable
 from search.pool import Pool, Worker
 from search.rows import best_rows, label_of, row_of
@@ -179,14 +179,14 @@ class Coordinator:
             trial = self._next_trial()
             if trial is None:
                 return
-            notes = trial.user_attrs
+            notes = known(trial).user_attrs
             checkpoint = self._folder.checkpoint(trial.number)
             recipe = Recipe.read(notes[attributes.RECIPE])
             self._active[trial.number] = trial
             self._pool.assign(
                 worker, TrainTask(trial.number, recipe, notes[attributes.SEED], checkpoint)
             )
-            label = label_of(trial)
+            label = label_of(known(trial))
             done = len(reported(trial))
             self._observe(TrialStarted(trial.number, label, dict(trial.params), done))
 
@@ -279,10 +279,10 @@ class Coordinator:
 
     def _goes_on(self, trial: Trial, last_epoch: int, epochs: Sequence[Epoch]) -> bool:
         """Report the epochs that the study doesn't have yet, and decide."""
-        known = reported(trial)
+        there = reported(trial)
         self._histories.add(trial.number, epochs)
         for epoch in epochs:
-            if epoch.number not in known:
+            if epoch.number not in there:
                 trial.report(epoch.validation_accuracy, epoch.number)
                 self._observe(EpochSeen(trial.number, epoch))
         newest = epochs[-1]
@@ -314,12 +314,14 @@ class Coordinator:
             self._pausing.remove(trial.number)
             self._histories.keep(trial)
             self._policy.pause(trial)
-            self._observe(TrialPaused(row_of(frozen(trial))))
+            self._let_go()  # this one may be among them: then it has not waited
+            if trial.number in self._policy.paused:
+                self._observe(TrialPaused(row_of(frozen(trial))))
         else:
             self._interrupted.append(trial)
 
     def _is_complete(self, trial: Trial) -> bool:
-        recipe = Recipe.read(trial.user_attrs[attributes.RECIPE])
+        recipe = Recipe.read(known(trial).user_attrs[attributes.RECIPE])
         if max(reported(trial), default=0) >= recipe.epochs:
             return True
         return self._histories.converged(trial.number)
@@ -338,7 +340,7 @@ class Coordinator:
             # Of equal ones the earlier, whichever was done first, as a later session finds it.
             if self._best is None or (accuracy, -trial.number) > (self._best[0], -self._best[1]):
                 self._best = (accuracy, trial.number)
-        elif frozen(trial).state is TrialState.WAITING:
+        elif known(trial).state is TrialState.WAITING:
             give_up(trial)
         else:
             self._study.optuna.tell(trial, state=state)

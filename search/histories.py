@@ -11,6 +11,7 @@ from cifar_core.epoch import Epoch
 from cifar_core.errors import CheckpointError
 from search import attributes
 from search.home import StudyFolder
+from search.policy.ledger import known
 
 __all__ = ["Histories", "frozen", "reported"]
 
@@ -28,8 +29,8 @@ class Histories:
 
     def add(self, number: int, epochs: Sequence[Epoch]) -> None:
         """A trial has these epochs; it may have said so before."""
-        known = self._epochs.setdefault(number, {})
-        known.update({epoch.number: epoch for epoch in epochs})
+        there = self._epochs.setdefault(number, {})
+        there.update({epoch.number: epoch for epoch in epochs})
 
     def scores(self, number: int) -> dict[int, float]:
         """Validation accuracy by epoch."""
@@ -44,7 +45,7 @@ class Histories:
         """Write what is known of the trial's epochs into its notes, and forget it."""
         history = self._epochs.pop(trial.number, None)
         if history is None:
-            if len(trial.user_attrs.get(attributes.EPOCHS, ())) == len(reported(trial)) > 0:
+            if len(known(trial).user_attrs.get(attributes.EPOCHS, ())) == len(reported(trial)) > 0:
                 return  # it has waited, and nothing has been trained since
             history = self._saved(trial)
         epochs = [asdict(history[number]) for number in sorted(history)]
@@ -64,8 +65,8 @@ class Histories:
 
 
 def reported(trial: Trial) -> dict[int, float]:
-    """The validation accuracy of each epoch that the study has."""
-    return frozen(trial).intermediate_values
+    """The validation accuracy of each epoch that the study has, by number."""
+    return known(trial).intermediate_values
 
 
 def frozen(trial: Trial) -> FrozenTrial:

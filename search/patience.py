@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from cifar_core.files import make_durable
 from search import attributes
+from search.brevity import BriefStorage
 from search.errors import ServiceError
 from search.events import Notice, Observer
 
@@ -117,7 +117,7 @@ def _patient(
     return tried
 
 
-class PatientStorage(RDBStorage):
+class PatientStorage(BriefStorage):
     """Optuna's storage, whose every call waits while the database is locked, full or away.
 
     Without more it waits a minute for a lock and for nothing else. Where one process writes, as the
@@ -131,7 +131,7 @@ class PatientStorage(RDBStorage):
     Args:
         url: The database.
         file: The database's file, if it is SQLite's.
-        engine_kwargs: As for `RDBStorage`.
+        engine_kwargs: As for Optuna's `RDBStorage`.
 
     Attributes:
         on_trouble: Told of each failed try; returns when it is time for the next, or raises. None for the
@@ -223,7 +223,7 @@ for _name in (
     *("set_trial_intermediate_value", "set_trial_system_attr", "get_trial"),
     *("get_trial_id_from_study_id_trial_number", "_get_trials", "_get_best_trial_id"),
 ):
-    setattr(PatientStorage, _name, _patient(getattr(RDBStorage, _name)))
+    setattr(PatientStorage, _name, _patient(getattr(BriefStorage, _name)))
 
 
 def _is_made_of(trial: FrozenTrial, template: FrozenTrial | None, began: datetime) -> bool:

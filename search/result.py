@@ -29,8 +29,8 @@ def closing_words(
         data: The option that names its pictures, such as `` --data synthetic``; empty for the default.
     """
     found = _found(summary, rows) if space.grid is None else _table(summary, rows, space)
-    lines: list[RenderableType] = [Text(), _outcome(summary, space), *found, Text()]
-    lines += _next_steps(summary, where, data)
+    lines: list[RenderableType] = [Text(), _outcome(summary, space), *_paused(summary)]
+    lines += [*found, Text(), *_next_steps(summary, where, data)]
     return Group(*lines)
 
 
@@ -52,6 +52,15 @@ def _outcome(summary: dict[str, Any], space: Space) -> Text:
         style="not bold",
     )
     return text
+
+
+def _paused(summary: dict[str, Any]) -> list[Text]:
+    """What a search that was stopped has left to go on with."""
+    paused = summary["trials"]["paused"]
+    if summary["state"] == "finished" or not paused:
+        return []
+    trials, them = ("trial is", "it") if paused == 1 else ("trials are", "them")
+    return [Text(f"{paused} more {trials} paused; resume can go on with {them}.")]
 
 
 def _found(summary: dict[str, Any], rows: list[Row]) -> list[RenderableType]:

@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-__all__ = ["attach", "begin", "give_up", "is_paused", "is_queued", "pause", "take_up"]
+__all__ = ["attach", "begin", "give_up", "is_paused", "is_queued", "known", "pause", "take_up"]
 
 
 def begin(study: optuna.Study, draft: Trial, notes: Mapping[str, Any]) -> Trial:
@@ -36,14 +36,15 @@ def pause(trial: Trial) -> None:
 
 def take_up(study: optuna.Study, number: int) -> Trial:
     """Go on with a waiting trial."""
-    trial = attach(study, number)
-    trial.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)  # noqa: SLF001
-    return trial
+    storage, study_id = study._storage, study._study_id  # noqa: SLF001
+    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
+    storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+    return Trial(study, trial_id)
 
 
 def give_up(trial: Trial) -> None:
     """End a waiting trial, in one step: at no moment does it seem to be trained."""
-    scores = trial.storage.get_trial(trial._trial_id).intermediate_values  # noqa: SLF001
+    scores = known(trial).intermediate_values
     last = scores[max(scores)]
     trial.storage.set_trial_state_values(trial._trial_id, TrialState.PRUNED, [last])  # noqa: SLF001
 
@@ -52,6 +53,15 @@ def attach(study: optuna.Study, number: int) -> Trial:
     """A trial of the study that may be changed. Optuna has no public way to one that others have begun."""
     storage, study_id = study._storage, study._study_id  # noqa: SLF001
     return Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
+
+
+def known(trial: Trial) -> FrozenTrial:
+    """A trial as whoever holds it knows it, without a look into the study. To be read only.
+
+    It is as it was when it was begun, attached or taken up, and has all that was written through `trial`
+    since, which is everything where one process writes; only its state and its end are those of then.
+    """
+    return trial._cached_frozen_trial  # noqa: SLF001
 
 
 def is_paused(trial: FrozenTrial) -> bool:

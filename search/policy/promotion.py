@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from search.policy.draft import Drafts
 from search.policy.ladder import Ladder
-from search.policy.ledger import attach, begin, is_paused, is_queued, pause, take_up
+from search.policy.ledger import attach, begin, is_paused, is_queued, known, pause, take_up
 from search.policy.verdict import Prepare, Refused, Unusable, Verdict
 
 __all__ = ["MOST_PAUSED", "Promotion"]
@@ -130,7 +130,7 @@ class Promotion:
         except Refused as error:
             refused, notes = error, {}
         trial = begin(self._study, drafted, notes)
-        self._add(_frozen(trial))
+        self._add(known(trial))
         if refused is not None:
             raise Unusable(trial) from refused
         return trial
@@ -143,10 +143,10 @@ class Promotion:
         except Refused as error:
             raise Unusable(trial) from error
         finally:
-            self._add(_frozen(trial))
+            self._add(known(trial))
         for key, value in notes.items():
             trial.set_user_attr(key, value)
-        self._candidates[trial.number].exempt = self._exempt(_frozen(trial))
+        self._candidates[trial.number].exempt = self._exempt(known(trial))
         return trial
 
     def promote(self, *, last: bool) -> Trial | None:
@@ -249,7 +249,3 @@ _STANDINGS: Mapping[TrialState, Standing] = {
     TrialState.PRUNED: "ended",
     TrialState.FAIL: "failed",
 }
-
-
-def _frozen(trial: Trial) -> FrozenTrial:
-    return trial.storage.get_trial(trial._trial_id)  # noqa: SLF001

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from search.home import STORAGE_VARIABLES
+from search.home import STORAGE_VARIABLES, StudyFolder
 from tests.search.postgres import Server
 from tests.search.running import FAST, Database, Ended, run, space_file, write_pictures
+from tests.search.scripted import folder_in
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ def no_storage_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     """Studies of tests are in their own homes, whatever the environment says."""
     for name in STORAGE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    """A study's folder in a home of its own."""
+    return folder_in(tmp_path)
 
 
 @pytest.fixture(scope="session")

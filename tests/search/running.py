@@ -368,6 +368,11 @@ class Database:
             return []  # it is not there, or not whole, yet
 
 
+def wait_for_epoch(running: Running, database: Database, trial: int, epoch: int) -> None:
+    """Wait until the study has this epoch of this trial; by then the trial may be further, or wait."""
+    running.until(lambda: (trial, epoch) in database.epochs(), f"trial {trial} has epoch {epoch}")
+
+
 def values_of(trials: list[optuna.trial.FrozenTrial]) -> list[dict[str, Any]]:
     """All of the trials that a repetition must give again: not dates and seconds."""
     return [

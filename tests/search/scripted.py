@@ -78,6 +78,16 @@ class Killed(BaseException):
     """The coordinator's process ends here, as by SIGKILL."""
 
 
+def kill_at(poll: int | None) -> Callable[[int], None]:
+    """The coordinator is killed right after its pool was asked so many times; never if it is None."""
+
+    def after(polls: int) -> None:
+        if polls == poll:
+            raise Killed
+
+    return after
+
+
 class ScriptedPool:
     """Workers without processes: each call of `poll` is one message of every worker that is busy.
 

@@ -37,6 +37,7 @@ from tests.search.scripted import (
     enqueue_known,
     epoch_of,
     folder_in,
+    kill_at,
     new_study,
     parameters_of,
     reopened,
@@ -44,19 +45,6 @@ from tests.search.scripted import (
     states_of,
 )
 from tests.spaces.making import small_space
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> StudyFolder:
-    return folder_in(tmp_path)
-
-
-def kill_at(poll: int) -> Any:
-    def after(polls: int) -> None:
-        if polls == poll:
-            raise Killed
-
-    return after
 
 
 def reasons(study: SearchStudy) -> list[str | None]:

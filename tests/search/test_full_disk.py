@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.search.conftest import Undisturbed
-from tests.search.running import Database, Running, begin, ended, needs_proc, run, values_of
+from tests.search.running import (
+    Database,
+    begin,
+    ended,
+    needs_proc,
+    run,
+    values_of,
+    wait_for_epoch,
+)
 
 pytestmark = needs_proc
 
@@ -51,10 +59,6 @@ def fill(disk: Path) -> Path:
 
 def remount(disk: Path, how: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{how}", disk], check=True)  # noqa: S607
-
-
-def wait_for_epoch(running: Running, database: Database, trial: int, epoch: int) -> None:
-    running.until(lambda: (trial, epoch) in database.epochs(), f"trial {trial} has epoch {epoch}")
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tests.search.scripted import (
     ScriptedPool,
     accuracy_of,
     epoch_of,
-    folder_in,
+    kill_at,
     new_study,
     reopened,
     search,
@@ -76,11 +76,6 @@ def everything(seeds: range) -> Counter[tuple[Any, ...]]:
     )
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> StudyFolder:
-    return folder_in(tmp_path)
-
-
 @pytest.mark.parametrize("workers", [1, 3, 8])
 @pytest.mark.parametrize("seeds", [1, 2, 3])
 def test_every_cell_is_trained_once_from_every_seed(
@@ -113,13 +108,8 @@ def test_a_grid_that_was_killed_ends_as_one_that_was_not(
     folder: StudyFolder, tmp_path: Path, poll: int
 ) -> None:
     study, checkpoints = grid_study(), dict[int, list[Epoch]]()
-
-    def kill(polls: int) -> None:
-        if polls == poll:
-            raise Killed
-
     with pytest.raises(Killed):
-        search(study, ScriptedPool(2, checkpoints=checkpoints, after=kill), folder)
+        search(study, ScriptedPool(2, checkpoints=checkpoints, after=kill_at(poll)), folder)
     again = reopened(study)
     assert search(again, ScriptedPool(2, checkpoints=checkpoints), folder) == "finished"
     assert trained(again) == everything(range(2))
@@ -153,13 +143,8 @@ def test_no_cell_is_given_up_when_the_time_is_used_up(folder: StudyFolder) -> No
 
 def test_no_cell_is_given_up_when_the_total_is_lowered_for_a_while(folder: StudyFolder) -> None:
     study, checkpoints = grid_study(), dict[int, list[Epoch]]()
-
-    def kill(polls: int) -> None:
-        if polls == 2:
-            raise Killed
-
     with pytest.raises(Killed):
-        search(study, ScriptedPool(3, checkpoints=checkpoints, after=kill), folder)
+        search(study, ScriptedPool(3, checkpoints=checkpoints, after=kill_at(2)), folder)
     fewer = reopened(study, trials=1)
     assert search(fewer, ScriptedPool(3, checkpoints=checkpoints), folder) == "finished"
     assert sorted(states_of(fewer)) == ["complete", "running", "running"]
@@ -233,15 +218,9 @@ def converging(recipe: Recipe, number: int) -> Epoch:
 def test_a_trial_that_has_converged_is_complete(folder: StudyFolder, poll: int | None) -> None:
     """Whenever the coordinator is killed meanwhile."""
     study, checkpoints = grid_study(1, trials=1), dict[int, list[Epoch]]()
-
-    def kill(polls: int) -> None:
-        if polls == poll:
-            raise Killed
-
+    pool = ScriptedPool(1, epoch=converging, checkpoints=checkpoints, after=kill_at(poll))
     try:
-        search(
-            study, ScriptedPool(1, epoch=converging, checkpoints=checkpoints, after=kill), folder
-        )
+        search(study, pool, folder)
     except Killed:
         study = reopened(study)
         search(study, ScriptedPool(1, epoch=converging, checkpoints=checkpoints), folder)

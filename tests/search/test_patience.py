@@ -26,6 +26,7 @@ from tests.search.scripted import (
     Killed,
     ScriptedPool,
     folder_in,
+    kill_at,
     new_study,
     reopened,
     search,
@@ -299,12 +300,7 @@ def test_after_a_power_cut_no_finished_trial_and_no_saved_epoch_is_lost(
     database, folder = tmp_path / "studies.db", folder_in(tmp_path)
     study = new_study(open_storage(f"sqlite:///{database}"), trials=5)
     disk = Disk(database, monkeypatch)
-
-    def fail(polls: int) -> None:
-        if polls == poll:
-            raise Killed
-
-    pool = ScriptedPool(workers, after=fail)
+    pool = ScriptedPool(workers, after=kill_at(poll))
     with pytest.raises(Killed):
         search(study, pool, folder)
     finished = {row.number: row for row in study.rows() if row.finished}

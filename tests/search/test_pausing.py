@@ -1,6 +1,7 @@
 """Trials that wait at a rung: no epoch twice, nothing lost, nothing left over."""
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.search.scripted import (
     ScriptedPool,
     enqueue_known,
     folder_in,
+    kill_at,
     new_study,
     parameters_of,
     reopened,
@@ -32,21 +34,8 @@ TRIALS = 12
 """Of four epochs each, with rungs behind epochs 1 and 3."""
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> StudyFolder:
-    return folder_in(tmp_path)
-
-
 def promoting(**changes: Any) -> SearchStudy:
     return new_study(**({"trials": TRIALS, "pruner": "promotion"} | changes))
-
-
-def killing(poll: int) -> Any:
-    def after(polls: int) -> None:
-        if polls == poll:
-            raise Killed
-
-    return after
 
 
 def epochs_of(study: SearchStudy) -> list[tuple[int, int]]:
@@ -93,7 +82,7 @@ def test_a_trial_that_was_passed_over_goes_on_later(folder: StudyFolder) -> None
 def test_those_that_are_given_up_say_so_and_the_others_are_told_when_they_wait(
     folder: StudyFolder,
 ) -> None:
-    study, events = promoting(), list[Event]()
+    study, events = promoting(trials=30), list[Event]()
     search(study, ScriptedPool(), folder, events=events)
     for row in study.rows():
         if row.state == "pruned":
@@ -102,10 +91,29 @@ def test_those_that_are_given_up_say_so_and_the_others_are_told_when_they_wait(
     assert {(row.state, row.epochs) for row in waited} == {("paused", 1), ("paused", 3)}
     assert all(row.seconds == 1.5 * row.epochs for row in waited)
     ended = [event.row for event in events if isinstance(event, TrialEnded)]
-    assert sorted(row.number for row in ended) == list(range(TRIALS))
+    assert sorted(row.number for row in ended) == list(range(30))
     assert [len(t.user_attrs[attributes.EPOCHS]) for t in study.optuna.trials] == [
         row.epochs for row in study.rows()
     ]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_trial_that_is_given_up_at_the_rung_it_has_come_to_is_told_once(
+    folder: StudyFolder, workers: int
+) -> None:
+    study, events = promoting(trials=30), list[Event]()
+    search(study, ScriptedPool(workers), folder, events=events)
+    twice = [
+        one
+        for one, following in pairwise(events)
+        if isinstance(one, TrialPaused) and isinstance(following, TrialEnded)
+        if one.row.number == following.row.number
+    ]
+    assert twice == []
+    waited = {event.row.number for event in events if isinstance(event, TrialPaused)}
+    given_up = {row.number for row in study.rows() if row.state == "pruned"}
+    assert given_up & waited
+    assert given_up - waited
 
 
 def test_known_configurations_do_not_wait(folder: StudyFolder) -> None:
@@ -121,7 +129,7 @@ def test_known_configurations_do_not_wait(folder: StudyFolder) -> None:
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_kill_costs_no_epoch_that_was_saved(folder: StudyFolder, poll: int, workers: int) -> None:
     study = promoting()
-    pool = ScriptedPool(workers, after=killing(poll))
+    pool = ScriptedPool(workers, after=kill_at(poll))
     try:
         search(study, pool, folder)
     except Killed:
@@ -146,7 +154,7 @@ def test_a_resumed_study_asks_for_what_an_undisturbed_one_asks_for(
     alone, resumed = (promoting(trials=20, sampler=sampler) for _ in range(2))
     search(alone, ScriptedPool(), folder_in(tmp_path / "alone"))
     folder = folder_in(tmp_path / "resumed")
-    pool = ScriptedPool(after=killing(poll))
+    pool = ScriptedPool(after=kill_at(poll))
     with pytest.raises(Killed):
         search(resumed, pool, folder)
     search(reopened(resumed), ScriptedPool(checkpoints=pool.checkpoints), folder)
@@ -204,7 +212,7 @@ def test_in_a_database_a_paused_trial_is_one_that_waits(
 ) -> None:
     url = f"sqlite:///{tmp_path}/studies.db"
     study = promoting(storage=open_storage(url), sampler="tpe")
-    pool = ScriptedPool(2, after=killing(10))
+    pool = ScriptedPool(2, after=kill_at(10))
     with pytest.raises(Killed):
         search(study, pool, folder)
     seen = optuna.load_study(study_name="mine", storage=url).get_trials()

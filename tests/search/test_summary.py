@@ -161,11 +161,31 @@ def test_trials_that_wait_are_paused_whether_a_process_runs_or_not(
     epochs = sum(one.epochs for one in made.rows())
     begun = len(made.rows())
     assert f"{epochs} epochs trained, instead of {4 * begun} without early stopping." in words
+    assert f"\n{waiting + interrupted} more trials are paused; " in words
     page = printed(study_page(document(made, state), made.rows(), made.settings.space, ""))
     assert f"{now[state][0]} running, {now[state][1]} paused" in page
     lines = [line.split() for line in page.splitlines()]
     assert sum("paused" in line for line in lines) == now[state][1]
     assert sum("running" in line for line in lines) == now[state][0]
+
+
+@pytest.mark.parametrize(
+    ("state", "paused", "said"),
+    [
+        ("stopped", 2, ["2 more trials are paused; resume can go on with them."]),
+        ("stopped", 1, ["1 more trial is paused; resume can go on with it."]),
+        ("stopped", 0, []),
+        ("finished", 2, []),  # a grid's whose total was lowered
+    ],
+)
+def test_a_stopped_search_says_at_last_how_many_trials_are_paused(
+    study: SearchStudy, state: State, paused: int, said: list[str]
+) -> None:
+    found = document(study, state)
+    assert found["trials"]["paused"] == 2
+    found["trials"]["paused"] = paused
+    words = printed(closing_words(found, study.rows(), study.settings.space, "", ""))
+    assert [line for line in words.splitlines() if "paused" in line] == said
 
 
 @pytest.mark.parametrize(
