@@ -28,9 +28,13 @@ SEED = "seed"
 """The name under which a grid's seeds stand among a trial's parameters."""
 
 REDUCTION = 3
-"""At each rung the best third goes on."""
-FIRST_OF = 12
-"""Trials wait first behind a twelfth of their epochs: where they can go on later, an early look costs
+"""Each rung is so many times as high as the one before; where trials are stopped for good, the best third
+goes on."""
+PROMOTED, SCREENED = 2, 8
+"""Where trials are promoted: one of so many goes on, and one of so many at the first rung as long as more
+are begun."""
+FIRST_OF = 18
+"""Trials wait first behind an eighteenth of their epochs: where they can go on later, an early look costs
 little."""
 RANDOM_EVERY = 5
 """Each fifth configuration is drawn at random. TPE by itself sometimes keeps to a wrong region for good,
@@ -95,7 +99,7 @@ def default_policy(
         exempt: Whether a trial is trained to its end whatever it is worth.
     """
     first = max(1, round(epochs / FIRST_OF))
-    ladder = Ladder(rungs_of(epochs, first, REDUCTION), REDUCTION)
+    ladder = Ladder(rungs_of(epochs, first, REDUCTION), PROMOTED, screen=SCREENED)
 
     def make(number: int) -> BaseSampler:
         own = derive(seed, "sampler", number) % 2**32

@@ -18,17 +18,27 @@ class Ladder:
     """The rungs of a search, and which trials stand on them with which score.
 
     The best of all at a rung goes on at once, even as the first one there, so that soon something is
-    complete.
+    complete. Only at a first rung that screens does it wait until there are enough to compare it with.
 
     Args:
         rungs: The epochs at which trials wait, ascending, from 1.
         reduction_factor: Of so many trials at a rung one goes on; at least 2.
+        screen: The same for the first rung as long as more trials are begun: to look at a new trial for
+            the first time costs least of all, so many are looked at before one goes on. When no more are
+            begun, `reduction_factor` holds there too, and calls back who was passed over.
     """
 
-    def __init__(self, rungs: Sequence[int], reduction_factor: int) -> None:
+    def __init__(
+        self, rungs: Sequence[int], reduction_factor: int, *, screen: int | None = None
+    ) -> None:
         check_rungs(rungs, reduction_factor)
+        if screen is not None and screen < reduction_factor:
+            raise ValueError(
+                f"`screen` must be at least `reduction_factor` ({reduction_factor}), but got {screen}."
+            )
         self.rungs = tuple(rungs)
         self.reduction_factor = reduction_factor
+        self._screen = screen
         self._scores: dict[int, dict[int, float]] = {rung: {} for rung in rungs}
         self._ranks: dict[int, list[tuple[float, int]]] = {rung: [] for rung in rungs}
         self._gone_on: dict[int, set[int]] = {rung: set() for rung in rungs}
@@ -60,10 +70,16 @@ class Ladder:
             rung: One of the rungs.
             last: No more trials will come: the share is rounded up, so that somebody goes on.
         """
-        share = len(self._ranks[rung]) / self.reduction_factor
-        count = ceil(share) if last else max(1, int(share))
-        best = [number for _, number in self._ranks[rung][:count]]
+        best = [number for _, number in self._ranks[rung][: self._share(rung, last=last)]]
         return [number for number in best if number not in self._gone_on[rung]]
+
+    def _share(self, rung: int, *, last: bool) -> int:
+        there = len(self._ranks[rung])
+        if last:
+            return ceil(there / self.reduction_factor)
+        if self._screen is not None and rung == self.rungs[0]:
+            return there // self._screen
+        return max(1, there // self.reduction_factor)
 
     def promotable(self, paused: Mapping[int, int], *, last: bool = False) -> int | None:
         """The paused trial that goes on next: of the highest rung that has one, the best.
@@ -116,7 +132,7 @@ class Ladder:
             found = (index, self._scores[rung][number])
             there = self._ranks[rung]
             place = bisect_left(there, (-self._scores[rung][number], number))
-            if earned and place >= ceil(len(there) / self.reduction_factor):
+            if earned and place >= self._share(rung, last=False):
                 break
         return found
 

@@ -22,6 +22,7 @@ from tests.search.scripted import (
     enqueue_known,
     epoch_of,
     folder_in,
+    kill_at,
     new_study,
     parameters_of,
     reopened,
@@ -31,11 +32,6 @@ from tests.search.scripted import (
 
 PATIENCE = 5
 NOON = datetime.fromisoformat("2026-05-01T12:00")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> StudyFolder:
-    return folder_in(tmp_path)
 
 
 def in_order(*scores: float | tuple[float, ...]) -> Callable[[Recipe, int], Epoch]:
@@ -115,17 +111,13 @@ def test_of_equal_ones_the_earlier_counts_though_it_was_done_later(folder: Study
 @pytest.mark.parametrize("poll", [2, 6, 13, 19])
 @pytest.mark.parametrize("pruner", ["none", "promotion"])
 def test_a_restart_changes_nothing(tmp_path: Path, poll: int, pruner: str) -> None:
-    def kill(polls: int) -> None:
-        if polls == poll:
-            raise Killed
-
     def fresh() -> SearchStudy:
         return new_study(trials=30, patience=PATIENCE, pruner=pruner)
 
     alone, study = fresh(), fresh()
     search(alone, ScriptedPool(epoch=in_order(0.3, 0.4)), folder_in(tmp_path / "alone"))
     folder, epoch = folder_in(tmp_path / "killed"), in_order(0.3, 0.4)
-    pool = ScriptedPool(epoch=epoch, after=kill)
+    pool = ScriptedPool(epoch=epoch, after=kill_at(poll))
     with pytest.raises(Killed):
         search(study, pool, folder)
     again = ScriptedPool(epoch=epoch, checkpoints=pool.checkpoints)
@@ -144,13 +136,13 @@ def test_a_higher_patience_goes_on(folder: StudyFolder) -> None:
     assert len(more.rows()) == 1 + PATIENCE + 3
 
 
-@pytest.mark.parametrize(("last", "trials"), [(0.6, 6), (0.4, 5)])
+@pytest.mark.parametrize(("last", "trials"), [(0.6, 11), (0.4, 10)])
 def test_a_trial_that_waited_and_turns_out_best_gives_room(
     folder: StudyFolder, last: float, trials: int
 ) -> None:
-    """Trials 0 and 1 are the best so far and go on at once. Trial 2 waits until no more are begun."""
+    """Of the first eight trial 1 goes on. Trial 2, and those like it, wait until no more are begun."""
     scores = [(0.3, 0.1, 0.1, 0.1), (0.5, 0.5, 0.5, 0.5), (0.45, 0.5, 0.55, last)]
-    study = new_study(trials=30, patience=3, pruner="promotion")
+    study = new_study(trials=30, patience=8, pruner="promotion")
     assert search(study, ScriptedPool(epoch=in_order(*scores)), folder) == "finished"
     assert len(study.rows()) == trials
     assert states_of(study)[1:3] == ["complete", "complete"]

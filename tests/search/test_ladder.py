@@ -58,6 +58,38 @@ def test_a_new_best_goes_on_whoever_has_gone_on_before() -> None:
         ladder.go_on(number, 2)
 
 
+def test_a_first_rung_that_screens_lets_one_of_so_many_go_on_until_no_more_come() -> None:
+    ladder = Ladder([2, 6], 2, screen=8)
+    for number in range(7):
+        ladder.reach(number, {2: number / 10})
+    assert ladder.promotable(waiting(7)) is None, "seven are too few to say which is good"
+    ladder.reach(7, {2: 0.05})
+    assert ladder.chosen(2) == [6]
+    assert ladder.chosen(2, last=True) == [6, 5, 4, 3]
+    ladder.reach(6, {6: 0.5})
+    assert ladder.chosen(6) == [6], "only the first rung screens"
+
+
+def test_whoever_no_more_than_half_can_pass_waits_until_the_end_of_a_screening() -> None:
+    ladder = Ladder([2], 2, screen=8)
+    for number in range(16):
+        ladder.reach(number, {2: -number})
+    assert ladder.hopeless(waiting(16), 0, 100) == list(range(8, 16))
+    assert ladder.hopeless(waiting(16), 10, 100) == [13, 14, 15]
+
+
+def test_a_screen_that_lets_more_through_than_the_other_rungs_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"`screen` must be at least `reduction_factor` \(3\)"):
+        Ladder([1], 3, screen=2)
+
+
+def test_where_nobody_has_been_let_through_yet_nobody_has_earned_to_be_further() -> None:
+    ladder = Ladder([2, 6], 2, screen=8)
+    ladder.reach(0, {2: 0.9, 6: 0.9})
+    assert ladder.furthest(0) == (1, 0.9)
+    assert ladder.furthest(0, earned=True) == (0, 0.9)
+
+
 def test_the_highest_rung_comes_first() -> None:
     ladder = ladder_at(0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
     for number in (0, 1, 2):
