@@ -119,14 +119,19 @@ def curve(recipe: Recipe, splits: Splits, check: Part, seed: int) -> dict[str, A
     }
 
 
+def parts_of(data: str, train_images: int) -> tuple[Splits, Part]:
+    """The pictures of a training, and those that it is checked on at its end."""
+    pictures = open_data(data).read_train()
+    whole = splits_of(pictures, split(pictures, train_images))
+    images, labels = whole.validation.images, whole.validation.labels
+    check = Part(images[SCORED_ON:], labels[SCORED_ON:])
+    return replace(whole, validation=Part(images[:SCORED_ON], labels[:SCORED_ON])), check
+
+
 def record(space: Space, wanted: argparse.Namespace, rest: int, parts: Path) -> None:
     """Train every `workers`-th configuration that is not there yet; each gets a file of its own."""
     torch.set_num_threads(1)
-    pictures = open_data(wanted.data).read_train()
-    whole = splits_of(pictures, split(pictures, wanted.train_images))
-    images, labels = whole.validation.images, whole.validation.labels
-    check = Part(images[SCORED_ON:], labels[SCORED_ON:])
-    splits = replace(whole, validation=Part(images[:SCORED_ON], labels[:SCORED_ON]))
+    splits, check = parts_of(wanted.data, wanted.train_images)
     for number, values in enumerate(configurations(space, wanted.configurations, wanted.seed)):
         path = parts / f"{number}.json"
         if number % wanted.workers != rest or path.exists():

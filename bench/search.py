@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,8 @@ from bench.curves import configurations, space_of
 from bench.surrogate import Surrogate, quality, read_records
 from search.policy import OptunasOwn, Policy, Seen, run_search
 from search.policy.choices import default_policy, pruner_of
+from search.policy.simulation import Curve
+from spaces.space import Space
 
 HERE = Path(__file__).parent / "recorded"
 SPACES = {"net": "baseline_constrained", "speed": "speed"}
@@ -52,19 +54,20 @@ LIMIT = 60
 DRAWS = 2_000
 """Random configurations that the percentiles are taken of."""
 PERCENTILES = (95, 99)
+LABELS = ("p95", "p99")
 BUDGETS = (10, 30)
 """Whole trainings after which the quality of what was found is compared."""
 RESAMPLES = 4_000
 
-Make = Callable[[optuna.Study, int, Surrogate], Policy]
+Make = Callable[[optuna.Study, int, "Trainer"], Policy]
 
 
 def optunas(sampler: Callable[[int], BaseSampler], pruner: Callable[[int], BasePruner]) -> Make:
     """Optuna's own, as its users have it: one sampler for the whole study."""
 
-    def make(study: optuna.Study, seed: int, surrogate: Surrogate) -> Policy:
+    def make(study: optuna.Study, seed: int, trainer: "Trainer") -> Policy:
         one = sampler(seed)
-        return OptunasOwn(study, lambda _number: one, pruner(surrogate.epochs))
+        return OptunasOwn(study, lambda _number: one, pruner(trainer.epochs))
 
     return make
 
@@ -89,21 +92,21 @@ def none(_epochs: int) -> BasePruner:
     return NopPruner()
 
 
-def ray_tune(study: optuna.Study, seed: int, surrogate: Surrogate) -> Policy:
+def ray_tune(study: optuna.Study, seed: int, trainer: "Trainer") -> Policy:
     """Ray Tune's own classes."""
     from bench.ray_tune import RayTune  # an optional package
 
-    return RayTune(study, surrogate.space.suggest, epochs=surrogate.epochs, seed=seed)
+    return RayTune(study, trainer.space.suggest, epochs=trainer.epochs, seed=seed)
 
 
-def ours(study: optuna.Study, seed: int, surrogate: Surrogate) -> Policy:
+def ours(study: optuna.Study, seed: int, trainer: "Trainer") -> Policy:
     """What `cifar-search start` does."""
-    return default_policy(study, epochs=surrogate.epochs, seed=seed)
+    return default_policy(study, epochs=trainer.epochs, seed=seed)
 
 
-def ours_random(study: optuna.Study, seed: int, surrogate: Surrogate) -> Policy:
+def ours_random(study: optuna.Study, seed: int, trainer: "Trainer") -> Policy:
     """The same with random configurations."""
-    return default_policy(study, epochs=surrogate.epochs, seed=seed, sampler="random")
+    return default_policy(study, epochs=trainer.epochs, seed=seed, sampler="random")
 
 
 ARMS: Mapping[str, Make] = {
@@ -159,43 +162,88 @@ def stage(name: str) -> tuple[Surrogate, tuple[float, ...]]:
     return surrogate, tuple(float(value) for value in np.percentile(ends, PERCENTILES))
 
 
+class Trainer(Protocol):
+    """What stands in for training, or trains: see `bench.surrogate` and `bench.live`."""
+
+    @property
+    def epochs(self) -> int:
+        """Of a training."""
+
+    @property
+    def space(self) -> Space:
+        """What it trains configurations of."""
+
+    def train(self, values: Mapping[str, Any]) -> Curve:
+        """The validation accuracy after each epoch."""
+
+    def seconds(self, values: Mapping[str, Any]) -> float:
+        """Seconds of the last epoch of a configuration."""
+
+    def check(self, values: Mapping[str, Any]) -> float:
+        """Accuracy of a complete trial on pictures that no score was taken on."""
+
+
 def run(arm: str, name: str, seed: int) -> Run:
-    """One search, to the highest percentile or the limit, and in any case to the largest budget."""
+    """One search on a surrogate, to the highest percentile or the limit, and to the largest budget."""
+    surrogate, marks = stage(name)
+    return search(arm, name, seed, surrogate, marks, BUDGETS, LIMIT)
+
+
+def search(
+    arm: str,
+    name: str,
+    seed: int,
+    trainer: Trainer,
+    marks: Sequence[float],
+    budgets: Sequence[int],
+    limit: int,
+) -> Run:
+    """One search.
+
+    Args:
+        arm: The policy.
+        name: Of what it searches.
+        seed: The policy's seed.
+        trainer: What trains.
+        marks: The accuracies to be reached; it ends with the last, or at the limit.
+        budgets: Whole trainings after which what was found is checked; it goes on to the largest in any
+            case.
+        limit: Whole trainings that it may cost.
+    """
     warnings.simplefilter("ignore")  # Optuna's own, about experimental samplers
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    surrogate, marks = stage(name)
-    last = surrogate.epochs
+    last = trainer.epochs
     study = optuna.create_study(direction="maximize", study_name=f"{arm} {seed}")
-    policy = ARMS[arm](study, seed, surrogate)
+    policy = ARMS[arm](study, seed, trainer)
     chosen: dict[int, Mapping[str, Any]] = {}
     spent = 0.0
     best: tuple[float, int] | None = None
     epochs: list[int | None] = [None] * len(marks)
     seconds: list[float | None] = [None] * len(marks)
-    found: list[float | None] = [None] * len(BUDGETS)
+    found: list[float | None] = [None] * len(budgets)
 
     def watch(seen: Seen) -> bool:
         nonlocal best, spent
         values = study.get_trials(deepcopy=False)[seen.trial].params
         chosen[seen.trial] = values
-        spent += surrogate.seconds(values)
+        spent += trainer.seconds(values)
         if seen.epoch == last and (best is None or seen.accuracy > best[0]):
             best = (seen.accuracy, seen.trial)
             for index, mark in enumerate(marks):
                 if epochs[index] is None and seen.accuracy >= mark:
                     epochs[index], seconds[index] = seen.epochs, spent
-        for index, budget in enumerate(BUDGETS):
+        for index, budget in enumerate(budgets):
             if seen.epochs <= budget * last and best is not None:
-                found[index] = surrogate.check(chosen[best[1]])
-        return epochs[-1] is not None and seen.epochs >= max(BUDGETS) * last
+                found[index] = trainer.check(chosen[best[1]])
+        return epochs[-1] is not None and seen.epochs >= max(budgets) * last
 
     run_search(
         policy,
         study,
-        choose=surrogate.space.suggest,
-        train=surrogate.train,
+        choose=trainer.space.suggest,
+        train=trainer.train,
         epochs=last,
-        most_epochs=LIMIT * last,
+        most_epochs=limit * last,
         stop=watch,
     )
     return Run(arm, name, seed, tuple(epochs), tuple(seconds), tuple(found))
@@ -221,9 +269,24 @@ def ratio(theirs: Floats, own: Floats) -> tuple[float, float, float]:
     return float(np.median(theirs) / np.median(own)), float(low), float(high)
 
 
-def table(runs: Sequence[Run], name: str, first: str) -> str:
-    """The arms on one set of records."""
-    limit = LIMIT * stage(name)[0].epochs
+def table(
+    runs: Sequence[Run],
+    name: str,
+    first: str,
+    limit: int,
+    labels: Sequence[str] = LABELS,
+    budgets: Sequence[int] = BUDGETS,
+) -> str:
+    """The arms on one set of records.
+
+    Args:
+        runs: All searches.
+        name: Of the records.
+        first: The arm that the others are compared with.
+        limit: Epochs that a search might cost.
+        labels: Of the marks.
+        budgets: As the searches had them.
+    """
     by_arm: dict[str, list[Run]] = {}
     for one in runs:
         if one.records == name:
@@ -231,7 +294,7 @@ def table(runs: Sequence[Run], name: str, first: str) -> str:
     rows = []
     for arm, own in by_arm.items():
         cells = [arm]
-        for index in range(len(PERCENTILES)):
+        for index in range(len(labels)):
             epochs = cost(own, index, limit)
             times, low, high = ratio(epochs, cost(by_arm[first], index, limit))
             never = sum(run.epochs[index] is None for run in own) / len(own)
@@ -242,14 +305,14 @@ def table(runs: Sequence[Run], name: str, first: str) -> str:
                 f"{100 * never:.0f} %",
                 "-" if arm == first else f"{times:.1f} ({low:.1f}-{high:.1f})",
             ]
-        for index in range(len(BUDGETS)):
+        for index in range(len(budgets)):
             found = [value for run in own if (value := run.found[index]) is not None]
             cells.append(f"{100 * np.mean(found):.1f}" if found else "-")
         rows.append(cells)
     head = ["policy"]
-    for percentile in PERCENTILES:
-        head += [f"p{percentile} epochs", "s", "never", "times ours"]
-    head += [f"found in {budget}" for budget in BUDGETS]
+    for label in labels:
+        head += [f"{label} epochs", "s", "never", "times ours"]
+    head += [f"found in {budget}" for budget in budgets]
     return in_columns(head, rows)
 
 
@@ -281,7 +344,7 @@ def main() -> None:
             jobs = [(arm, name, seed) for arm in wanted.arms for seed in range(wanted.seeds)]
             own = list(processes.map(run, *zip(*jobs, strict=True), chunksize=5))
             runs += own
-            print(table(own, name, wanted.arms[0]), flush=True)
+            print(table(own, name, wanted.arms[0], LIMIT * surrogate.epochs), flush=True)
     if wanted.json is not None:
         text = json.dumps([asdict(one) for one in runs])
         wanted.json.write_text(text + "\n", encoding="utf-8")
