@@ -1,6 +1,7 @@
 """What does a search cost until it has found something good? Policies, replayed on recorded trainings.
 
-    python -m bench.search [--records net speed] [--arms ours tpe ...] [--seeds 50] [--json FILE]
+    python -m bench.search [--records net speed] [--arms ours tpe ...] [--seeds 50] [--luck 1]
+        [--json FILE]
 
 Random configurations of a space were trained to their end once (`bench.curves`); a surrogate that is fitted
 to them stands in for training (`bench.surrogate`, whose quality is printed). Every policy then searches the
@@ -152,12 +153,12 @@ class Run:
 
 
 @cache
-def stage(name: str) -> tuple[Surrogate, tuple[float, ...]]:
+def stage(name: str, luck: float = 1.0) -> tuple[Surrogate, tuple[float, ...]]:
     """The surrogate, and what the percentiles of random configurations come to."""
     path = HERE / f"{name}.json"
     about = json.loads(path.read_text(encoding="utf-8"))["about"]
     space = space_of(SPACES[name], about["epochs"])
-    surrogate = Surrogate(read_records(path, space))
+    surrogate = Surrogate(read_records(path, space), luck=luck)
     ends = [surrogate.curve(one)[-1] for one in configurations(space, DRAWS, seed=20_000)]
     return surrogate, tuple(float(value) for value in np.percentile(ends, PERCENTILES))
 
@@ -183,9 +184,9 @@ class Trainer(Protocol):
         """Accuracy of a complete trial on pictures that no score was taken on."""
 
 
-def run(arm: str, name: str, seed: int) -> Run:
+def run(arm: str, name: str, seed: int, luck: float = 1.0) -> Run:
     """One search on a surrogate, to the highest percentile or the limit, and to the largest budget."""
-    surrogate, marks = stage(name)
+    surrogate, marks = stage(name, luck)
     return search(arm, name, seed, surrogate, marks, BUDGETS, LIMIT)
 
 
@@ -324,6 +325,9 @@ def main() -> None:
     parser.add_argument("--records", nargs="+", choices=SPACES, default=list(SPACES))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=DEFAULT_ARMS)
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument(
+        "--luck", type=float, default=1.0, help="share of what the surrogate cannot explain, 0-1"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--json", type=Path, help="file to write every run to")
     wanted = parser.parse_args()
@@ -334,14 +338,18 @@ def main() -> None:
     runs: list[Run] = []
     with ProcessPoolExecutor(wanted.workers) as processes:
         for name in wanted.records:
-            surrogate, marks = stage(name)
+            surrogate, marks = stage(name, wanted.luck)
             print(f"\n{name}: {surrogate.described()}")
             print("surrogate:", {key: round(v, 3) for key, v in quality(surrogate.records).items()})
             reached = ", ".join(
                 f"{p}th percentile {100 * m:.2f} %" for p, m in zip(PERCENTILES, marks, strict=True)
             )
             print(f"random configurations: {reached}", flush=True)
-            jobs = [(arm, name, seed) for arm in wanted.arms for seed in range(wanted.seeds)]
+            jobs = [
+                (arm, name, seed, wanted.luck)
+                for arm in wanted.arms
+                for seed in range(wanted.seeds)
+            ]
             own = list(processes.map(run, *zip(*jobs, strict=True), chunksize=5))
             runs += own
             print(table(own, name, wanted.arms[0], LIMIT * surrogate.epochs), flush=True)

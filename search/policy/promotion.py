@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from math import isnan
 from typing import Any, Literal
 
@@ -41,6 +42,8 @@ class _Candidate:
     exempt: bool
     scores: dict[int, float] = field(default_factory=dict)
     granted: int = 0
+    worth: float | None = None
+    weighed: bool = False
     shell: tuple[float | None, FrozenTrial] | None = None
 
 
@@ -81,6 +84,9 @@ class Promotion:
         self._candidates: dict[int, _Candidate] = {}
         self._paused: dict[int, int] = {}  # at which rung
         self._queued: list[int] = []
+        self._all_hope: int | None = (
+            None  # nobody was hopeless with so many to come, and none has moved
+        )
         self._drafts = Drafts()
         for trial in study.get_trials(deepcopy=False):
             if is_queued(trial):
@@ -102,6 +108,7 @@ class Promotion:
             dict(trial.intermediate_values),
         )
         self._ladder.reach(trial.number, trial.intermediate_values)
+        self._all_hope = None
         if standing == "paused":
             self._paused[trial.number] = max(trial.intermediate_values)
 
@@ -160,6 +167,7 @@ class Promotion:
             return None
         one = self._candidates[number]
         one.standing, one.granted = "running", self._paused.pop(number)
+        self._all_hope = None
         self._ladder.go_on(number, one.granted)
         return take_up(self._study, number)
 
@@ -172,8 +180,11 @@ class Promotion:
         """
         one = self._candidates[trial.number]
         one.scores.update(scores)
+        one.weighed = False
         self._ladder.reach(trial.number, scores)
         epoch = max(scores)
+        if epoch in self._ladder.rungs:
+            self._all_hope = None
         if one.exempt or epoch not in self._ladder.rungs or epoch <= one.granted:
             return "go on"
         if trial.number not in self._ladder.chosen(epoch):
@@ -186,6 +197,7 @@ class Promotion:
         pause(trial)
         one = self._candidates[trial.number]
         one.standing, self._paused[trial.number] = "paused", max(one.scores)
+        self._all_hope = None
 
     def hopeless(self, to_come: int) -> list[Trial]:
         """Paused trials that need not wait any longer, for `give_up`.
@@ -193,30 +205,33 @@ class Promotion:
         Args:
             to_come: How many trials may still reach the first rung.
         """
+        if to_come == self._all_hope:
+            return []
         found = self._ladder.hopeless(self._paused, to_come, self._most_paused)
         if to_come == 0 and self._ladder.promotable(self._paused, last=True) is None:
             found = self.paused
         for number in found:
             del self._paused[number]
+        self._all_hope = None if found else to_come
         return [attach(self._study, number) for number in found]
 
     def ended(self, number: int, state: TrialState) -> None:
         """A trial has become final."""
-        self._candidates[number].standing = _STANDINGS[state]
+        one = self._candidates[number]
+        one.standing, one.weighed = _STANDINGS[state], False
 
     def _shown(self) -> Sequence[FrozenTrial]:
         """What a sampler learns from."""
         count = len(self._candidates)
         numbers = sorted(n for n, one in self._candidates.items() if one.params)
         if len(numbers) > MOST_SHOWN:
-            worth = {n: self._worth(n, self._candidates[n]) or FAILED for n in numbers}
-            best = sorted(numbers, key=lambda n: (-worth[n], n))[:BEST_SHOWN]
+            best = nsmallest(BEST_SHOWN, numbers, key=lambda n: (-(self._worth(n) or FAILED), n))
             numbers = sorted({*best, *numbers[BEST_SHOWN - MOST_SHOWN :]})
         return [self._shell(number, number - count) for number in numbers]
 
     def _shell(self, number: int, shown_as: int) -> FrozenTrial:
         one = self._candidates[number]
-        value = self._worth(number, one)
+        value = self._worth(number)
         if one.shell is None or one.shell[0] != value:
             state = TrialState.RUNNING if value is None else TrialState.COMPLETE
             shell = create_trial(
@@ -229,8 +244,15 @@ class Promotion:
         one.shell[1].number = shown_as
         return one.shell[1]
 
-    def _worth(self, number: int, one: _Candidate) -> float | None:
+    def _worth(self, number: int) -> float | None:
         """What a sampler is told of a trial; None as long as there is nothing to tell."""
+        one = self._candidates[number]
+        # How far an exempt one would have come depends on all the others.
+        if one.exempt or not one.weighed:
+            one.worth, one.weighed = self._weigh(number, one), True
+        return one.worth
+
+    def _weigh(self, number: int, one: _Candidate) -> float | None:
         if one.standing == "failed":
             return FAILED
         furthest = self._ladder.furthest(number, earned=one.exempt)

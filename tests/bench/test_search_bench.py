@@ -2,13 +2,16 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench import lost as whole
 from bench import search
 from bench.curves import configurations
 from bench.early import lost, rank_correlation
+from bench.live import Live, mark_of
 from bench.search import ARMS, HERE, PERCENTILES, Run, cost, ratio, run, stage
 from cifar_core.recipe import Recipe
 
@@ -86,3 +89,31 @@ def test_lost_are_those_of_the_best_tenth_that_are_not_in_the_best_third_early()
     swapped = late.copy()
     swapped[29] = -1.0
     assert lost(swapped, late) == pytest.approx(1 / 3)
+
+
+def test_a_whole_search_that_stops_nobody_loses_nothing_and_costs_its_trials() -> None:
+    everything = whole.run("random", "net", 1, 12)
+    assert (everything.cost, everything.complete, everything.lost) == (12.0, 12, 0)
+    assert everything.missed == 0.0
+    stopping = whole.run("ours, random", "net", 1, 12)
+    assert stopping.cost < 6
+    assert 1 <= stopping.complete <= 6
+    assert whole.row_of("ours", [replace(stopping, good=4, lost=1)])[4] == "25 %"
+
+
+def test_live_searches_train_what_was_recorded(pictures_folder: Path) -> None:
+    live = Live("speed", str(pictures_folder), seed=1)
+    (values,) = configurations(live.space, 1, seed=3)
+    epochs = list(live.train(values))
+    assert [number for number, _ in epochs] == list(range(1, live.epochs + 1))
+    assert 0.15 < epochs[-1][1] < 0.7
+    assert live.check(values) == pytest.approx(epochs[-1][1], abs=0.1)
+    assert 0.0 < live.seconds(values) < 60.0
+    assert 0.5 < mark_of("speed") < 0.6
+
+
+def test_live_searches_refuse_other_pictures() -> None:
+    with pytest.raises(
+        SystemExit, match="The records are of CIFAR-10, but --data synthetic is not"
+    ):
+        Live("speed", "synthetic", seed=1)
