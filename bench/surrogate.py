@@ -5,8 +5,8 @@ leaves unexplained is given back: each configuration also gets, always the same,
 of the three records that are nearest to it, as it was when that record was not among those fitted. So
 scores are spread as the recorded ones are, early and late ones disagree as they do, configurations that are
 alike come to something alike, and still a part is luck, as with seeds. It is more luck than there is: a
-forest of two hundred records leaves unexplained what a thousand would explain, and no sampler can learn that
-part. With a smaller share of luck the truth is approached from the other side.
+forest of two hundred records leaves unexplained what a thousand would explain, and no sampler can learn
+that part. With a smaller share of luck the truth is approached from the other side.
 """
 
 import hashlib

@@ -22,7 +22,7 @@ from search.policy.promotion import Promotion
 from search.policy.verdict import Policy
 from search.settings import OptunaPruner, Settings
 
-__all__ = ["SEED", "policy_of", "pruner_of", "sampler_of", "seeds_of"]
+__all__ = ["SEED", "ladder_of", "policy_of", "pruner_of", "sampler_of", "seeds_of"]
 
 SEED = "seed"
 """The name under which a grid's seeds stand among a trial's parameters."""
@@ -98,15 +98,19 @@ def default_policy(
         sampler: How configurations are chosen.
         exempt: Whether a trial is trained to its end whatever it is worth.
     """
-    first = max(1, round(epochs / FIRST_OF))
-    ladder = Ladder(rungs_of(epochs, first, REDUCTION), PROMOTED, screen=SCREENED)
 
     def make(number: int) -> BaseSampler:
         own = derive(seed, "sampler", number) % 2**32
         at_random = sampler == "random" or number % RANDOM_EVERY == RANDOM_EVERY - 1
         return RandomSampler(seed=own) if at_random else TPESampler(seed=own)
 
-    return Promotion(study, make, ladder, exempt=exempt)
+    return Promotion(study, make, ladder_of(epochs), exempt=exempt)
+
+
+def ladder_of(epochs: int) -> Ladder:
+    """The ladder of the default policy, for trials of so many epochs."""
+    first = max(1, round(epochs / FIRST_OF))
+    return Ladder(rungs_of(epochs, first, REDUCTION), PROMOTED, screen=SCREENED)
 
 
 def policy_of(settings: Settings, study: optuna.Study) -> Policy:

@@ -21,11 +21,10 @@ __all__ = ["MOST_PAUSED", "Promotion"]
 MOST_PAUSED = 32
 """Trials that may wait at one rung, each with a checkpoint. A 33rd would go on only after about a hundred
 further trials of which hardly one is better."""
-MOST_SHOWN, BEST_SHOWN = 200, 50
+MOST_SHOWN, BEST_SHOWN = 100, 50
 """Trials that a sampler is shown, and how many of them for being the best; the others are the newest.
-Without a
-limit the time that TPE takes to choose grows with the trials, and the density of those that are not good
-hardly changes any more."""
+Without a limit the time that TPE takes to choose grows with the trials, and the density of those that are
+not good hardly changes any more."""
 FAILED = -1.0
 """What a sampler is told of a trial that failed or diverged: worse than any accuracy."""
 

@@ -12,8 +12,10 @@ from bench import search
 from bench.curves import configurations
 from bench.early import lost, rank_correlation
 from bench.live import Live, mark_of
+from bench.rungs import costs, replay
 from bench.search import ARMS, HERE, PERCENTILES, Run, cost, ratio, run, stage
 from cifar_core.recipe import Recipe
+from search.policy import Ladder
 
 
 @pytest.mark.parametrize(("name", "least"), [("net", 200), ("speed", 100)])
@@ -117,3 +119,20 @@ def test_live_searches_refuse_other_pictures() -> None:
         SystemExit, match="The records are of CIFAR-10, but --data synthetic is not"
     ):
         Live("speed", "synthetic", seed=1)
+
+
+def test_a_replay_of_a_ladder_counts_each_epoch_once() -> None:
+    curves = np.array([[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8], [0.2, 0.3, 0.4, 0.5]])
+    assert replay(Ladder([], 2), curves, [0, 2, 1], [0.5, 0.8]) == [8, 12]
+    # The first goes on at once; the second waits behind epoch 1; the third is better than both.
+    assert replay(Ladder([1], 2), curves, [0, 2, 1], [0.8]) == [4 + 4 + 4]
+    assert replay(Ladder([1], 2), curves, [0, 1, 2], [0.8]) == [4 + 4]
+    # A screen of three: nobody goes on before the third has come.
+    assert replay(Ladder([1], 2, screen=3), curves, [0, 2, 1], [0.8]) == [3 + 3]
+    assert replay(Ladder([1], 2), curves, [0, 2], [0.9]) == [2 * 2 * 4], "never: twice the limit"
+
+
+def test_what_we_do_is_among_the_ladders_that_are_compared() -> None:
+    found = costs("net", 20)
+    assert found["ours"].tolist() == found["1/12, 3, half, first of 8"].tolist()
+    assert np.median(found["ours"][:, 0]) < np.median(found["no rungs"][:, 0]) / 2
