@@ -81,8 +81,8 @@ def _meaning(outlook: Outlook) -> list[str]:
     narrow, wide = outlook.search_seconds
     lines += [
         f"A search of {outlook.trials} trials of {SPACE}: {_span(narrow, wide)}, from the narrowest",
-        "network in every trial to the widest in every trial. Stopping poor trials early saves about",
-        "a third of that. The test of learning rates that comes first is not in it.",
+        "network in every trial to the widest in every trial. Stopping poor trials early saves half",
+        "of that or more. The test of learning rates that comes first is not in it.",
     ]
     return lines
 

@@ -178,11 +178,11 @@ class Promotion:
             scores: Validation accuracy by epoch, all so far.
         """
         one = self._candidates[trial.number]
+        before, epoch = max(one.scores, default=0), max(scores)
         one.scores.update(scores)
         one.weighed = False
         self._ladder.reach(trial.number, scores)
-        epoch = max(scores)
-        if epoch in self._ladder.rungs:
+        if any(before < rung <= epoch for rung in self._ladder.rungs):
             self._all_hope = None
         if one.exempt or epoch not in self._ladder.rungs or epoch <= one.granted:
             return "go on"

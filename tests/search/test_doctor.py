@@ -208,7 +208,7 @@ def test_the_page_shows_every_check_and_what_the_speed_means(
     text = " ".join(lines)
     assert "The default network for 12 epochs of 45,000 pictures, validation included: " in text
     assert "A search of 50 trials of baseline_constrained: about " in text
-    assert "Stopping poor trials early saves about a third of that." in text
+    assert "Stopping poor trials early saves half of that or more." in text
     assert lines[-1].startswith("A search can run here.")
     assert "\x1b" not in out
 
