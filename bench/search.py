@@ -60,13 +60,35 @@ BUDGETS = (10, 30)
 """Whole trainings after which the quality of what was found is compared."""
 RESAMPLES = 4_000
 
-Make = Callable[[optuna.Study, int, "Trainer"], Policy]
+
+class Trainer(Protocol):
+    """What stands in for training, or trains: see `bench.surrogate` and `bench.live`."""
+
+    @property
+    def epochs(self) -> int:
+        """Of a training."""
+
+    @property
+    def space(self) -> Space:
+        """What it trains configurations of."""
+
+    def train(self, values: Mapping[str, Any]) -> Curve:
+        """The validation accuracy after each epoch."""
+
+    def seconds(self, values: Mapping[str, Any]) -> float:
+        """Seconds of the last epoch of a configuration."""
+
+    def check(self, values: Mapping[str, Any]) -> float:
+        """Accuracy of a complete trial on pictures that no score was taken on."""
+
+
+Make = Callable[[optuna.Study, int, Trainer], Policy]
 
 
 def optunas(sampler: Callable[[int], BaseSampler], pruner: Callable[[int], BasePruner]) -> Make:
     """Optuna's own, as its users have it: one sampler for the whole study."""
 
-    def make(study: optuna.Study, seed: int, trainer: "Trainer") -> Policy:
+    def make(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
         one = sampler(seed)
         return OptunasOwn(study, lambda _number: one, pruner(trainer.epochs))
 
@@ -93,19 +115,19 @@ def none(_epochs: int) -> BasePruner:
     return NopPruner()
 
 
-def ray_tune(study: optuna.Study, seed: int, trainer: "Trainer") -> Policy:
+def ray_tune(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
     """Ray Tune's own classes."""
     from bench.ray_tune import RayTune  # an optional package
 
     return RayTune(study, trainer.space.suggest, epochs=trainer.epochs, seed=seed)
 
 
-def ours(study: optuna.Study, seed: int, trainer: "Trainer") -> Policy:
+def ours(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
     """What `cifar-search start` does."""
     return default_policy(study, epochs=trainer.epochs, seed=seed)
 
 
-def ours_random(study: optuna.Study, seed: int, trainer: "Trainer") -> Policy:
+def ours_random(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
     """The same with random configurations."""
     return default_policy(study, epochs=trainer.epochs, seed=seed, sampler="random")
 
@@ -161,27 +183,6 @@ def stage(name: str, luck: float = 1.0) -> tuple[Surrogate, tuple[float, ...]]:
     surrogate = Surrogate(read_records(path, space), luck=luck)
     ends = [surrogate.curve(one)[-1] for one in configurations(space, DRAWS, seed=20_000)]
     return surrogate, tuple(float(value) for value in np.percentile(ends, PERCENTILES))
-
-
-class Trainer(Protocol):
-    """What stands in for training, or trains: see `bench.surrogate` and `bench.live`."""
-
-    @property
-    def epochs(self) -> int:
-        """Of a training."""
-
-    @property
-    def space(self) -> Space:
-        """What it trains configurations of."""
-
-    def train(self, values: Mapping[str, Any]) -> Curve:
-        """The validation accuracy after each epoch."""
-
-    def seconds(self, values: Mapping[str, Any]) -> float:
-        """Seconds of the last epoch of a configuration."""
-
-    def check(self, values: Mapping[str, Any]) -> float:
-        """Accuracy of a complete trial on pictures that no score was taken on."""
 
 
 def run(arm: str, name: str, seed: int, luck: float = 1.0) -> Run:
