@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.arms import ARMS
 from bench.curves import CPU, parts_of, space_of
 from bench.machine import described_machine
-from bench.search import ARMS, HERE, SPACES, Run, search, table
+from bench.search import HERE, SPACES, Run, search, table
 from bench.surrogate import read_records
 from cifar_core.data.dataset import AUTO, open_data
 from cifar_core.seeds import derive

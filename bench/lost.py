@@ -16,15 +16,14 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import optuna
 from optuna.trial import TrialState
 
+from bench.arms import ARMS
 from bench.columns import in_columns
-from bench.curves import configurations
-from bench.search import ARMS, DRAWS, SPACES, stage
+from bench.search import SPACES, ends_of, stage
 from search.policy import run_search
 
 COMPARED = [
@@ -56,19 +55,12 @@ class Outcome:
     found: float
 
 
-@cache
-def mark_of(name: str) -> float:
-    """What the best tenth of random configurations reach."""
-    surrogate, _ = stage(name)
-    ends = [surrogate.curve(one)[-1] for one in configurations(surrogate.space, DRAWS, seed=20_000)]
-    return float(np.percentile(ends, TENTH))
-
-
 def run(arm: str, name: str, seed: int, trials: int) -> Outcome:
     """One search of so many trials."""
     warnings.simplefilter("ignore")  # Optuna's own, about experimental samplers
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     surrogate, _ = stage(name)
+    tenth = np.percentile(ends_of(name), TENTH)
     study = optuna.create_study(direction="maximize")
     seen = run_search(
         ARMS[arm](study, seed, surrogate),
@@ -80,7 +72,7 @@ def run(arm: str, name: str, seed: int, trials: int) -> Outcome:
     )
     ends = {one.number: float(surrogate.curve(one.params)[-1]) for one in study.trials}
     done = {one.number for one in study.trials if one.state is TrialState.COMPLETE}
-    good = {number for number, end in ends.items() if end >= mark_of(name)}
+    good = {number for number, end in ends.items() if end >= tenth}
     missed = max(ends.values()) - max(ends[number] for number in done)
     best = max(done, key=lambda number: ends[number])
     found = surrogate.check(study.trials[best].params)

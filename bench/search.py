@@ -19,37 +19,25 @@ import argparse
 import json
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import optuna
-from optuna.pruners import (
-    BasePruner,
-    HyperbandPruner,
-    MedianPruner,
-    NopPruner,
-    SuccessiveHalvingPruner,
-)
-from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 
+from bench.arms import ARMS, COMMON, Trainer, left_out
 from bench.columns import in_columns
 from bench.curves import configurations, space_of
 from bench.surrogate import Surrogate, quality, read_records
-from search.policy import OptunasOwn, Policy, Seen, run_search
-from search.policy.choices import default_policy, pruner_of
-from search.policy.simulation import Curve
-from spaces.space import Space
+from search.policy import Seen, run_search
 
 HERE = Path(__file__).parent / "recorded"
 SPACES = {"net": "baseline_constrained", "speed": "speed"}
-RAY = "Ray ASHA + Optuna"
 LIMIT = 60
 """Whole trainings that a search may cost."""
 DRAWS = 2_000
@@ -60,97 +48,7 @@ BUDGETS = (10, 30)
 """Whole trainings after which the quality of what was found is compared."""
 RESAMPLES = 4_000
 
-
-class Trainer(Protocol):
-    """What stands in for training, or trains: see `bench.surrogate` and `bench.live`."""
-
-    @property
-    def epochs(self) -> int:
-        """Of a training."""
-
-    @property
-    def space(self) -> Space:
-        """What it trains configurations of."""
-
-    def train(self, values: Mapping[str, Any]) -> Curve:
-        """The validation accuracy after each epoch."""
-
-    def seconds(self, values: Mapping[str, Any]) -> float:
-        """Seconds of the last epoch of a configuration."""
-
-    def check(self, values: Mapping[str, Any]) -> float:
-        """Accuracy of a complete trial on pictures that no score was taken on."""
-
-
-Make = Callable[[optuna.Study, int, Trainer], Policy]
-
-
-def optunas(sampler: Callable[[int], BaseSampler], pruner: Callable[[int], BasePruner]) -> Make:
-    """Optuna's own, as its users have it: one sampler for the whole study."""
-
-    def make(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
-        one = sampler(seed)
-        return OptunasOwn(study, lambda _number: one, pruner(trainer.epochs))
-
-    return make
-
-
-def random(seed: int) -> BaseSampler:
-    """Optuna's random sampler."""
-    return RandomSampler(seed=seed)
-
-
-def tpe(seed: int) -> BaseSampler:
-    """Optuna's default sampler."""
-    return TPESampler(seed=seed)
-
-
-def sha(_epochs: int) -> BasePruner:
-    """Successive halving that stops, first behind epoch 2, and lets a third go on."""
-    return SuccessiveHalvingPruner(min_resource=2, reduction_factor=3)
-
-
-def none(_epochs: int) -> BasePruner:
-    """Every trial is trained to its end."""
-    return NopPruner()
-
-
-def ray_tune(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
-    """Ray Tune's own classes."""
-    from bench.ray_tune import RayTune  # an optional package
-
-    return RayTune(study, trainer.space.suggest, epochs=trainer.epochs, seed=seed)
-
-
-def ours(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
-    """What `cifar-search start` does."""
-    return default_policy(study, epochs=trainer.epochs, seed=seed)
-
-
-def ours_random(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
-    """The same with random configurations."""
-    return default_policy(study, epochs=trainer.epochs, seed=seed, sampler="random")
-
-
-ARMS: Mapping[str, Make] = {
-    "ours": ours,
-    "random": optunas(random, none),
-    "random + SHA(2, 3)": optunas(random, sha),
-    "TPE": optunas(tpe, none),
-    "TPE + Median": optunas(tpe, lambda _epochs: MedianPruner()),
-    "TPE + Hyperband": optunas(
-        tpe, lambda epochs: HyperbandPruner(min_resource=1, max_resource=epochs)
-    ),
-    "TPE + SHA(2, 3)": optunas(tpe, sha),
-    RAY: ray_tune,
-    # What ours is made of.
-    "ours, random": ours_random,
-    "ours before": optunas(tpe, lambda epochs: pruner_of("halving", epochs)),
-    # Samplers alone.
-    "QMC": optunas(lambda seed: QMCSampler(seed=seed, warn_independent_sampling=False), none),
-    "GP": optunas(lambda seed: GPSampler(seed=seed), none),
-}
-DEFAULT_ARMS = list(ARMS)[:10]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -175,14 +73,25 @@ class Run:
 
 
 @cache
-def stage(name: str, luck: float = 1.0) -> tuple[Surrogate, tuple[float, ...]]:
-    """The surrogate, and what the percentiles of random configurations come to."""
+def surrogate_of(name: str, luck: float = 1.0) -> Surrogate:
+    """What stands in for training."""
     path = HERE / f"{name}.json"
     about = json.loads(path.read_text(encoding="utf-8"))["about"]
-    space = space_of(SPACES[name], about["epochs"])
-    surrogate = Surrogate(read_records(path, space), luck=luck)
-    ends = [surrogate.curve(one)[-1] for one in configurations(space, DRAWS, seed=20_000)]
-    return surrogate, tuple(float(value) for value in np.percentile(ends, PERCENTILES))
+    return Surrogate(read_records(path, space_of(SPACES[name], about["epochs"])), luck=luck)
+
+
+@cache
+def ends_of(name: str, luck: float = 1.0) -> Floats:
+    """The accuracy at the end of random configurations."""
+    surrogate = surrogate_of(name, luck)
+    drawn = configurations(surrogate.space, DRAWS, seed=20_000)
+    return np.array([surrogate.curve(one)[-1] for one in drawn])
+
+
+def stage(name: str, luck: float = 1.0) -> tuple[Surrogate, tuple[float, ...]]:
+    """The surrogate, and what the percentiles of random configurations come to."""
+    marks = np.percentile(ends_of(name, luck), PERCENTILES)
+    return surrogate_of(name, luck), tuple(float(value) for value in marks)
 
 
 def run(arm: str, name: str, seed: int, luck: float = 1.0) -> Run:
@@ -249,9 +158,6 @@ def search(
         stop=watch,
     )
     return Run(arm, name, seed, tuple(epochs), tuple(seconds), tuple(found))
-
-
-Floats = npt.NDArray[np.float64]
 
 
 def cost(runs: Sequence[Run], index: int, limit: float) -> Floats:
@@ -324,7 +230,7 @@ def main() -> None:
         prog="python -m bench.search", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--records", nargs="+", choices=SPACES, default=list(SPACES))
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=DEFAULT_ARMS)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(COMMON))
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument(
         "--luck", type=float, default=1.0, help="share of what the surrogate cannot explain, 0-1"
@@ -332,9 +238,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--json", type=Path, help="file to write every run to")
     wanted = parser.parse_args()
-    if RAY in wanted.arms and find_spec("ray") is None:
-        print("Ray Tune is not installed and left out: pip install 'ray[tune]'")
-        wanted.arms.remove(RAY)
+    for arm, command in left_out(wanted.arms).items():
+        print(f"{arm} is left out, because a package of it is not installed: {command}")
+        wanted.arms.remove(arm)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     runs: list[Run] = []
     with ProcessPoolExecutor(wanted.workers) as processes:

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, Trial
 from cifar_core.seeds import derive
 from search import attributes
 from search.policy.halving import HalvingPruner
+from search.policy.joint import JointTPESampler
 from search.policy.ladder import Ladder, rungs_of
 from search.policy.optunas import OptunasOwn
 from search.policy.promotion import Promotion
@@ -102,7 +103,7 @@ def default_policy(
     def make(number: int) -> BaseSampler:
         own = derive(seed, "sampler", number) % 2**32
         at_random = sampler == "random" or number % RANDOM_EVERY == RANDOM_EVERY - 1
-        return RandomSampler(seed=own) if at_random else TPESampler(seed=own)
+        return RandomSampler(seed=own) if at_random else JointTPESampler(own)
 
     return Promotion(study, make, ladder_of(epochs), exempt=exempt)
 

@@ -25,7 +25,7 @@ class Drafts:
 
         Args:
             sampler: What chooses.
-            shown: The trials that it learns from; their numbers must be negative, ascending with age.
+            shown: The trials that it learns from, the oldest first, numbered from 0.
         """
         self._storage.shown = shown
         self._study.sampler = sampler
@@ -42,6 +42,12 @@ class _Beside(InMemoryStorage):
     """
 
     shown: Sequence[FrozenTrial] = ()
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """A draft is numbered behind the others: several samplers go by the numbers."""
+        trial_id = super().create_new_trial(study_id, template_trial)
+        self.get_trial(trial_id).number = len(self.shown)
+        return trial_id
 
     def get_all_trials(
         self,

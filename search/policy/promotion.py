@@ -221,12 +221,11 @@ class Promotion:
 
     def _shown(self) -> Sequence[FrozenTrial]:
         """What a sampler learns from."""
-        count = len(self._candidates)
         numbers = sorted(n for n, one in self._candidates.items() if one.params)
         if len(numbers) > MOST_SHOWN:
             best = nsmallest(BEST_SHOWN, numbers, key=lambda n: (-(self._worth(n) or FAILED), n))
             numbers = sorted({*best, *numbers[BEST_SHOWN - MOST_SHOWN :]})
-        return [self._shell(number, number - count) for number in numbers]
+        return [self._shell(number, place) for place, number in enumerate(numbers)]
 
     def _shell(self, number: int, shown_as: int) -> FrozenTrial:
         one = self._candidates[number]

@@ -121,10 +121,12 @@ class Spy(RandomSampler):
     def __init__(self) -> None:
         super().__init__(seed=0)
         self.shown: list[tuple[TrialState, float | None, dict[str, Any]]] = []
+        self.numbers: list[int] = []
 
     def sample_independent(self, study: Any, trial: Any, name: Any, distribution: Any) -> Any:
         others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
         self.shown = [(one.state, one.value, one.params) for one in others]
+        self.numbers = [*(one.number for one in others), trial.number]
         return super().sample_independent(study, trial, name, distribution)
 
 
@@ -158,6 +160,7 @@ def test_a_sampler_is_shown_each_configuration_once_where_it_stands() -> None:
     assert values == pytest.approx([2.9, 1 + 0.5 / 3, 0.6 / 9, -1.0, None])
     assert [state for state, _, _ in spy.shown] == [TrialState.COMPLETE] * 4 + [TrialState.RUNNING]
     assert [params["x"] for _, _, params in spy.shown] == [0.9, 0.5, 0.6, 0.7, 0.1]
+    assert spy.numbers == [0, 1, 2, 3, 4, 5], "Optuna's samplers take numbers below 0 for unseen"
 
 
 def test_what_is_trained_to_its_end_in_any_case_counts_only_as_far_as_it_has_earned() -> None:
