@@ -89,6 +89,12 @@ def test_a_trial_that_waits_has_its_line_and_says_when_it_goes_on() -> None:
     ]
 
 
+def test_when_all_are_begun_it_says_that_paused_ones_may_go_on() -> None:
+    began = (started(trials=2), begins(0), pauses(0, 0.3), begins(1))
+    assert " | all are begun, 2 paused may go on" in lines_of(*began, pauses(1, 0.4))[-1]
+    assert "may go on" not in lines_of(*began, ends(1), begins(0, epochs_done=2), ends(0))[-1]
+
+
 def test_a_resumed_study_says_how_many_wait() -> None:
     lines = lines_of(started(row(0), row(1, "paused", 0.2, 2), row(2, "paused", 0.3, 2)))
     assert lines[-1] == (
