@@ -51,6 +51,15 @@ def folder(tmp_path: Path) -> StudyFolder:
     return folder_in(tmp_path)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where studies are, in each of the databases."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/studies.db"
+    found: str = request.getfixturevalue("server_url")
+    return found
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all of pytest-xdist's workers of this run share."""

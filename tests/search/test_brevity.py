@@ -31,14 +31,6 @@ STATES = list(TrialState)
 BEFORE, AFTER = (datetime(2024, month, 1, 12, 59, 59, 7) for month in (1, 7))  # noqa: DTZ001
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/studies.db"
-    found: str = request.getfixturevalue("server_url")
-    return found
-
-
 @pytest.fixture
 def opened() -> Iterator[Callable[[type[RDBStorage], str], RDBStorage]]:
     """Opens storages, whose connections are closed in the end."""

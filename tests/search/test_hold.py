@@ -57,15 +57,6 @@ def opened() -> Iterator[Opener]:
         storage.engine.dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A storage that two homes share."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/shared/studies.db"
-    found: str = request.getfixturevalue("server_url")
-    return found
-
-
 @pytest.fixture
 def storage(url: str, opened: Opener) -> PatientStorage:
     return opened(url)
