@@ -110,8 +110,9 @@ def default_policy(
 
 def ladder_of(epochs: int) -> Ladder:
     """The ladder of the default policy, for trials of so many epochs."""
-    first = max(1, round(epochs / FIRST_OF))
-    return Ladder(rungs_of(epochs, first, REDUCTION), PROMOTED, screen=SCREENED)
+    rungs = rungs_of(epochs, max(1, round(epochs / FIRST_OF)), REDUCTION)
+    nearly_done = bool(rungs) and 2 * rungs[-1] > epochs
+    return Ladder(rungs, PROMOTED, screen=SCREENED, finish=nearly_done)
 
 
 def policy_of(settings: Settings, study: optuna.Study) -> Policy:

@@ -26,10 +26,16 @@ class Ladder:
         screen: The same for the first rung as long as more trials are begun: to look at a new trial for
             the first time costs least of all, so many are looked at before one goes on. When no more are
             begun, `reduction_factor` holds there too, and calls back who was passed over.
+        finish: When no more are begun, all at the highest rung go on, for where little is left to train.
     """
 
     def __init__(
-        self, rungs: Sequence[int], reduction_factor: int, *, screen: int | None = None
+        self,
+        rungs: Sequence[int],
+        reduction_factor: int,
+        *,
+        screen: int | None = None,
+        finish: bool = False,
     ) -> None:
         check_rungs(rungs, reduction_factor)
         if screen is not None and screen < reduction_factor:
@@ -39,6 +45,7 @@ class Ladder:
         self.rungs = tuple(rungs)
         self.reduction_factor = reduction_factor
         self._screen = screen
+        self._finish = finish
         self._scores: dict[int, dict[int, float]] = {rung: {} for rung in rungs}
         self._ranks: dict[int, list[tuple[float, int]]] = {rung: [] for rung in rungs}
         self._gone_on: dict[int, set[int]] = {rung: set() for rung in rungs}
@@ -76,10 +83,16 @@ class Ladder:
     def _share(self, rung: int, *, last: bool) -> int:
         there = len(self._ranks[rung])
         if last:
-            return ceil(there / self.reduction_factor)
+            return self._at_last(rung, there)
         if self._screen is not None and rung == self.rungs[0]:
             return there // self._screen
         return max(1, there // self.reduction_factor)
+
+    def _at_last(self, rung: int, there: int) -> int:
+        """How many go on when no more are begun, of so many at a rung."""
+        if self._finish and rung == self.rungs[-1]:
+            return there
+        return ceil(there / self.reduction_factor)
 
     def promotable(self, paused: Mapping[int, int], *, last: bool = False) -> int | None:
         """The paused trial that goes on next: of the highest rung that has one, the best.
@@ -109,7 +122,7 @@ class Ladder:
         arriving = to_come
         for rung in self.rungs:
             there = self.ranked(rung)
-            reachable = ceil((len(there) + arriving) / self.reduction_factor)
+            reachable = self._at_last(rung, len(there) + arriving)
             far = set(there[reachable:])
             waiting = [number for number in there if paused.get(number) == rung]
             found += [n for n in waiting if n in far or n in waiting[most_at_a_rung:]]

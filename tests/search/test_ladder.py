@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search.policy.choices import ladder_of
 from search.policy.ladder import Ladder, rungs_of
 
 
@@ -78,6 +79,29 @@ def test_whoever_no_more_than_half_can_pass_waits_until_the_end_of_a_screening()
     assert ladder.hopeless(waiting(16), 10, 100) == [13, 14, 15]
 
 
+def test_who_has_come_furthest_is_finished_when_no_more_are_begun() -> None:
+    ladder = Ladder([2, 6], 2, finish=True)
+    for number in range(4):
+        ladder.reach(number, {2: -number, 6: -number})
+    everyone = dict.fromkeys(range(4), 6)
+    assert ladder.chosen(6) == [0, 1]
+    assert ladder.chosen(6, last=True) == [0, 1, 2, 3]
+    assert ladder.hopeless(everyone, 0, 100) == []
+    assert Ladder([2, 6], 2).chosen(6, last=True) == []
+    ladder.reach(4, {2: -4})
+    assert ladder.chosen(2, last=True) == [], "only from the highest rung"
+
+
+@pytest.mark.parametrize(("epochs", "finishes"), [(12, True), (27, True), (6, False), (52, True)])
+def test_the_default_finishes_where_most_of_the_training_is_behind(
+    epochs: int, finishes: bool
+) -> None:
+    ladder = ladder_of(epochs)
+    for number in range(4):
+        ladder.reach(number, {ladder.rungs[-1]: -number})
+    assert len(ladder.chosen(ladder.rungs[-1], last=True)) == (4 if finishes else 2)
+
+
 def test_a_screen_that_lets_more_through_than_the_other_rungs_is_refused() -> None:
     with pytest.raises(ValueError, match=r"`screen` must be at least `reduction_factor` \(3\)"):
         Ladder([1], 3, screen=2)
@@ -123,12 +147,12 @@ def test_what_makes_no_ladder_is_refused(
 scores = st.lists(st.floats(0, 1) | st.just(float("nan")), min_size=1, max_size=40)
 
 
-@given(scores, scores)
+@given(scores, scores, st.booleans())
 def test_who_is_hopeless_is_never_promoted_whatever_comes(
-    now: list[float], later: list[float]
+    now: list[float], later: list[float], finish: bool
 ) -> None:
     """One rung, where each trial waits for its turn: nobody is let go too soon."""
-    ladder = Ladder([1], 3)
+    ladder = Ladder([1], 3, finish=finish)
     for number, score in enumerate(now):
         ladder.reach(number, {1: score})
     paused = dict.fromkeys(range(len(now)), 1)
