@@ -51,7 +51,7 @@ def test_the_best_go_on_and_no_epoch_is_trained_twice(folder: StudyFolder, worke
     rows = study.rows()
     assert {row.state for row in rows} == {"complete", "pruned"}
     assert len(rows) == TRIALS
-    assert {row.epochs for row in rows if row.state == "pruned"} == {1, 3}
+    assert {row.epochs for row in rows if row.state == "pruned"} == {1}, "from epoch 3 all finish"
     assert {row.epochs for row in rows if row.state == "complete"} == {4}
     assert sum(row.epochs >= 3 for row in rows) >= TRIALS / 3
     assert len(pool.trained) < 0.8 * 4 * TRIALS
