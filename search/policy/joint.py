@@ -14,7 +14,7 @@ class JointTPESampler(TPESampler):
     Where a parameter depends on another, as each optimizer has its own learning rate, Optuna's chooses it
     by itself, and the others without it. Here the newest finished trial says which parameters are chosen
     together, and who lacks one of them is not looked at. So a search whose trials are partly random
-    goes now into the one branch, now into the other, and cannot keep to the wrong one. If the trial comes
+    goes now into the one branch, now into the other, instead of keeping to one. If the trial comes
     to have others after all, they are chosen one by one, as by Optuna's.
 
     Args:
