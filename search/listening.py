@@ -193,7 +193,11 @@ class _RequestHandler(WSGIRequestHandler):
 
         A connection that is closed with something unread is reset, and then the answer may be lost.
         """
-        super().finish()
+        try:
+            super().finish()
+        finally:
+            # Where nobody is left to send to, it raises before this; the connection would stay open.
+            self.rfile.close()
         until = time.monotonic() + SECONDS_OF_A_FAREWELL
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)

@@ -257,3 +257,25 @@ def test_who_goes_away_at_once_is_not_spoken_of(port: int) -> None:
                 talk.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 talk.sendall(words)
     assert_serving(port)
+
+
+def test_the_connection_of_who_goes_away_before_the_answer_is_closed() -> None:
+    asked, gone = threading.Event(), threading.Event()
+    held: list[Environ] = []
+
+    def patient(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+        held.append(environ)  # as a framework's globals may, for longer than the connection
+        asked.set()
+        assert gone.wait(10)
+        return plain(environ, start_response)
+
+    with listening.listening(patient, place_of(LOOPBACK, 0)) as address:
+        with connection(urlsplit(address).port or 0) as talk:
+            talk.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            talk.sendall(TALK)
+            assert asked.wait(10)
+        gone.set()
+        deadline = time.monotonic() + 5
+        while not held[0]["wsgi.input"].closed:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
