@@ -8,18 +8,14 @@ after a kill every trial that is marked as running is one to be continued.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from optuna.trial import Trial, TrialState
 
 from cifar_core.epoch import Epoch
-from cifar_core.errors import RecipeError
 from cifar_core.recipe import Recipe
-from cifar_core.seeds import derive
 from search import attributes
-from search.enough import enqueued_to, trials_in_all
 from search.errors import ServiceError
 from search.events import (
     EpochSeen,
@@ -44,13 +40,14 @@ from search.messages import (
     Unsaved,
     WorkerMessage,
 )
-from search.policy.choices import SEED, policy_of, seeds_of
-from search.policy.ledger import attach, give_up, known
-from search.policy.verdict import Prepare, Refused, Unusable
+from search.policy.choices import policy_of
+from search.policy.ledger import give_up, known
+from search.policy.verdict import Unusable
 from search.pool import Pool, Worker
-from search.rows import best_rows, label_of, row_of
+from search.rows import label_of, row_of
 from search.shortage import Shortage
 from search.study import SearchStudy
+from search.supply import Supply
 from spaces.space import Space
 
 __all__ = ["Coordinator", "Outcome"]
@@ -90,7 +87,6 @@ class Coordinator:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._study = study
-        self._space = space
         self._pool = pool
         self._folder = folder
         self._observe = observer
@@ -104,30 +100,17 @@ class Coordinator:
         self._shortage = Shortage(pool, observer, clock)
         self._pruner = study.settings.pruner
         self._policy = policy_of(study.settings, study.optuna)
-        unfinished = study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        # With one writer, whatever is marked as running was interrupted.
-        self._interrupted = [attach(study.optuna, trial.number) for trial in unfinished]
+        self._supply = Supply(study, space, self._policy)
         self._active: dict[int, Trial] = {}
         self._histories = Histories(folder)
         self._reasons: dict[int, str] = {}
         self._pausing: set[int] = set()
-        finished = study.optuna.get_trials(
-            deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-        )
-        paused = self._policy.paused
-        rows = study.rows()
-        best = next(iter(best_rows(rows)), None)
-        self._best = None if best is None else (best.validation_accuracy or 0.0, best.number)
-        self._enqueued = enqueued_to(rows)
-        self._begun = len(finished) + len(unfinished) + len(paused)
-        # Where the total was lowered, there may be no room left for what was interrupted.
-        room = max(0, study.budget.trials - len(finished))
-        self._superfluous, self._interrupted = self._interrupted[room:], self._interrupted[:room]
         # A cell of a grid that was given up would be missing for good, so those wait for a larger total.
         self._gives_up = study.settings.seeds is None
-        self._kept = Kept(rows, study.budget.keep)
+        self._kept = Kept(study.rows(), study.budget.keep)
         # What a killed coordinator has left behind.
-        wanted = self._kept.numbers | {one.number for one in unfinished} | set(paused)
+        begun = (*self._supply.left(), *self._supply.superfluous)
+        wanted = self._kept.numbers | {trial.number for trial in begun}
         for number in folder.checkpoints() - wanted:
             _unlink(folder.checkpoint(number))
 
@@ -143,13 +126,13 @@ class Coordinator:
             ServiceError: Nothing works: workers keep dying, or trial after trial fails.
         """
         try:
-            for trial in self._superfluous if self._gives_up else ():
+            for trial in self._supply.superfluous if self._gives_up else ():
                 self._tell(trial, TrialState.PRUNED, "the study's total of trials was lowered")
             while True:
                 self._check_for_stop()
                 if self._stopping is None:
                     self._hand_out()
-                if not self._active and (self._stopping or not self._has_more()):
+                if not self._active and (self._stopping or not self._supply):
                     return self._end()
                 for worker, task, message in self._pool.poll(TICK):
                     self._handle(worker, task, message)
@@ -192,59 +175,20 @@ class Coordinator:
 
     def _let_go(self) -> None:
         """End paused trials that will not go on any more."""
-        for trial in self._policy.hopeless(self._room + len(self._active) + len(self._interrupted)):
+        to_come = self._supply.room + len(self._active) + len(self._supply.interrupted)
+        for trial in self._policy.hopeless(to_come):
             epoch = max(reported(trial))
             self._tell(trial, TrialState.PRUNED, f"{STOPPED} {epoch} by the {self._pruner} pruner")
 
     def _next_trial(self) -> Trial | None:
-        """An interrupted trial, else a paused one that goes on, else a new one; None if there is none."""
-        begin: Callable[[Prepare], Trial]
+        """The trial that a free worker gets; None if there is none for now."""
         while True:
-            if self._interrupted:
-                trial = self._interrupted.pop(0)
-                if attributes.RECIPE in trial.user_attrs:
-                    return trial
-                begin = partial(self._policy.complete, trial)
-            elif (promoted := self._policy.promote(last=not self._room)) is not None:
-                return promoted
-            elif not self._room:
-                return None
-            else:
-                begin = self._policy.ask
-                self._begun += 1
             try:
-                return begin(self._prepare)
+                return self._supply.take()
             except Unusable as error:
                 reason = str(error.__cause__)
                 self._tell(error.trial, TrialState.FAIL, reason)
                 self._give_up_if_all_fail(reason)
-
-    def _has_more(self) -> bool:
-        return bool(self._interrupted) or bool(self._policy.paused) or self._room > 0
-
-    @property
-    def _room(self) -> int:
-        """How many more trials may be begun, as things stand."""
-        budget = self._study.budget
-        best = None if self._best is None else self._best[1]
-        most = trials_in_all(budget.trials, budget.patience, best, self._enqueued)
-        return max(0, most - self._begun)
-
-    def _prepare(self, trial: Trial, number: int) -> dict[str, Any]:
-        """Choose the trial's parameters; its recipe and seed, as notes."""
-        settings = self._study.settings
-        values = self._space.suggest(trial)
-        try:
-            recipe = self._space.recipe_of(values)
-        except RecipeError as error:
-            raise Refused(str(error).splitlines()[-1].strip()) from error
-        if seeds := seeds_of(settings):
-            # Every cell is trained from the same seeds: what differs between cells is the cell.
-            seed = trial.suggest_int(SEED, seeds[0], seeds[-1])
-        else:
-            seed = derive(settings.seed, "trial", number)
-        # The recipe comes last: a trial that has it can be trained.
-        return {attributes.SEED: seed, attributes.RECIPE: recipe.plain()}
 
     def _handle(self, worker: Worker, task: Task | None, message: WorkerMessage) -> None:
         if not isinstance(task, TrainTask):
@@ -318,7 +262,7 @@ class Coordinator:
             if trial.number in self._policy.paused:
                 self._observe(TrialPaused(row_of(frozen(trial))))
         else:
-            self._interrupted.append(trial)
+            self._supply.put_back(trial)
 
     def _is_complete(self, trial: Trial) -> bool:
         recipe = Recipe.read(known(trial).user_attrs[attributes.RECIPE])
@@ -337,9 +281,7 @@ class Coordinator:
             accuracy = scores[max(scores)]
             self._study.optuna.tell(trial, accuracy)
             self._kept.add(trial.number, accuracy)
-            # Of equal ones the earlier, whichever was done first, as a later session finds it.
-            if self._best is None or (accuracy, -trial.number) > (self._best[0], -self._best[1]):
-                self._best = (accuracy, trial.number)
+            self._supply.completed(trial.number, accuracy)
         elif known(trial).state is TrialState.WAITING:
             give_up(trial)
         else:
@@ -359,7 +301,7 @@ class Coordinator:
             self._tell(trial, TrialState.FAIL, f"its worker ended {deaths} times, at last {reason}")
             self._give_up_if_all_fail(reason)
             return
-        self._interrupted.insert(0, trial)
+        self._supply.put_back(trial, first=True)
         self._observe(
             Notice(
                 f"The worker of trial {trial.number} was {reason}; "
@@ -376,13 +318,12 @@ class Coordinator:
 
     def _end(self) -> Outcome:
         if self._stopping == "timeout" and self._gives_up:
-            paused = (attach(self._study.optuna, number) for number in self._policy.paused)
-            for trial in (*self._interrupted, *paused):
+            for trial in self._supply.left():
                 self._tell(trial, TrialState.PRUNED, "the study's time was used up")
             return "finished"
-        if self._has_more():
+        if self._supply:
             return "stopped"
-        if self._begun < self._study.budget.trials:
+        if self._supply.begun < self._study.budget.trials:
             patience = self._study.budget.patience
             self._observe(
                 Notice(

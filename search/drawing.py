@@ -81,6 +81,7 @@ def _trials_done(progress: Progress, width: int) -> list[RenderableType]:
     counts = f"{complete} complete, {pruned} stopped early (pruned), {failed} failed"
     if progress.waiting:
         counts += f", {progress.waiting} paused"
+        counts += " may go on" if progress.last_calls else ""
     pace = one_line(progress.search.workers)
     if rate := progress.images_per_second:
         pace += f", {rate:,.0f} images/s"

@@ -107,8 +107,8 @@ def _trial_line(row: Row, progress: Progress) -> str:
     ]
     if left:
         fields.append(f"{about(left)} left")
-    elif progress.waiting and progress.done == progress.total:
-        fields.append(f"all are begun, {progress.waiting} paused may go on")
+    elif progress.last_calls:
+        fields.append(f"all are begun, {progress.last_calls} paused may go on")
     return " | ".join(fields) + _best(progress)
 
 

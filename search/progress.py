@@ -122,6 +122,11 @@ class Progress:
         return len(self._paused.keys() - self._ended.keys() - self.running.keys())
 
     @property
+    def last_calls(self) -> int:
+        """Paused trials that may still go on, now that all trials are begun; 0 until then."""
+        return self.waiting if self.done == self.total else 0
+
+    @property
     def best(self) -> Row | None:
         """The complete trial with the highest validation accuracy; None before the first."""
         return next(iter(best_rows(self.ended)), None)

@@ -77,7 +77,8 @@ def _default(name: str) -> object:
 @click.option(
     "--sampler",
     type=click.Choice(get_args(SearchSampler)),
-    help="How configurations are chosen.  [default: tpe; a grid has all]",
+    help="How configurations are chosen; with the default pruner tpe chooses every other one, and the rest "
+    "are random.  [default: tpe; a grid has all]",
 )
 @click.option(
     "--pruner",

@@ -120,6 +120,13 @@ def test_a_trial_that_waits_is_counted_and_shown_again_when_it_goes_on() -> None
     assert line_with(lines, "31.2 %").split()[:2] == ["0", "2/6"]
 
 
+def test_when_all_are_begun_it_says_that_those_that_wait_may_go_on() -> None:
+    began = [started(trials=2), begins(0), pauses(0, 0.312), begins(1)]
+    assert "0 complete, 0 stopped early (pruned), 0 failed, 1 paused" in lines_of(*began)
+    lines = lines_of(*began, ends(1, accuracy=0.5))
+    assert "1 complete, 0 stopped early (pruned), 0 failed, 1 paused may go on" in lines
+
+
 def test_no_more_than_six_ended_trials_are_shown() -> None:
     ended = [ends(number) for number in range(20)]
     lines = lines_of(started(), *ended, height=60)
