@@ -21,9 +21,8 @@ from optuna.samplers import (
     TPESampler,
 )
 
-from cifar_core.seeds import derive
 from search.policy import OptunasOwn, Policy, Promotion
-from search.policy.choices import RANDOM_EVERY, default_policy, ladder_of, pruner_of
+from search.policy.choices import alternating, default_policy, ladder_of, pruner_of
 from search.policy.joint import JointTPESampler
 from search.policy.simulation import Curve
 from spaces.space import Space
@@ -123,14 +122,9 @@ def ours_with(
     """Ours with another sampler in TPE's place, made anew for each trial, or in that of the random one."""
 
     def make(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
-        others = other(seed)
-
-        def sampler(number: int) -> BaseSampler:
-            if number % RANDOM_EVERY == RANDOM_EVERY - 1:
-                return others
-            return learning(derive(seed, "sampler", number) % 2**32)
-
-        return Promotion(study, sampler, ladder_of(trainer.epochs))
+        others = other(seed)  # a sequence is one for the whole study
+        samplers = alternating(seed, learning, lambda _own: others)
+        return Promotion(study, samplers, ladder_of(trainer.epochs))
 
     return make
 

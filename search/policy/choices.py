@@ -23,7 +23,16 @@ from search.policy.promotion import Promotion
 from search.policy.verdict import Policy
 from search.settings import OptunaPruner, Settings
 
-__all__ = ["SEED", "ladder_of", "policy_of", "pruner_of", "sampler_of", "seeds_of"]
+__all__ = [
+    "SEED",
+    "alternating",
+    "default_policy",
+    "ladder_of",
+    "policy_of",
+    "pruner_of",
+    "sampler_of",
+    "seeds_of",
+]
 
 SEED = "seed"
 """The name under which a grid's seeds stand among a trial's parameters."""
@@ -99,13 +108,28 @@ def default_policy(
         sampler: How configurations are chosen.
         exempt: Whether a trial is trained to its end whatever it is worth.
     """
+    learning = RandomSampler if sampler == "random" else JointTPESampler
+    return Promotion(study, alternating(seed, learning), ladder_of(epochs), exempt=exempt)
 
-    def make(number: int) -> BaseSampler:
-        own = derive(seed, "sampler", number) % 2**32
-        at_random = sampler == "random" or number % RANDOM_EVERY == RANDOM_EVERY - 1
-        return RandomSampler(seed=own) if at_random else JointTPESampler(own)
 
-    return Promotion(study, make, ladder_of(epochs), exempt=exempt)
+def alternating(
+    seed: int,
+    learning: Callable[[int], BaseSampler],
+    other: Callable[[int], BaseSampler] = RandomSampler,
+) -> Callable[[int], BaseSampler]:
+    """The samplers of a study's trials, by number: every other one does not learn.
+
+    Args:
+        seed: The study's.
+        learning: Makes a sampler that learns, from a seed.
+        other: The same for one that doesn't.
+    """
+
+    def sampler(number: int) -> BaseSampler:
+        make = other if number % RANDOM_EVERY == RANDOM_EVERY - 1 else learning
+        return make(derive(seed, "sampler", number) % 2**32)
+
+    return sampler
 
 
 def ladder_of(epochs: int) -> Ladder:
