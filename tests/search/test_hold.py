@@ -229,10 +229,10 @@ def test_mysqls_locks_have_short_names_of_their_own() -> None:
 
 
 def cut(postgres: Server, url: str) -> None:
-    """End all connections to this database, as a server's restart does."""
+    """End all connections to this database, as a server's restart does, and wait until they are gone."""
     with postgres.connect() as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s",
             (url.rpartition("/")[2],),
         )
 
@@ -285,7 +285,7 @@ def test_a_hold_whose_connection_alone_is_lost_is_noticed_within_seconds(
     try:
         with postgres.connect() as connection:
             connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory'"
             )
         study.write(attributes.SECONDS, 5.0)
         assert holder(storage, NAME) is None
