@@ -1,7 +1,7 @@
 """Optuna's database storage, with few statements: a trial is written and read as a whole."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +15,9 @@ from optuna.distributions import (
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
-from optuna.trial import FrozenTrial
-from sqlalchemy import BindParameter, Connection, Table, bindparam, select
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import BindParameter, Connection, Select, Table, bindparam, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 __all__ = ["BriefStorage"]
@@ -37,16 +38,28 @@ THE_TRIAL: BindParameter[int] = bindparam("the_trial")
 TRIAL = select(TRIALS).where(TRIALS.c.trial_id == THE_TRIAL)
 PART = {name: select(one).where(one.c.trial_id == THE_TRIAL) for name, one in PARTS.items()}
 STATE = select(TRIALS.c.state).where(TRIALS.c.trial_id == THE_TRIAL)
-KEYS = {"user_attributes": "key", "system_attributes": "key", "intermediate_values": "step"}
+STATE_TO_CHANGE = STATE.with_for_update()
+KEYS = {
+    "values": "objective",
+    "user_attributes": "key",
+    "system_attributes": "key",
+    "intermediate_values": "step",
+}
 CHANGE = {
     part: one.update().where(one.c.trial_id == THE_TRIAL, one.c[key] == bindparam("the_key"))
     for part, key in KEYS.items()
     for one in [PARTS[part]]
 }
+NUMBER = select(func.count(TRIALS.c.trial_id)).where(
+    TRIALS.c.study_id == bindparam("the_study"), TRIALS.c.trial_id < THE_TRIAL
+)
+CHANGE_TRIAL = TRIALS.update().where(TRIALS.c.trial_id == THE_TRIAL)
 
 
 class BriefStorage(RDBStorage):
     """Optuna's storage, in which neither a new trial nor a look at one takes a hundred statements.
+
+    Nor do trials and their states go through SQLAlchemy's objects, which cost more than the database.
 
     Before Optuna writes a parameter or an attribute of a new trial it looks whether it may, each time anew,
     and it reads a trial through objects that fetch their parts when they are touched. What is stored, what
@@ -81,6 +94,29 @@ class BriefStorage(RDBStorage):
         )
         return self._build_frozen_trial_from_trial_model(whole)
 
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        """As Optuna says."""
+        now = datetime.now(UTC).replace(tzinfo=None)
+        change: dict[str, Any] = {"state": state}
+        if state is TrialState.RUNNING:
+            change["datetime_start"] = now
+        elif state.is_finished():
+            change["datetime_complete"] = now
+        try:
+            with _create_scoped_session(self.scoped_session) as session:
+                connection, which = session.connection(), {"the_trial": trial_id}
+                before = self._writable(connection, trial_id, STATE_TO_CHANGE)
+                if state is TrialState.RUNNING and before is not TrialState.WAITING:
+                    return False  # somebody else was faster
+                for row in _values(values):
+                    self._write(connection, "values", trial_id, row["objective"], row)
+                connection.execute(CHANGE_TRIAL, which | change)
+        except IntegrityError:
+            return False
+        return True
+
     def _set_trial_intermediate_value_without_commit(
         self, session: Session, trial_id: int, step: int, intermediate_value: float
     ) -> None:
@@ -98,30 +134,54 @@ class BriefStorage(RDBStorage):
         self, connection: Connection, part: str, trial_id: int, key: int | str, row: dict[str, Any]
     ) -> None:
         """Write a row of a trial that may be written, over the one of this key if there is one."""
-        state = connection.scalar(STATE, {"the_trial": trial_id})
+        self._writable(connection, trial_id, STATE)
+        self._write(connection, part, trial_id, key, row)
+
+    def _writable(self, connection: Connection, trial_id: int, question: Select[Any]) -> TrialState:
+        """The state of a trial, which is refused if it is finished."""
+        state: TrialState | None = connection.scalar(question, {"the_trial": trial_id})
         if state is None:
             raise KeyError(models.NOT_FOUND_MSG)
         self.check_trial_is_updatable(trial_id, state)
+        return state
+
+    @staticmethod
+    def _write(
+        connection: Connection, part: str, trial_id: int, key: int | str, row: dict[str, Any]
+    ) -> None:
         changed = connection.execute(CHANGE[part], {"the_trial": trial_id, "the_key": key, **row})
         if not changed.rowcount:
             connection.execute(PARTS[part].insert(), {"trial_id": trial_id, **row})
 
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
-    ) -> models.TrialModel:
+    ) -> Any:
         """As Optuna does, within its transaction: all of the trial is committed, or nothing."""
-        trial = super()._get_prepared_new_trial(study_id, None, session)
-        if template_trial is not None:
-            trial.state = template_trial.state
-            trial.datetime_start = template_trial.datetime_start
-            trial.datetime_complete = template_trial.datetime_complete
-            connection = session.connection()
-            self._check_distributions(connection, study_id, template_trial.distributions)
-            for name, rows in _parts_of(template_trial).items():
-                if rows:
-                    found = [{"trial_id": trial.trial_id, **row} for row in rows]
-                    connection.execute(PARTS[name].insert(), found)
-        return trial
+        connection = session.connection()
+        template = template_trial or create_trial(state=TrialState.RUNNING)
+        self._check_distributions(connection, study_id, template.distributions)
+        start = _stored(template.datetime_start)
+        row = {
+            "study_id": study_id,
+            "state": template.state,
+            "datetime_start": start,
+            "datetime_complete": _stored(template.datetime_complete),
+        }
+        # Written first: from then on no other process has this number.
+        (trial_id,) = connection.execute(TRIALS.insert(), row).inserted_primary_key or (None,)
+        which = {"the_trial": trial_id}
+        number = connection.scalar(NUMBER, which | {"the_study": study_id})
+        connection.execute(CHANGE_TRIAL, which | {"number": number})
+        for name, rows in _parts_of(template).items():
+            if rows:
+                found = [{"trial_id": trial_id, **row} for row in rows]
+                connection.execute(PARTS[name].insert(), found)
+        return SimpleNamespace(
+            trial_id=trial_id,
+            number=number,
+            state=template.state,
+            datetime_start=_local(start),
+        )
 
     def _check_distributions(
         self, connection: Connection, study_id: int, distributions: Mapping[str, BaseDistribution]
@@ -142,13 +202,8 @@ class BriefStorage(RDBStorage):
 
 def _parts_of(trial: FrozenTrial) -> Mapping[str, list[dict[str, Any]]]:
     """The rows of a trial's parts, but for the trial that they belong to."""
-    to_value = models.TrialValueModel.value_to_stored_repr
-    values = enumerate(map(to_value, trial.values or ()))
     return {
-        "values": [
-            {"objective": objective, "value": value, "value_type": kind}
-            for objective, (value, kind) in values
-        ],
+        "values": _values(trial.values),
         "params": [
             {
                 "param_name": name,
@@ -165,6 +220,14 @@ def _parts_of(trial: FrozenTrial) -> Mapping[str, list[dict[str, Any]]]:
     }
 
 
+def _values(values: Sequence[float] | None) -> list[dict[str, Any]]:
+    stored = map(models.TrialValueModel.value_to_stored_repr, values or ())
+    return [
+        {"objective": objective, "value": value, "value_type": kind}
+        for objective, (value, kind) in enumerate(stored)
+    ]
+
+
 def _score(step: int, score: float) -> dict[str, Any]:
     stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(score)
     return {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
@@ -176,6 +239,11 @@ def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _attribute(key: str, value: Any) -> dict[str, Any]:
     return {"key": key, "value_json": json.dumps(value)}
+
+
+def _stored(local: datetime | None) -> datetime | None:
+    """The other way round."""
+    return None if local is None else local.astimezone(UTC).replace(tzinfo=None)
 
 
 def _local(stored: datetime | None) -> datetime | None:

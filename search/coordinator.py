@@ -260,7 +260,7 @@ class Coordinator:
             self._policy.pause(trial)
             self._let_go()  # this one may be among them: then it has not waited
             if trial.number in self._policy.paused:
-                self._observe(TrialPaused(row_of(frozen(trial))))
+                self._observe(TrialPaused(row_of(frozen(trial, TrialState.WAITING))))
         else:
             self._supply.put_back(trial)
 
@@ -290,7 +290,7 @@ class Coordinator:
         self._failures = self._failures + 1 if state is TrialState.FAIL else 0
         for superfluous in (kept | {trial.number}) - self._kept.numbers:
             _unlink(self._folder.checkpoint(superfluous))
-        self._observe(TrialEnded(row_of(frozen(trial))))
+        self._observe(TrialEnded(row_of(frozen(trial, state))))
 
     def _continue_after_death(self, trial: Trial, reason: str) -> None:
         deaths = trial.user_attrs.get(attributes.INTERRUPTIONS, 0) + 1

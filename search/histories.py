@@ -1,10 +1,12 @@
 """The epochs of trials that are under way, and how they are kept with a trial when it ends or waits."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from math import isfinite
 
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cifar_core.checkpoint import load_state
 from cifar_core.epoch import Epoch
@@ -69,9 +71,15 @@ def reported(trial: Trial) -> dict[int, float]:
     return known(trial).intermediate_values
 
 
-def frozen(trial: Trial) -> FrozenTrial:
-    """The trial as the study has it."""
-    return trial.storage.get_trial(trial._trial_id)  # noqa: SLF001
+def frozen(trial: Trial, state: TrialState) -> FrozenTrial:
+    """The trial as it stands, for whoever wrote all of it and has just put it into this state."""
+    found = copy.copy(
+        known(trial)
+    )  # to read it again takes longer than all else that is done about it
+    found.state = state
+    if state.is_finished():
+        found.datetime_complete = datetime.now()  # noqa: DTZ005 - Optuna's times are local
+    return found
 
 
 def _rounded(epoch: dict[str, float | None]) -> dict[str, float | None]:

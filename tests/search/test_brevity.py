@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import BaseModel
 from optuna.study import StudyDirection
@@ -157,6 +159,39 @@ def test_scores_and_notes_are_written_over_as_optuna_does_it(
     assert rows_of(ours) == rows_of(theirs)
 
 
+def test_a_state_is_changed_or_refused_as_optuna_does_it(
+    url: str, tmp_path: Path, opened: Opener
+) -> None:
+    storages = opened(RDBStorage, f"sqlite:///{tmp_path}/optuna.db"), opened(BriefStorage, url)
+    for storage in storages:
+        storage.create_new_study(MAXIMIZE, "mine")
+        with pytest.raises(KeyError):
+            storage.set_trial_state_values(1, TrialState.RUNNING)
+    for before, after, values in product(STATES, STATES, (None, [0.5], [float("-inf"), 2.0])):
+        began, answers, found = datetime.now(), [], []  # noqa: DTZ005 - as Optuna's are
+        for storage in storages:
+            trial, other = (storage.create_new_trial(1, whole(before)) for _ in range(2))
+            try:
+                answers.append(repr(storage.set_trial_state_values(trial, after, values)))
+            except UpdateFinishedTrialError as error:
+                answers.append(repr(error))
+            found.append(storage.get_trial(trial))
+            untouched = storage.get_trial(other)
+            assert (untouched.state, untouched.datetime_start) == (
+                before,
+                whole(before).datetime_start,
+            )
+        assert answers[0] == answers[1], (before, after, values)
+        if answers[0] == "False":
+            continue  # Optuna writes the values of a trial that somebody else runs; nobody wants that
+        theirs, ours = found
+        for name in ("datetime_start", "datetime_complete"):
+            if getattr(theirs, name) not in (None, BEFORE, AFTER):
+                assert began <= getattr(ours, name) <= datetime.now(), (before, after)  # noqa: DTZ005
+                setattr(ours, name, getattr(theirs, name))
+        assert plain(ours) == plain(theirs), (before, after, values)
+
+
 @pytest.mark.parametrize(
     "table",
     [
@@ -234,6 +269,9 @@ def test_a_trial_takes_few_statements_however_much_it_has(url: str, opened: Open
     asked.clear()
     storage.set_trial_intermediate_value(made - 1, 100, 0.5)
     assert asked == ["SELECT", "UPDATE", "INSERT"]
+    asked.clear()
+    storage.set_trial_state_values(made - 1, TrialState.WAITING)
+    assert asked == ["SELECT", "UPDATE"]
 
 
 def test_no_trial_is_read_because_of_an_epoch(

@@ -4,6 +4,7 @@ import warnings
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from cifar_core.recipe import Recipe
 from cifar_core.seeds import derive
 from search import attributes, service
 from search.errors import ServiceError
-from search.events import EpochSeen, Event, Notice, Stopping, TrialEnded, TrialStarted
+from search.events import EpochSeen, Event, Notice, Stopping, TrialEnded, TrialPaused, TrialStarted
 from search.hold import held
 from search.home import Home, StudyFolder
 from search.messages import Died, Failed, Remark, Unsaved, WorkerMessage
@@ -98,7 +99,28 @@ def test_everything_that_happens_is_told_in_order(folder: StudyFolder) -> None:
     assert [e.epoch.number for e in epochs if isinstance(e, EpochSeen)] == [1, 2, 3, 4]
     assert len(epochs) == 4
     assert isinstance(last, TrialEnded)
-    assert last.row == study.rows()[0]
+    assert replace(last.row, ended=None) == replace(study.rows()[0], ended=None)
+
+
+def test_what_is_told_of_a_trial_that_ended_or_waits_is_what_the_study_has(
+    folder: StudyFolder,
+) -> None:
+    states = set[str]()
+
+    class Compared(list[Event]):
+        def append(self, event: Event) -> None:
+            if isinstance(event, TrialEnded | TrialPaused):
+                told, stored = event.row, study.rows()[event.row.number]
+                assert replace(told, ended=None) == replace(stored, ended=None)
+                assert (told.ended is None) == (stored.ended is None) == (told.state == "paused")
+                if told.ended and stored.ended:
+                    assert abs(told.ended - stored.ended) < timedelta(seconds=5)
+                states.add(told.state)
+
+    study = new_study(trials=12, pruner="promotion")
+    enqueue_known(study)
+    search(study, ScriptedPool(2, trouble=fails(5)), folder, events=Compared())
+    assert states == {"complete", "pruned", "failed", "paused"}
 
 
 @pytest.mark.parametrize("keep", [0, 1, 3])
