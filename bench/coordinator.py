@@ -153,12 +153,15 @@ def main() -> None:
             pool.trials[max(0, ends - wanted.measured) : ends],
             pool.epochs[max(0, epochs - 3 * wanted.measured) : epochs],
         ):
-            middle = 1e3 * statistics.median(part)
-            high = 1e3 * statistics.quantiles(part, n=20)[-1]
-            cells += [f"{middle:.1f}", f"{high:.1f}"]
+            high = statistics.quantiles(part, n=20)[-1]
+            cells += [
+                f"{1e3 * one:.1f}"
+                for one in (statistics.fmean(part), statistics.median(part), high)
+            ]
         rows.append(cells)
-    head = ["trials", "ms a trial", "95 %", "ms an epoch", "95 %"]
-    print(f"pruner {wanted.pruner}, sampler tpe, medians of the last {wanted.measured} trials")
+    # Half of the trials are chosen by TPE, half at random: a median lies between the two, and moves easily.
+    head = ["trials", "ms a trial", "median", "95 %", "ms an epoch", "median", "95 %"]
+    print(f"pruner {wanted.pruner}, sampler tpe, of the last {wanted.measured} trials")
     print(in_columns(head, rows))
 
 
