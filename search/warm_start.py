@@ -24,6 +24,8 @@ __all__ = ["BEST_OF_A_STUDY", "Sources", "enqueue", "note_sources", "read_source
 
 BEST_OF_A_STUDY = 5
 """Configurations that are taken of each older study."""
+CANDIDATES = 2 * BEST_OF_A_STUDY
+"""So many are read, as some may be tried anyway: the known ones are often among the best."""
 
 Configurations = dict[str, dict[str, Any]]
 """Recipes as plain values, by what they are called: ``from study old, trial 12``."""
@@ -92,7 +94,8 @@ def note_sources(study: SearchStudy, sources: Sources, observe: Observer) -> Non
 def enqueue(study: SearchStudy, space: Space, observe: Observer) -> None:
     """Put what is kept with a study behind all that waits in it, as far as it fits and there is room.
 
-    Each configuration is enqueued once; of a source that is done, only the name stays in the note.
+    Each configuration is enqueued once, and of a study as many as `BEST_OF_A_STUDY` that are new here; of a
+    source that is done, only the name stays in the note.
 
     Args:
         study: The study, which this process holds.
@@ -104,15 +107,17 @@ def enqueue(study: SearchStudy, space: Space, observe: Observer) -> None:
     left: Sources = {}
     for source, configurations in _noted(study).items():
         left[source] = {}
+        taken = len(there & configurations.keys())  # a killed search has left the note as it was
         for label, recipe in configurations.items():
-            if label in there:  # a killed search has left the note as it was
+            if label in there or taken == BEST_OF_A_STUDY:
                 continue
             # What the budget has no room for would wait in the study for ever.
             if len(study.rows()) >= study.budget.trials:
                 left[source][label] = recipe
-                words = ["waits for a larger total of trials (resume --trials N)."]
+                new, words = True, ["waits for a larger total of trials (resume --trials N)."]
             else:
-                words = _enqueue(study, space, label, recipe)
+                new, words = _enqueue(study, space, label, recipe)
+            taken += new
             for one in words:
                 said.setdefault(one, []).append(label)
     for one, labels in said.items():
@@ -121,18 +126,21 @@ def enqueue(study: SearchStudy, space: Space, observe: Observer) -> None:
         study.write(attributes.WARM_SOURCES, left)
 
 
-def _enqueue(study: SearchStudy, space: Space, label: str, recipe: dict[str, Any]) -> list[str]:
-    """Enqueue one configuration, if it fits; what there is to say about it, in sentences."""
+def _enqueue(
+    study: SearchStudy, space: Space, label: str, recipe: dict[str, Any]
+) -> tuple[bool, list[str]]:
+    """Enqueue one configuration, if it fits and is new; whether it was, and what there is to say."""
     try:
         fit = fitted(space, Recipe.read(recipe))
     except (MisfitError, RecipeError) as error:
-        return [f"left out, it does not fit this space: {str(error).splitlines()[-1].strip()}"]
+        why = str(error).splitlines()[-1].strip()
+        return False, [f"left out, it does not fit this space: {why}"]
     before = len(study.rows())
     study.optuna.enqueue_trial(fit.values, {attributes.WARM: label}, skip_if_exists=True)
     if len(study.rows()) == before:
-        return ["left out, this study has a trial of the same configuration."]
+        return False, ["left out, this study has a trial of the same configuration."]
     told = {"moved into this space's ranges:": fit.moved, "trained here with": fit.differs}
-    return [f"{words} {', '.join(changes)}." for words, changes in told.items() if changes]
+    return True, [f"{words} {', '.join(changes)}." for words, changes in told.items() if changes]
 
 
 def _best_of(storage: PatientStorage | None, name: str) -> Configurations:
@@ -145,9 +153,7 @@ def _best_of(storage: PatientStorage | None, name: str) -> Configurations:
     for row in best_rows(rows, len(rows)):
         if all(row.recipe != one.recipe for one in best):
             best.append(row)
-    return {
-        f"from study {name}, trial {row.number}": row.recipe or {} for row in best[:BEST_OF_A_STUDY]
-    }
+    return {f"from study {name}, trial {row.number}": row.recipe or {} for row in best[:CANDIDATES]}
 
 
 def _is_file(source: str) -> bool:

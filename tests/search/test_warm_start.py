@@ -84,8 +84,8 @@ def refusal(home: Home, *wanted: str, kind: type[CifarSearchError] = UsageError)
 # ------------------------------------------------------------------------------------------ reading
 
 
-def test_the_five_best_configurations_of_an_older_study_are_taken_each_once(home: Home) -> None:
-    scores = (0.3, 0.5, 0.1, 0.5, 0.2, 0.45, 0.4)
+def test_the_best_configurations_of_an_older_study_are_read_each_once(home: Home) -> None:
+    scores = (0.3, 0.5, 0.1, 0.5, 0.2, 0.45, 0.4, 0.39, 0.38, 0.37, 0.36, 0.35)
     trials = [(score, with_dropout(score / 2)) for score in scores]
     study = older(open_storage(home.storage_url()), *trials)
     pruned = create_trial(
@@ -96,9 +96,11 @@ def test_the_five_best_configurations_of_an_older_study_are_taken_each_once(home
     study.optuna.add_trial(pruned)
     study.optuna.ask()
     assert read(home, "old") == {
-        "old": {f"from study old, trial {number}": trials[number][1] for number in (1, 5, 6, 0, 4)}
+        "old": {
+            f"from study old, trial {number}": trials[number][1]
+            for number in (1, 5, 6, 7, 8, 9, 10, 11, 0, 4)
+        }
     }
-    assert BEST_OF_A_STUDY == 5
 
 
 def test_an_older_study_is_only_read_even_while_it_runs(home: Home) -> None:
@@ -298,6 +300,29 @@ def test_a_known_configuration_is_not_trained_again_because_it_was_best_before()
     assert labels(study) == ["base", "best"]
 
 
+@pytest.mark.parametrize("trials", [5, 20])
+def test_of_an_older_study_five_that_are_new_here_are_tried_whatever_else_was_good(
+    trials: int,
+) -> None:
+    assert BEST_OF_A_STUDY == 5
+    known = small_space().recipe_of(small_space().known[1].values).plain()
+    recipes = [known, plain(batch_size=48), *(with_dropout(number / 20) for number in range(8))]
+    configurations = {f"from study old, trial {n}": recipe for n, recipe in enumerate(recipes)}
+    study = new_study(trials=trials)
+    said = warm(study, {"old": configurations})
+    assert any("trial 0: left out, this study has a trial of the same" in one for one in said)
+    assert any("trial 1: left out, it does not fit" in one for one in said)
+    expected = ["base", "best", *list(configurations)[2:7]]
+    assert labels(study) == expected[:trials]
+    more = reopened(study, trials=30)
+    warm(more)
+    assert labels(more) == expected
+    # Killed after some trials were enqueued and before that was noted:
+    more.write(attributes.WARM_SOURCES, {"old": configurations})
+    warm(more)
+    assert labels(more) == expected
+
+
 @pytest.mark.parametrize(("trials", "room"), [(2, 0), (3, 1), (4, 2)])
 def test_no_more_is_enqueued_than_there_is_room_for(tmp_path: Path, trials: int, room: int) -> None:
     study = new_study(trials=trials)
@@ -429,14 +454,14 @@ def test_a_search_tries_what_older_studies_found(
     assert "trained here with epochs 1 instead of 4." in result.err
 
     before = [row for row in rows_of_study(undisturbed.database) if row.state == "complete"]
-    best = [row for row in best_rows(before, BEST_OF_A_STUDY) if not row.known]
+    best = [row for row in best_rows(before, len(before)) if not row.known][:3]
     assert best
     there = rows_of_study(Database(home, "next"))
     assert len(there) == 5
     warm_started = [row for row in there if (row.label or "").startswith("from ")]
-    assert warm_started == there[2 : 2 + len(best)]
+    assert warm_started == there[2:]
     space = load_space(str(undisturbed.space))
-    assert [row.values for row in warm_started] == [space.fit(row.values) for row in best[:3]]
+    assert [row.values for row in warm_started] == [space.fit(row.values) for row in best]
 
     assert run_here([str(word) for word in command]) == 0  # it goes on, though all is done
     assert json.loads(capsys.readouterr().out)["state"] == "finished"
