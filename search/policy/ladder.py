@@ -121,14 +121,18 @@ class Ladder:
         found: list[int] = []
         arriving = to_come
         for rung in self.rungs:
-            there = self.ranked(rung)
+            there = self._ranks[rung]
             reachable = self._at_last(rung, len(there) + arriving)
-            far = set(there[reachable:])
-            waiting = [number for number in there if paused.get(number) == rung]
-            found += [n for n in waiting if n in far or n in waiting[most_at_a_rung:]]
+            waiting = sorted((self._place(n, rung), n) for n, at in paused.items() if at == rung)
+            found += [n for place, n in waiting[:most_at_a_rung] if place >= reachable]
+            found += [n for _, n in waiting[most_at_a_rung:]]
             # Whoever waits here may come to the next rung, and so may all that are to come here.
             arriving += len(waiting)
         return found
+
+    def _place(self, number: int, rung: int) -> int:
+        """How many at a rung are ahead of a trial that is there."""
+        return bisect_left(self._ranks[rung], (-self._scores[rung][number], number))
 
     def furthest(self, number: int, *, earned: bool = False) -> tuple[int, float] | None:
         """The highest rung that a trial has reached, counted from 0, and its score there.
@@ -143,9 +147,7 @@ class Ladder:
             if number not in self._scores[rung]:
                 break
             found = (index, self._scores[rung][number])
-            there = self._ranks[rung]
-            place = bisect_left(there, (-self._scores[rung][number], number))
-            if earned and place >= self._share(rung, last=False):
+            if earned and self._place(number, rung) >= self._share(rung, last=False):
                 break
         return found
 

@@ -1,8 +1,8 @@
 """The default policy: trials wait at rungs and are promoted; the sampler sees each where it stands."""
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import nsmallest
 from math import isnan
 from typing import Any, Literal
 
@@ -42,7 +42,6 @@ class _Candidate:
     scores: dict[int, float] = field(default_factory=dict)
     granted: int = 0
     worth: float | None = None
-    weighed: bool = False
     shell: tuple[float | None, FrozenTrial] | None = None
 
 
@@ -83,9 +82,12 @@ class Promotion:
         self._candidates: dict[int, _Candidate] = {}
         self._paused: dict[int, int] = {}  # at which rung
         self._queued: list[int] = []
-        self._all_hope: int | None = (
-            None  # nobody was hopeless with so many to come, and none has moved
-        )
+        # Whom a sampler may be shown, the best first; the same by number; and who has changed since.
+        self._worths: list[tuple[float, int]] = []
+        self._places: dict[int, tuple[float, int]] = {}
+        self._changed: set[int] = set()
+        # Nobody was hopeless with so many to come, and none has moved.
+        self._all_hope: int | None = None
         self._drafts = Drafts()
         for trial in study.get_trials(deepcopy=False):
             if is_queued(trial):
@@ -108,6 +110,7 @@ class Promotion:
         )
         self._ladder.reach(trial.number, trial.intermediate_values)
         self._all_hope = None
+        self._changed.add(trial.number)
         if standing == "paused":
             self._paused[trial.number] = max(trial.intermediate_values)
 
@@ -180,7 +183,7 @@ class Promotion:
         one = self._candidates[trial.number]
         before, epoch = max(one.scores, default=0), max(scores)
         one.scores.update(scores)
-        one.weighed = False
+        self._changed.add(trial.number)
         self._ladder.reach(trial.number, scores)
         if any(before < rung <= epoch for rung in self._ladder.rungs):
             self._all_hope = None
@@ -216,39 +219,44 @@ class Promotion:
 
     def ended(self, number: int, state: TrialState) -> None:
         """A trial has become final."""
-        one = self._candidates[number]
-        one.standing, one.weighed = _STANDINGS[state], False
+        self._candidates[number].standing = _STANDINGS[state]
+        self._changed.add(number)
 
     def _shown(self) -> Sequence[FrozenTrial]:
         """What a sampler learns from."""
-        numbers = sorted(n for n, one in self._candidates.items() if one.params)
+        self._weigh_again()
+        numbers = sorted(self._places)
         if len(numbers) > MOST_SHOWN:
-            best = nsmallest(BEST_SHOWN, numbers, key=lambda n: (-(self._worth(n) or FAILED), n))
+            best = (number for _, number in self._worths[:BEST_SHOWN])
             numbers = sorted({*best, *numbers[BEST_SHOWN - MOST_SHOWN :]})
         return [self._shell(number, place) for place, number in enumerate(numbers)]
 
+    def _weigh_again(self) -> None:
+        """Put those that have changed where they belong: to weigh all would take longer than to choose."""
+        for number in self._changed:
+            one = self._candidates[number]
+            if number in self._places:
+                del self._worths[bisect_left(self._worths, self._places.pop(number))]
+            if one.params:
+                one.worth = self._weigh(number, one)
+                self._places[number] = (-(one.worth or FAILED), number)
+                insort(self._worths, self._places[number])
+        # How far an exempt one would have come depends on all the others.
+        self._changed = {number for number in self._changed if self._candidates[number].exempt}
+
     def _shell(self, number: int, shown_as: int) -> FrozenTrial:
         one = self._candidates[number]
-        value = self._worth(number)
-        if one.shell is None or one.shell[0] != value:
-            state = TrialState.RUNNING if value is None else TrialState.COMPLETE
+        if one.shell is None or one.shell[0] != one.worth:
+            state = TrialState.RUNNING if one.worth is None else TrialState.COMPLETE
             shell = create_trial(
                 state=state,
-                value=value,
+                value=one.worth,
                 params=dict(one.params),
                 distributions=dict(one.distributions),
             )
-            one.shell = (value, shell)
+            one.shell = (one.worth, shell)
         one.shell[1].number = shown_as
         return one.shell[1]
-
-    def _worth(self, number: int) -> float | None:
-        """What a sampler is told of a trial; None as long as there is nothing to tell."""
-        one = self._candidates[number]
-        # How far an exempt one would have come depends on all the others.
-        if one.exempt or not one.weighed:
-            one.worth, one.weighed = self._weigh(number, one), True
-        return one.worth
 
     def _weigh(self, number: int, one: _Candidate) -> float | None:
         if one.standing == "failed":
