@@ -179,6 +179,61 @@ def test_what_is_trained_to_its_end_in_any_case_counts_only_as_far_as_it_has_ear
     )
 
 
+def test_what_it_has_earned_depends_on_whoever_comes_later() -> None:
+    spy = Spy()
+    study = optuna.create_study(direction="maximize")
+    policy = Promotion(
+        study, lambda _number: spy, Ladder([1, 3], 3), exempt=lambda trial: trial.number == 0
+    )
+    told(study, policy, 0.6, 9, TrialState.COMPLETE)
+    for x, worth in ((0.5, 2.6), (0.7, 0.6 / 9)):
+        policy.pause(told(study, policy, x, 1))
+        policy.ask(lambda one, _number: choose(one) and {})
+        assert spy.shown[0][1] == pytest.approx(worth)
+
+
+def test_who_fails_is_shown_as_failed_from_then_on() -> None:
+    spy = Spy()
+    study = optuna.create_study(direction="maximize")
+    policy = Promotion(study, lambda _number: spy, Ladder([1, 3], 3))
+    trial = told(study, policy, 0.6, 1)
+    policy.ask(lambda one, _number: choose(one) and {})
+    assert spy.shown[0][1] == pytest.approx(0.6 / 9)
+    study.tell(trial, state=TrialState.FAIL)
+    policy.ended(trial.number, TrialState.FAIL)
+    policy.ask(lambda one, _number: choose(one) and {})
+    assert spy.shown[0][1] == -1.0
+
+
+def test_in_a_long_search_each_choice_is_shown_the_best_and_the_newest_as_they_stand() -> None:
+    """Held against all trials of the study, weighed anew for each choice."""
+    rungs, looks = (1, 3), 0
+
+    def worth(trial: Any) -> float:
+        scores = trial.intermediate_values
+        if trial.state is TrialState.COMPLETE:
+            return len(rungs) + float(trial.value)
+        return max(index + scores[one] for index, one in enumerate(rungs) if one in scores)
+
+    class Compared(Spy):
+        def sample_independent(self, *args: Any) -> Any:
+            nonlocal looks
+            found = super().sample_independent(*args)
+            trials = study.get_trials(deepcopy=False)
+            best = sorted(trials, key=lambda one: (-worth(one), one.number))[:50]
+            newest = trials[-50:] if len(trials) > 100 else trials
+            expected = sorted({one.number for one in (*best, *newest)})
+            assert [value for _, value, _ in self.shown] == [worth(trials[n]) for n in expected]
+            assert [params for *_, params in self.shown] == [trials[n].params for n in expected]
+            looks += len(trials) > 100
+            return found
+
+    study, spy = optuna.create_study(direction="maximize"), Compared()
+    policy = Promotion(study, lambda _number: spy, Ladder(rungs, 3))
+    run_search(policy, study, choose=choose, train=curve, epochs=EPOCHS, trials=180)
+    assert looks == 79
+
+
 def test_a_sampler_is_shown_the_best_and_the_newest_of_many() -> None:
     spy = Spy()
     study = optuna.create_study(direction="maximize")
