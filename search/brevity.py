@@ -59,11 +59,10 @@ CHANGE_TRIAL = TRIALS.update().where(TRIALS.c.trial_id == THE_TRIAL)
 class BriefStorage(RDBStorage):
     """Optuna's storage, in which neither a new trial nor a look at one takes a hundred statements.
 
-    Nor do trials and their states go through SQLAlchemy's objects, which cost more than the database.
-
     Before Optuna writes a parameter or an attribute of a new trial it looks whether it may, each time anew,
-    and it reads a trial through objects that fetch their parts when they are touched. What is stored, what
-    is refused and what is read are the same here.
+    it reads a trial through objects that fetch their parts when they are touched, and it writes a trial's
+    state through such objects, which take longer than the database. What is stored, what is refused and
+    what is read are the same here.
     """
 
     def __init__(self, url: str, engine_kwargs: dict[str, Any] | None = None) -> None:

@@ -73,9 +73,8 @@ def reported(trial: Trial) -> dict[int, float]:
 
 def frozen(trial: Trial, state: TrialState) -> FrozenTrial:
     """The trial as it stands, for whoever wrote all of it and has just put it into this state."""
-    found = copy.copy(
-        known(trial)
-    )  # to read it again takes longer than all else that is done about it
+    # To read it from the study again takes longer than all else that is done about it.
+    found = copy.copy(known(trial))
     found.state = state
     if state.is_finished():
         found.datetime_complete = datetime.now()  # noqa: DTZ005 - Optuna's times are local
