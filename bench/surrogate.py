@@ -24,7 +24,7 @@ from sklearn.model_selection import KFold
 
 from spaces.space import Space
 
-__all__ = ["Records", "Surrogate", "quality", "read_records"]
+__all__ = ["Records", "Surrogate", "encoded", "quality", "read_records"]
 
 Floats = npt.NDArray[np.float64]
 NEIGHBOURS = 3
@@ -79,7 +79,7 @@ class Surrogate:
         self._known: dict[str, tuple[Floats, float, float]] = {}
 
     def _features(self, values: Sequence[Mapping[str, Any]]) -> Floats:
-        return np.array([_encoded(self.space, one) for one in values])
+        return np.array([encoded(self.space, one) for one in values])
 
     def _of(self, values: Mapping[str, Any]) -> tuple[Floats, float, float]:
         key = json.dumps(values, sort_keys=True)
@@ -127,7 +127,7 @@ def quality(records: Records, seed: int = 0) -> dict[str, float]:
         Rank correlation and share of variance explained (R squared) of the accuracy at the end, and the
         standard deviation of what is left, in points.
     """
-    features = np.array([_encoded(records.space, one) for one in records.values])
+    features = np.array([encoded(records.space, one) for one in records.values])
     predicted = _left_out(features, records.curves, seed)[:, -1]
     actual = records.curves[:, -1]
     left = actual - predicted
@@ -203,7 +203,7 @@ class _Forest:
         return np.asarray(self._value[at].mean(0))
 
 
-def _encoded(space: Space, values: Mapping[str, Any]) -> list[float]:
+def encoded(space: Space, values: Mapping[str, Any]) -> list[float]:
     """A configuration as numbers: ranges from 0 to 1, a column for each choice, -1 for what is left out."""
     row: list[float] = []
     for name, parameter in space.parameters.items():
