@@ -12,25 +12,29 @@ Every policy searches every task from the same seeds, as in `bench.search`, and 
 are counted together.
 """
 
-import argparse
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import optuna
 from scipy.stats import spearmanr
 
-from bench.arms import ARMS, COMMON, left_out
 from bench.curves import configurations
-from bench.search import BUDGETS, LIMIT, PERCENTILES, Run, search, table
+from bench.search import (
+    BUDGETS,
+    LIMIT,
+    PERCENTILES,
+    Run,
+    command,
+    read,
+    search,
+    table,
+    write,
+)
 from bench.surrogate import encoded
 from spaces.files import load_space
 
@@ -82,8 +86,7 @@ class MadeUp:
             centred = np.where(there, place - 0.5, 0.0)
             pairs = centred[self._pairs[:, 0]] * centred[self._pairs[:, 1]]
             end = max(CHANCE + 0.02, self._top - self._weight @ far + self._together @ pairs)
-            rates = [one for name, one in self._rates(values) if one > self._cliff]
-            if rates:
+            if any(rate > self._cliff for rate in self._rates(values)):
                 end = CHANCE
             pace = np.exp(self._pace - self._paces @ centred)
             epochs = np.arange(1, EPOCHS + 1)
@@ -95,12 +98,12 @@ class MadeUp:
             self._known[key] = np.append(curve, rising[-1] + own[1])
         return self._known[key]
 
-    def _rates(self, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    def _rates(self, values: Mapping[str, Any]) -> Iterator[float]:
         """Each learning rate, from 0 at the lower end of its range to 1 at the upper, on a log scale."""
         for name, value in values.items():
             if name.endswith("lr"):
                 low, high = (float(end) for end in self.space.parameters[name].extremes())
-                yield name, float(np.log(value / low) / np.log(high / low))
+                yield float(np.log(value / low) / np.log(high / low))
 
     def curve(self, values: Mapping[str, Any]) -> Floats:
         """(epochs,) accuracy after each epoch."""
@@ -138,19 +141,9 @@ def run(arm: str, task: int, seed: int) -> Run:
 
 def main() -> None:
     """Read the command line, search, print, write."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.made_up", description=(__doc__ or "").partition("\n")[0]
-    )
+    parser = command("bench.made_up", __doc__, seeds=20)
     parser.add_argument("--tasks", type=int, default=6)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(COMMON))
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
-    parser.add_argument("--json", type=Path, help="file to write every run to")
-    wanted = parser.parse_args()
-    for arm, command in left_out(wanted.arms).items():
-        print(f"{arm} is left out, because a package of it is not installed: {command}")
-        wanted.arms.remove(arm)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    wanted = read(parser)
     print(
         "rank correlation of the score after epoch " + ", ".join(map(str, LOOKS)) + " with the end:"
     )
@@ -168,9 +161,7 @@ def main() -> None:
     with ProcessPoolExecutor(wanted.workers) as processes:
         runs = list(processes.map(run, *zip(*jobs, strict=True), chunksize=5))
     print(table(runs, "made up", wanted.arms[0], LIMIT * EPOCHS))
-    if wanted.json is not None:
-        text = json.dumps([asdict(one) for one in runs])
-        wanted.json.write_text(text + "\n", encoding="utf-8")
+    write(runs, wanted.json)
 
 
 if __name__ == "__main__":

@@ -224,24 +224,49 @@ def table(
     return in_columns(head, rows)
 
 
+def command(name: str, doc: str | None, seeds: int) -> argparse.ArgumentParser:
+    """A command line that compares arms.
+
+    Args:
+        name: The module that is run.
+        doc: Its docstring.
+        seeds: The default number of seeds.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {name}", description=(doc or "").partition("\n")[0]
+    )
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(COMMON))
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
+    parser.add_argument("--json", type=Path, help="file to write every run to")
+    return parser
+
+
+def read(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What was asked for, without the arms that cannot be had here."""
+    wanted = parser.parse_args()
+    for arm, way in left_out(wanted.arms).items():
+        print(f"{arm} is left out, because a package of it is not installed: {way}")
+        wanted.arms.remove(arm)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return wanted
+
+
+def write(runs: Sequence[Run], path: Path | None) -> None:
+    """Every run as JSON, if that was asked for."""
+    if path is not None:
+        text = json.dumps([asdict(one) for one in runs])
+        path.write_text(text + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Read the command line, replay, print, write."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.search", description=(__doc__ or "").partition("\n")[0]
-    )
+    parser = command("bench.search", __doc__, seeds=50)
     parser.add_argument("--records", nargs="+", choices=SPACES, default=list(SPACES))
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(COMMON))
-    parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument(
         "--luck", type=float, default=1.0, help="share of what the surrogate cannot explain, 0-1"
     )
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
-    parser.add_argument("--json", type=Path, help="file to write every run to")
-    wanted = parser.parse_args()
-    for arm, command in left_out(wanted.arms).items():
-        print(f"{arm} is left out, because a package of it is not installed: {command}")
-        wanted.arms.remove(arm)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    wanted = read(parser)
     runs: list[Run] = []
     with ProcessPoolExecutor(wanted.workers) as processes:
         for name in wanted.records:
@@ -260,9 +285,7 @@ def main() -> None:
             own = list(processes.map(run, *zip(*jobs, strict=True), chunksize=5))
             runs += own
             print(table(own, name, wanted.arms[0], LIMIT * surrogate.epochs), flush=True)
-    if wanted.json is not None:
-        text = json.dumps([asdict(one) for one in runs])
-        wanted.json.write_text(text + "\n", encoding="utf-8")
+    write(runs, wanted.json)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def test_above_some_learning_rate_nothing_is_learned(drawn: list[dict[str, objec
     task = MadeUp(1)
     ends = []
     for values in drawn:
-        (rate,) = (place for _, place in task._rates(values))
+        (rate,) = task._rates(values)
         ends.append((rate, task.check(values)))
     steep = [end for rate, end in ends if rate > task._cliff]
     assert steep

@@ -163,13 +163,20 @@ def test_a_sampler_is_shown_each_configuration_once_where_it_stands() -> None:
     assert spy.numbers == [0, 1, 2, 3, 4, 5], "Optuna's samplers take numbers below 0 for unseen"
 
 
+def with_an_exempt_one() -> tuple[Spy, optuna.Study, Promotion]:
+    """A policy whose first trial is trained to its end in any case."""
+    spy, study = Spy(), optuna.create_study(direction="maximize")
+    ladder = Ladder([1, 3], 3)
+    return (
+        spy,
+        study,
+        Promotion(study, lambda _number: spy, ladder, exempt=lambda trial: trial.number == 0),
+    )
+
+
 def test_what_is_trained_to_its_end_in_any_case_counts_only_as_far_as_it_has_earned() -> None:
     """Else the sampler would hold the weakest known configuration for the second best of all."""
-    spy = Spy()
-    study = optuna.create_study(direction="maximize")
-    policy = Promotion(
-        study, lambda _number: spy, Ladder([1, 3], 3), exempt=lambda trial: trial.number == 0
-    )
+    spy, study, policy = with_an_exempt_one()
     told(study, policy, 0.2, 9, TrialState.COMPLETE)
     for x in (0.5, 0.6, 0.7):
         policy.pause(told(study, policy, x, 1))
@@ -180,11 +187,7 @@ def test_what_is_trained_to_its_end_in_any_case_counts_only_as_far_as_it_has_ear
 
 
 def test_what_it_has_earned_depends_on_whoever_comes_later() -> None:
-    spy = Spy()
-    study = optuna.create_study(direction="maximize")
-    policy = Promotion(
-        study, lambda _number: spy, Ladder([1, 3], 3), exempt=lambda trial: trial.number == 0
-    )
+    spy, study, policy = with_an_exempt_one()
     told(study, policy, 0.6, 9, TrialState.COMPLETE)
     for x, worth in ((0.5, 2.6), (0.7, 0.6 / 9)):
         policy.pause(told(study, policy, x, 1))
