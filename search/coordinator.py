@@ -175,8 +175,7 @@ class Coordinator:
 
     def _let_go(self) -> None:
         """End paused trials that will not go on any more."""
-        to_come = self._supply.room + len(self._active) + len(self._supply.interrupted)
-        for trial in self._policy.hopeless(to_come):
+        for trial in self._policy.hopeless(self._supply.to_come + len(self._active)):
             epoch = max(reported(trial))
             self._tell(trial, TrialState.PRUNED, f"{STOPPED} {epoch} by the {self._pruner} pruner")
 

@@ -30,6 +30,7 @@ class Supply:
         policy: What decides which paused trials go on and what new ones are like.
 
     Attributes:
+        begun: Trials that have been begun, in all sessions.
         superfluous: Interrupted trials for which a lowered total has left no room; not to be trained.
     """
 
@@ -44,7 +45,7 @@ class Supply:
             for trial in trials
             if trial.state is TrialState.RUNNING
         ]
-        self._begun = finished + len(unfinished) + len(policy.paused)
+        self.begun = finished + len(unfinished) + len(policy.paused)
         room = max(0, study.budget.trials - finished)
         self._interrupted, self.superfluous = unfinished[:room], unfinished[room:]
         rows = study.rows()
@@ -53,26 +54,21 @@ class Supply:
         self._best = None if best is None else (best.validation_accuracy or 0.0, best.number)
 
     @property
-    def begun(self) -> int:
-        """Trials that have been begun, in all sessions."""
-        return self._begun
-
-    @property
-    def room(self) -> int:
+    def _room(self) -> int:
         """How many more trials may be begun, as things stand."""
         budget = self._study.budget
         best = None if self._best is None else self._best[1]
         most = trials_in_all(budget.trials, budget.patience, best, self._enqueued)
-        return max(0, most - self._begun)
+        return max(0, most - self.begun)
 
     @property
-    def interrupted(self) -> list[Trial]:
-        """Trials that are to go on as soon as a worker is free."""
-        return list(self._interrupted)
+    def to_come(self) -> int:
+        """How many trials may still be handed out, beside those that wait."""
+        return self._room + len(self._interrupted)
 
     def __bool__(self) -> bool:
         """Whether anything is left that may have to be trained."""
-        return bool(self._interrupted) or bool(self._policy.paused) or self.room > 0
+        return bool(self._interrupted) or bool(self._policy.paused) or self._room > 0
 
     def take(self) -> Trial | None:
         """The next trial to be trained, written and running; None if there is none for now.
@@ -85,10 +81,10 @@ class Supply:
             if attributes.RECIPE in trial.user_attrs:
                 return trial
             return self._policy.complete(trial, self._prepare)
-        promoted = self._policy.promote(last=not self.room)
-        if promoted is not None or not self.room:
+        promoted = self._policy.promote(last=not self._room)
+        if promoted is not None or not self._room:
             return promoted
-        self._begun += 1
+        self.begun += 1
         return self._policy.ask(self._prepare)
 
     def put_back(self, trial: Trial, *, first: bool = False) -> None:

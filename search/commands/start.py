@@ -112,8 +112,8 @@ def _default(name: str) -> object:
     multiple=True,
     metavar="STUDY|FILE",
     help=(
-        "Try early what was best before: the five best trials of an older study of the same storage, or an "
-        "exported configuration, as far as they fit this space. Can be given several times."
+        "Try early what was best before: the five best trials of an older study of the same storage that "
+        "are not tried anyway, or an exported configuration, as far as they fit. Can be given several times."
     ),
 )
 @click.option(
