@@ -113,7 +113,7 @@ def _default(name: str) -> object:
     metavar="STUDY|FILE",
     help=(
         "Try early what was best before: the five best trials of an older study of the same storage that "
-        "are not tried anyway, or an exported configuration, as far as they fit. Can be given several times."
+        "are not tried anyway, or an exported configuration, as far as they fit. Can be repeated."
     ),
 )
 @click.option(
