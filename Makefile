@@ -19,7 +19,7 @@ test: check ## Lint, types, import contracts, then the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 chaos: $(INSTALLED) ## Kill small searches 200 times at random, and check that nothing is lost
-	$(BIN)/python -m tests.search.chaos --kills 200 --seed $(SEED)
+	$(BIN)/python -m tests.chaos.chaos --kills 200 --seed $(SEED)
 
 check: lint types contracts ## Everything that needs no test to run
 

@@ -21,9 +21,9 @@ from optuna.samplers import (
     TPESampler,
 )
 
-from search.policy import OptunasOwn, Policy, Promotion
-from search.policy.choices import alternating, default_policy, ladder_of, pruner_of
-from search.policy.joint import JointTPESampler
+from search.policy import OptunaPolicy, Policy, Promotion
+from search.policy.factory import alternating, default_policy, ladder_of, pruner_of
+from search.policy.joint_tpe import JointTPESampler
 from search.policy.simulation import Curve
 from spaces.space import Space
 
@@ -48,7 +48,7 @@ class Trainer(Protocol):
         """Seconds of the last epoch of a configuration."""
 
     def check(self, values: Mapping[str, Any]) -> float:
-        """Accuracy of a complete trial on pictures that no score was taken on."""
+        """Accuracy of a complete trial on images that no score was taken on."""
 
 
 Make = Callable[[optuna.Study, int, Trainer], Policy]
@@ -59,7 +59,7 @@ def optunas(sampler: Callable[[int], BaseSampler], pruner: Callable[[int], BaseP
 
     def make(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
         one = sampler(seed)
-        return OptunasOwn(study, lambda _number: one, pruner(trainer.epochs))
+        return OptunaPolicy(study, lambda _number: one, pruner(trainer.epochs))
 
     return make
 

@@ -1,6 +1,6 @@
 """Who takes part in the trainer's benchmark: the bare step, our training, and rival loaders.
 
-All train the same network with the same optimizer, so what differs is how the pictures reach the step.
+All train the same network with the same optimizer, so what differs is how the images reach the step.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class Contender(Protocol):
     """``limit``, ``ours``, or a key of `RIVALS`."""
 
     def turn(self) -> float:
-        """Train one epoch; pictures a second."""
+        """Train one epoch; images a second."""
         ...
 
     def close(self) -> None:
@@ -158,7 +158,7 @@ def contenders_of(
 def _step_of(
     recipe: Recipe, splits: Splits, device: torch.device
 ) -> tuple[Callable[[Tensor, Tensor], None], Normalization]:
-    """The step of a fresh network, and the normalisation of its pictures."""
+    """The step of a fresh network, and the normalisation of its images."""
     backend = backend_of(recipe, device)
     with torch.random.fork_rng():
         torch.manual_seed(0)

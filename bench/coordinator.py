@@ -23,13 +23,14 @@ from bench.columns import in_columns
 from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
 from cifar_core.seeds import derive
-from search.coordinator import Coordinator
+from search.execution.coordinator import Coordinator
 from search.home import Home
-from search.messages import EpochsDone, Finished, Task, TrainTask, WorkerMessage
-from search.pool import Slot, Worker
-from search.settings import Budget, DataIdentity, OptunaPruner, Settings
-from search.storage import open_storage
-from search.study import create_or_open
+from search.storage.opening import open_storage
+from search.study.settings import Budget, DataIdentity, OptunaPruner, Settings
+from search.study.study import create_or_open
+from search.workers.messages import EpochsDone, Finished, Task, TrainTask, WorkerMessage
+from search.workers.pool import Worker
+from search.workers.slots import Slot
 from spaces.files import load_space
 
 MADE_UP = DataIdentity(

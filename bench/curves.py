@@ -8,7 +8,7 @@ same configurations again. A run that was interrupted goes on where it stopped. 
 thread.
 
 Beside the network as it stands, an average of its weights is scored after every epoch: an exponential one
-over about the last half epoch's steps. At the end the network is also scored on validation pictures that no
+over about the last half epoch's steps. At the end the network is also scored on validation images that no
 score before has seen, which is the nearest to its true quality.
 """
 
@@ -39,7 +39,7 @@ from spaces.space import Space
 
 CPU = torch.device("cpu")
 SCORED_ON = 2_000
-"""Validation pictures of the scores; the others are kept for the check at the end."""
+"""Validation images of the scores; the others are kept for the check at the end."""
 NARROW = {
     "baseline_constrained": {"channels1": {"high": 16}, "channels2": {"high": 32}},
     "speed": {
@@ -120,9 +120,9 @@ def curve(recipe: Recipe, splits: Splits, check: Part, seed: int) -> dict[str, A
 
 
 def parts_of(data: str, train_images: int) -> tuple[Splits, Part]:
-    """The pictures of a training, and those that it is checked on at its end."""
-    pictures = open_data(data).read_train()
-    whole = splits_of(pictures, split(pictures, train_images))
+    """The images of a training, and those that it is checked on at its end."""
+    labelled = open_data(data).read_train()
+    whole = splits_of(labelled, split(labelled, train_images))
     images, labels = whole.validation.images, whole.validation.labels
     check = Part(images[SCORED_ON:], labels[SCORED_ON:])
     return replace(whole, validation=Part(images[:SCORED_ON], labels[:SCORED_ON])), check

@@ -28,9 +28,9 @@ from optuna_dashboard import wsgi
 from bench.columns import in_columns
 from bench.machine import described_machine
 from cifar_core.recipe import Recipe
-from search import attributes
-from search.compressing import LEVEL, compressed
-from search.wsgi import Environ, handler_of
+from search.dashboard.compression import LEVEL, compressed
+from search.dashboard.wsgi import Environ, handler_of
+from search.study import attributes
 
 LEVELS = (1, 2, 3, 4, 6, 9)
 NETWORKS = {"10 Mbit/s": 10e6, "100 Mbit/s": 100e6}
@@ -72,7 +72,7 @@ def made_up(epochs: int, choices: np.random.Generator) -> FrozenTrial:
         intermediate_values=dict(enumerate(accuracies, 1)),
         user_attrs={
             attributes.SEED: int(choices.integers(2**31)),
-            attributes.RECIPE: Recipe().plain(),
+            attributes.RECIPE: Recipe().to_dict(),
             attributes.EPOCHS: notes,
             attributes.TRIAL_SECONDS: round(choices.uniform(10.0, 90.0), 3),
         },

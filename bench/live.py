@@ -3,10 +3,10 @@
     python -m bench.live --data DIR [--records net] [--arms ours "TPE + Median" random] [--seeds 5]
         [--limit 20] [--json FILE]
 
-Each policy searches the space that was recorded, with the same number of the same pictures, until it has
+Each policy searches the space that was recorded, with the same number of the same images, until it has
 completed a trial that reaches the 95th percentile of the recorded random configurations' accuracy at the
 end, but at least for 10 whole trainings' worth of epochs and at most for `--limit`. A search is a process
-of one thread. What was found is checked on validation pictures that no score was taken on.
+of one thread. What was found is checked on validation images that no score was taken on.
 """
 
 import argparse
@@ -39,8 +39,8 @@ class Live:
     """Trains.
 
     Args:
-        name: Of the records, whose space and numbers of pictures and epochs it takes.
-        data: Where the pictures are.
+        name: Of the records, whose space and numbers of images and epochs it takes.
+        data: Where the images are.
         seed: Of this repetition.
 
     Attributes:
@@ -76,7 +76,7 @@ class Live:
         return self._seconds[json.dumps(values, sort_keys=True)]
 
     def check(self, values: Mapping[str, Any]) -> float:
-        """Accuracy of a complete trial on pictures that no score was taken on."""
+        """Accuracy of a complete trial on images that no score was taken on."""
         return self._checks[json.dumps(values, sort_keys=True)]
 
 

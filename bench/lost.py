@@ -7,7 +7,7 @@ does, and ends when none goes on any more. Counted are the epochs that it trains
 many trials are complete; of the configurations that would have come to the best tenth of random ones, had
 they been trained to the end, the share that was not; by how much the best that it has tried is better than
 the best that it has found, in points at the end of their training; and the accuracy of that one, in
-percent, on pictures that no score was taken on.
+percent, on images that no score was taken on.
 """
 
 import argparse

@@ -5,7 +5,7 @@ import platform
 import torch
 
 from cifar_core.device import available_cores
-from search.machine import cpu_name
+from search.doctor.machine import cpu_name
 
 __all__ = ["described_machine"]
 

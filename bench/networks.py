@@ -4,8 +4,8 @@
         [--networks net speednet ...] [--json FILE]
 
 Every network trains on one thread for the same number of CPU seconds, augmentation included and validation
-not. Its speed is measured first; from that follow epochs and pictures, so that the one-cycle schedule ends
-with the budget: as few epochs as can spend it, over as many of the training pictures as then fit.
+not. Its speed is measured first; from that follow epochs and images, so that the one-cycle schedule ends
+with the budget: as few epochs as can spend it, over as many of the training images as then fit.
 """
 
 import argparse
@@ -22,9 +22,9 @@ import torch
 
 from bench.columns import in_columns
 from cifar_core.data.dataset import AUTO, open_data
-from cifar_core.data.pictures import Pictures
+from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.data.resident import Part, Splits, splits_of
-from cifar_core.data.split import VALIDATION_PICTURES, split
+from cifar_core.data.split import VALIDATION_IMAGES, split
 from cifar_core.epoch import Epoch
 from cifar_core.recipe import (
     Adam,
@@ -78,10 +78,10 @@ class Row:
         network: Its name in `RECIPES`.
         parameters: Numbers in its weights.
         lr: Peak of Adam's one-cycle schedule.
-        batch_size: Pictures in a step.
-        pictures_per_second: Training speed, per second of CPU time.
-        epochs: Passes over `pictures`.
-        pictures: Training pictures that fit the budget.
+        batch_size: Images in a step.
+        images_per_second: Training speed, per second of CPU time.
+        epochs: Passes over `images`.
+        images: Training images that fit the budget.
         cpu_seconds: What each seed's training took, validation excluded.
         accuracy: Validation accuracy of each seed's last epoch, in [0, 1].
     """
@@ -90,9 +90,9 @@ class Row:
     parameters: int
     lr: float
     batch_size: int
-    pictures_per_second: float
+    images_per_second: float
     epochs: int
-    pictures: int
+    images: int
     cpu_seconds: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
 
@@ -105,8 +105,8 @@ class Row:
             f"{self.parameters:,}",
             f"{self.lr:g}",
             str(self.batch_size),
-            f"{self.pictures_per_second:,.0f}",
-            f"{self.epochs} x {self.pictures:,}",
+            f"{self.images_per_second:,.0f}",
+            f"{self.epochs} x {self.images:,}",
             f"{statistics.mean(self.cpu_seconds):.0f}",
             f"{100 * mean:.1f} %",
             spread if len(self.accuracy) > 1 else "-",
@@ -119,7 +119,7 @@ HEAD = [
     "parameters",
     "lr",
     "batch",
-    "pictures/s",
+    "images/s",
     "epochs",
     "CPU s",
     "accuracy",
@@ -129,12 +129,12 @@ HEAD = [
 
 
 def first(part: Part, count: int) -> Part:
-    """The first `count` pictures."""
+    """The first `count` images."""
     return Part(part.images[:count], part.labels[:count])
 
 
 def train(the_recipe: Recipe, splits: Splits, seed: int) -> tuple[Training, list[Epoch]]:
-    """Train to the end; the epochs' speeds are in pictures per second of CPU time."""
+    """Train to the end; the epochs' speeds are in images per second of CPU time."""
     training = Training(the_recipe, splits, seed=seed, device=CPU, clock=time.process_time)
     return training, list(training.epochs())
 
@@ -143,13 +143,13 @@ def plan(name: str, splits: Splits, budget: float) -> Row:
     """Measure a network's speed, and share the budget out: as many epochs as it takes to spend it."""
     wanted = RECIPES[name].model_copy(update={"epochs": 3})
     few = replace(splits, validation=first(splits.validation, wanted.batch_size))
-    pictures = 2 * wanted.batch_size
+    images = 2 * wanted.batch_size
     while True:
-        training, epochs = train(wanted, replace(few, train=first(splits.train, pictures)), seed=0)
+        training, epochs = train(wanted, replace(few, train=first(splits.train, images)), seed=0)
         # The fastest: the first epoch warms up, and a neighbour on the machine only ever slows down.
         speed = max(epoch.images_per_second for epoch in epochs)
-        pictures *= 4
-        if pictures > min(len(splits.train), 0.1 * budget * speed):
+        images *= 4
+        if images > min(len(splits.train), 0.1 * budget * speed):
             break
     affordable = max(wanted.batch_size, int(budget * speed))
     passes = math.ceil(affordable / len(splits.train))
@@ -158,17 +158,17 @@ def plan(name: str, splits: Splits, budget: float) -> Row:
         parameters=sum(weight.numel() for weight in training.network.parameters()),
         lr=wanted.optimizer.lr,
         batch_size=wanted.batch_size,
-        pictures_per_second=speed,
+        images_per_second=speed,
         epochs=passes,
-        pictures=affordable // passes,
+        images=affordable // passes,
     )
 
 
-def measure(row: Row, pictures: Pictures, seed: int) -> None:
+def measure(row: Row, labelled: LabelledImages, seed: int) -> None:
     """Train what `row` plans once more, and note the outcome in it."""
     wanted = RECIPES[row.network].model_copy(update={"epochs": row.epochs})
-    steps = row.pictures // wanted.batch_size
-    _, epochs = train(wanted, splits_of(pictures, split(pictures, row.pictures)), seed)
+    steps = row.images // wanted.batch_size
+    _, epochs = train(wanted, splits_of(labelled, split(labelled, row.images)), seed)
     seen = steps * wanted.batch_size
     row.cpu_seconds.append(sum(seen / epoch.images_per_second for epoch in epochs))
     row.accuracy.append(epochs[-1].validation_accuracy)
@@ -196,18 +196,18 @@ def main() -> None:
     torch.set_num_threads(1)
 
     found = open_data(wanted.data)
-    pictures = found.read_train()
-    splits = splits_of(pictures, split(pictures))
+    labelled = found.read_train()
+    splits = splits_of(labelled, split(labelled))
     rows = [plan(name, splits, wanted.cpu_seconds) for name in wanted.networks]
     for seed in range(wanted.seeds):  # seed by seed, so that a change of the machine meets all
         for row in rows:
-            measure(row, pictures, seed)
+            measure(row, labelled, seed)
             print(f"seed {seed}  {row.network:<18} {100 * row.accuracy[-1]:.2f} %", flush=True)
 
     about = {
-        "data": found.name + ("" if pictures.official else ", not the official files"),
-        "train": f"up to {len(splits.train):,} pictures, flip, crop by 2, label smoothing 0.1",
-        "validation": f"{VALIDATION_PICTURES:,} pictures",
+        "data": found.name + ("" if labelled.official else ", not the official files"),
+        "train": f"up to {len(splits.train):,} images, flip, crop by 2, label smoothing 0.1",
+        "validation": f"{VALIDATION_IMAGES:,} images",
         "budget": f"{wanted.cpu_seconds:g} s of one thread's CPU time",
         "machine": f"{platform.machine()}, {platform.system()}, torch {torch.__version__}",
     }

@@ -2,10 +2,10 @@
 
     python -m bench.pieces [--threads 1] [--repetitions 25] [--json FILE]
 
-Taken apart, in microseconds a picture: the step of `Net` 6/16 at batch 64 and its largest operations,
-what is around it for each batch, what each augmentation costs on as many pictures as are augmented at once,
+Taken apart, in microseconds an image: the step of `Net` 6/16 at batch 64 and its largest operations,
+what is around it for each batch, what each augmentation costs on as many images as are augmented at once,
 and scoring. And in milliseconds what comes once an epoch or a trial: a checkpoint, and the collection of
-garbage that a worker was spared. On random bytes as pictures, because what is in a picture does not matter
+garbage that a worker was spared. On random bytes as images, because what is in an image does not matter
 for its cost.
 """
 
@@ -39,12 +39,12 @@ LARGEST = 6
 """Operations of the step that are named."""
 
 Piece = tuple[Callable[[], object], int]
-"""What is done, and for how many pictures."""
+"""What is done, and for how many images."""
 
 
 def pieces(training: Training, splits: Splits) -> dict[str, Piece]:
     """What a training does, piece by piece."""
-    together = backend_of(training.recipe, CPU).pictures_together
+    together = backend_of(training.recipe, CPU).images_together
     generator, choices = torch.Generator().manual_seed(0), np.random.default_rng(0)
     order = torch.randperm(HELD, generator=generator)
     some = taken(splits.train.images, order[:together])
@@ -79,7 +79,7 @@ def pieces(training: Training, splits: Splits) -> dict[str, Piece]:
         "gather": (lambda: taken(splits.train.images, order[:together]), together),
         "make floats and normalise": (lambda: training._normalize(some[::8]), together // 8),  # noqa: SLF001
         "loss and accuracy": (metrics, BATCH),
-        "flip (where mirrored pictures are not kept)": (
+        "flip (where mirrored images are not kept)": (
             lambda: flip(some, 0.5, generator),
             together,
         ),
@@ -162,7 +162,7 @@ def main() -> None:
                 costs[name].append(1e6 * (time.perf_counter() - began) / count)
     shares = largest_operations(training)
     rare = once_an_epoch(splits, wanted.repetitions)
-    head = ("microseconds a picture", "median", "least")
+    head = ("microseconds an image", "median", "least")
     rows = [
         [name, f"{statistics.median(each):.2f}", f"{min(each):.2f}"] for name, each in costs.items()
     ]

@@ -26,8 +26,8 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.errors import ServiceError
-from search.policy.ledger import is_queued
-from search.policy.verdict import Prepare, Refused, Unusable, Verdict
+from search.policy.base import InvalidParametersError, InvalidTrialError, Prepare, Verdict
+from search.study.trial_states import is_queued
 
 __all__ = ["RayTune"]
 
@@ -104,8 +104,8 @@ class RayTune:
         self._study.sampler = _Given(values)
         try:
             notes = prepare(trial, trial.number)
-        except Refused as error:
-            raise Unusable(trial) from error
+        except InvalidParametersError as error:
+            raise InvalidTrialError(trial) from error
         finally:
             self._draw(self._ahead)
         assert trial.params == values, "enqueued after the policy was made?"

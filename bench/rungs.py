@@ -21,8 +21,8 @@ from bench.columns import in_columns
 from bench.curves import space_of
 from bench.search import HERE, SPACES, Floats, ratio
 from bench.surrogate import read_records
-from search.policy import Ladder, rungs_of
-from search.policy.choices import ladder_of
+from search.policy import RungSystem, rungs_of
+from search.policy.factory import ladder_of
 
 PERCENTILES = (95, 98)
 LADDERS: Mapping[str, tuple[int, int, int, int | None]] = {
@@ -40,13 +40,15 @@ LADDERS: Mapping[str, tuple[int, int, int, int | None]] = {
 }
 
 
-def ladder(parts: tuple[int, int, int, int | None], epochs: int) -> Ladder:
+def ladder(parts: tuple[int, int, int, int | None], epochs: int) -> RungSystem:
     """One of `LADDERS`."""
     share, apart, factor, screen = parts
-    return Ladder(rungs_of(epochs, max(1, round(epochs / share)), apart), factor, screen=screen)
+    return RungSystem(rungs_of(epochs, max(1, round(epochs / share)), apart), factor, screen=screen)
 
 
-def replay(own: Ladder, curves: Floats, order: Sequence[int], marks: Sequence[float]) -> list[int]:
+def replay(
+    own: RungSystem, curves: Floats, order: Sequence[int], marks: Sequence[float]
+) -> list[int]:
     """Epochs until a complete configuration reaches each mark.
 
     Args:
@@ -88,7 +90,7 @@ def costs(name: str, orders: int) -> dict[str, Floats]:
     curves = read_records(path, space_of(SPACES[name], about["epochs"])).curves
     epochs = curves.shape[1]
     marks = [float(one) for one in np.percentile(curves[:, -1], PERCENTILES)]
-    makes = {"ours": partial(ladder_of, epochs), "no rungs": partial(Ladder, [], 2)}
+    makes = {"ours": partial(ladder_of, epochs), "no rungs": partial(RungSystem, [], 2)}
     makes |= {label: partial(ladder, parts, epochs) for label, parts in LADDERS.items()}
     found: dict[str, Floats] = {}
     for label, make in makes.items():

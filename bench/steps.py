@@ -3,11 +3,11 @@
     python -m bench.steps [--threads 1] [--repetitions 15] [--networks net ...] [--compiled]
         [--json FILE]
 
-The same code, with one measure after the other taken back: pictures in planes instead of channels last,
+The same code, with one measure after the other taken back: images in planes instead of channels last,
 every batch augmented by itself instead of several at once, small pages of memory instead of large ones,
-pictures mirrored anew in every epoch; with --compiled also a compiled network, which takes minutes to
-begin. Each has a process of its own; they take turns of a short epoch, on random bytes as pictures, because
-what is in a picture does not matter for its cost.
+images mirrored anew in every epoch; with --compiled also a compiled network, which takes minutes to
+begin. Each has a process of its own; they take turns of a short epoch, on random bytes as images, because
+what is in an image does not matter for its cost.
 """
 
 import argparse
@@ -37,9 +37,9 @@ from cifar_core.trainer import Training
 
 CPU = torch.device("cpu")
 TURNS = {"net": 24 * 64, "net_32_64": 5 * 128, "resnet18_imagenet": 2 * 128}
-"""Pictures in a turn: some tenths of a second."""
+"""Images in a turn: some tenths of a second."""
 HELD = 45_000
-"""Pictures in memory, as many as a search has: they don't fit into a cache."""
+"""Images in memory, as many as a search has: they don't fit into a cache."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Variant:
     """A way to train.
 
     Attributes:
-        planes: Pictures lie in planes, not channels last.
+        planes: Images lie in planes, not channels last.
         together: Several batches are augmented at once.
         pages: Memory comes in large pages.
-        mirrored: Mirrored pictures are kept.
+        mirrored: Mirrored images are kept.
         compiled: The network is compiled.
     """
 
@@ -68,7 +68,7 @@ VARIANTS = {
     "channels last": Variant(together=False, pages=False, mirrored=False),
     "and several batches at once": Variant(pages=False, mirrored=False),
     "and large pages": Variant(mirrored=False),
-    "and mirrored pictures kept (as it is)": Variant(),
+    "and mirrored images kept (as it is)": Variant(),
 }
 COMPILED = {"and compiled": Variant(compiled=True)}
 
@@ -99,7 +99,7 @@ def serve(connection: Connection, variant: Variant, networks: list[str], threads
             )
             backend = backend_of(recipe, CPU)
             if not variant.together:
-                backend = replace(backend, pictures_together=batch_size)
+                backend = replace(backend, images_together=batch_size)
             if variant.mirrored:
                 part = part.mirrored_too()
             splits = Splits(part, few, (127.5,) * 3, (127.5,) * 3, "random bytes")
@@ -118,7 +118,7 @@ def serve(connection: Connection, variant: Variant, networks: list[str], threads
 def measure(
     variants: dict[str, Variant], networks: list[str], threads: int, repetitions: int
 ) -> dict[str, Any]:
-    """Pictures a second by cell and variant, every repetition."""
+    """Images a second by cell and variant, every repetition."""
     context = multiprocessing.get_context("spawn")
     served = {}
     for name, variant in variants.items():
@@ -173,7 +173,7 @@ def main() -> None:
             )
             cells.append(f"{statistics.median(rates[name]):,.0f} ({gain:.2f}x)")
         rows.append([name, *cells])
-    print(in_columns(["pictures/s", *found], rows))
+    print(in_columns(["images/s", *found], rows))
     if wanted.json is not None:
         document = {"machine": described_machine(CPU), "rates": found}
         wanted.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -41,7 +41,7 @@ class Records:
         curves: (N, epochs) validation accuracy after each epoch.
         average: (N, epochs) the same with averaged weights.
         seconds: (N,) mean seconds of an epoch.
-        check: (N,) accuracy at the end on pictures that no score was taken on.
+        check: (N,) accuracy at the end on images that no score was taken on.
     """
 
     about: Mapping[str, Any]
@@ -98,7 +98,7 @@ class Surrogate:
         return self._of(values)[0]
 
     def check(self, values: Mapping[str, Any]) -> float:
-        """Accuracy at the end on pictures that no score was taken on."""
+        """Accuracy at the end on images that no score was taken on."""
         return self._of(values)[1]
 
     def seconds(self, values: Mapping[str, Any]) -> float:
@@ -110,8 +110,8 @@ class Surrogate:
         about = self.records.about
         return (
             f"{len(self.records.values)} recorded trainings of space {about['space']}, narrow networks, "
-            f"{about['epochs']} epochs; {about['data']}, {about['train']:,} training pictures, "
-            f"scores on {about['validation']:,} validation pictures"
+            f"{about['epochs']} epochs; {about['data']}, {about['train']:,} training images, "
+            f"scores on {about['validation']:,} validation images"
         )
 
     def train(self, values: Mapping[str, Any]) -> Iterator[tuple[int, float]]:

@@ -4,7 +4,7 @@
         [--networks net ...] [--levels standard ...] [--rivals pil_2 ...] [--device cpu] [--json FILE]
 
 The limit is forward, backward and optimizer step on one fixed batch. Against it stand our training, and the
-same steps fed by `DataLoader` with PIL pictures (0, 1, 2 worker processes), by torchvision's v2
+same steps fed by `DataLoader` with PIL images (0, 1, 2 worker processes), by torchvision's v2
 transforms on batches, and by the airbench package's loader. All take turns of one epoch, in an order that
 is reversed every time; the figures are medians, and medians of ratios of the same round.
 """
@@ -48,16 +48,16 @@ class Cell:
     Attributes:
         network: Key of `NETWORKS`.
         level: Level of augmentation.
-        batch_size: Pictures in a step.
-        pictures: Pictures in an epoch of this measurement.
-        rates: Pictures a second of each contender, in every round.
-        evaluation: Pictures a second of validation.
+        batch_size: Images in a step.
+        images: Images in an epoch of this measurement.
+        rates: Images a second of each contender, in every round.
+        evaluation: Images a second of validation.
     """
 
     network: str
     level: Level
     batch_size: int
-    pictures: int
+    images: int
     rates: dict[str, list[float]]
     evaluation: float
 
@@ -78,7 +78,7 @@ class Cell:
 
     @property
     def whole_epoch(self) -> float:
-        """Ours with validation, of nine training pictures to one, against the limit without."""
+        """Ours with validation, of nine training images to one, against the limit without."""
         training = self.ratio("ours", "limit")
         return 1 / (1 / training + self.rate("limit") / (9 * self.evaluation))
 
@@ -131,7 +131,7 @@ def measure(
     rates: dict[str, list[float]] = {one.name: [] for one in contenders}
     try:
         for one in contenders:
-            one.turn()  # processes start, memory is taken, pictures are prepared
+            one.turn()  # processes start, memory is taken, images are prepared
         for round_number in range(repetitions):
             for one in contenders if round_number % 2 else reversed(contenders):
                 rates[one.name].append(one.turn())
@@ -142,7 +142,7 @@ def measure(
 
 
 def table(cells: Sequence[Cell]) -> str:
-    """Medians, in pictures a second; in brackets how many times faster ours is."""
+    """Medians, in images a second; in brackets how many times faster ours is."""
     return in_columns((*HEAD, *RIVAL_HEAD), [cell.line() for cell in cells])
 
 
@@ -167,10 +167,10 @@ def main() -> None:
     device = torch.device(wanted.device)
 
     found = open_data(wanted.data)
-    pictures = found.read_train()
-    splits = splits_of(pictures, split(pictures)).to(device)
+    labelled = found.read_train()
+    splits = splits_of(labelled, split(labelled)).to(device)
     about = {
-        "data": found.name + ("" if pictures.official else ", not the official files"),
+        "data": found.name + ("" if labelled.official else ", not the official files"),
         "machine": described_machine(device),
         "threads": wanted.threads,
         "repetitions": wanted.repetitions,

@@ -4,13 +4,13 @@
 
 **Throughput**: all cores shared out among one worker, two, and so on up to one a core. These are the
 service's own processes, all training at the same time; the ways to share take turns, and their figures
-are medians of the pictures a second of all workers together.
+are medians of the images a second of all workers together.
 
-**Start**: seconds from a process's start until its worker holds the pictures, beside what `import torch`
+**Start**: seconds from a process's start until its worker holds the images, beside what `import torch`
 takes in a bare one; and what a trial costs a worker that is up, beyond its epoch: network, optimizer,
 checkpoint, messages.
 
-**Memory**: what a worker has for itself while it trains, and what it shares with the others, the pictures
+**Memory**: what a worker has for itself while it trains, and what it shares with the others, the images
 above all, as Linux counts them.
 """
 
@@ -32,10 +32,11 @@ from cifar_core.data.dataset import AUTO, open_data
 from cifar_core.device import available_cores
 from cifar_core.networks import Net
 from cifar_core.recipe import Augmentation, Recipe
-from search.messages import EpochsDone, Finished, TrainTask
-from search.pictures import prepare_pictures
-from search.pool import Pool, Slot
-from search.speed import measure_speeds
+from search.doctor.speed import measure_speeds
+from search.workers.messages import EpochsDone, Finished, TrainTask
+from search.workers.pool import Pool
+from search.workers.shared_images import prepare_images
+from search.workers.slots import Slot
 
 STANDARD = Augmentation(flip=0.5, crop_padding=4, cutout=8)
 RECIPES = {
@@ -53,7 +54,7 @@ RECIPES = {
 }
 """The tutorial's network, small and wide, with standard augmentation."""
 FEW = 1_000
-"""Training pictures where the cost of a trial is measured: its epoch is short."""
+"""Training images where the cost of a trial is measured: its epoch is short."""
 TRIALS = 7
 
 
@@ -64,20 +65,20 @@ def shares(cores: int) -> list[list[Slot]]:
 
 
 def up(pool: Pool) -> None:
-    """Wait until every worker holds the pictures."""
+    """Wait until every worker holds the images."""
     while not all(worker.ready for worker in pool.workers):
         pool.poll(0.25)
 
 
 def throughput(
-    pictures: Path, names: Sequence[str], seconds: float, repetitions: int
+    images: Path, names: Sequence[str], seconds: float, repetitions: int
 ) -> dict[str, dict[str, list[float]]]:
-    """Pictures a second of all workers together: by recipe and way to share, every repetition."""
+    """Images a second of all workers together: by recipe and way to share, every repetition."""
     found: dict[str, dict[str, list[float]]] = {name: {} for name in names}
     with ExitStack() as stack:
         pools = {}
         for slots in shares(available_cores()):
-            pool = stack.enter_context(Pool(slots, pictures, pictures.parent))
+            pool = stack.enter_context(Pool(slots, images, images.parent))
             up(pool)
             pools[f"{len(slots)} x {slots[0].threads}"] = pool
         for _ in range(repetitions):
@@ -88,7 +89,7 @@ def throughput(
     return found
 
 
-def starts(pictures: Path, repetitions: int) -> dict[str, list[float]]:
+def starts(images: Path, repetitions: int) -> dict[str, list[float]]:
     """Seconds until a bare process has imported torch, and until a lone worker is up."""
     found: dict[str, list[float]] = {"import torch": [], "worker": []}
     for _ in range(repetitions):
@@ -96,21 +97,21 @@ def starts(pictures: Path, repetitions: int) -> dict[str, list[float]]:
         subprocess.run([sys.executable, "-c", "import torch"], check=True)
         found["import torch"].append(time.perf_counter() - began)
         began = time.perf_counter()
-        with Pool([Slot("cpu", 1)], pictures, pictures.parent) as pool:
+        with Pool([Slot("cpu", 1)], images, images.parent) as pool:
             up(pool)
             found["worker"].append(time.perf_counter() - began)
     return found
 
 
-def trials(pictures: Path, recipe: Recipe) -> list[float]:
+def trials(images: Path, recipe: Recipe) -> list[float]:
     """Seconds of one-epoch trials in a worker that is up, less those of the epoch itself."""
     short, costs = recipe.model_copy(update={"epochs": 1}), []
-    with Pool([Slot("cpu", 1)], pictures, pictures.parent) as pool:
+    with Pool([Slot("cpu", 1)], images, images.parent) as pool:
         up(pool)
         (worker,) = pool.workers
         for number in range(TRIALS + 1):
             began = time.perf_counter()
-            pool.assign(worker, TrainTask(number, short, number, pictures.parent / f"{number}.pt"))
+            pool.assign(worker, TrainTask(number, short, number, images.parent / f"{number}.pt"))
             trained, at_work = 0.0, True
             while at_work:
                 for _, _, message in pool.poll(1.0):
@@ -126,11 +127,11 @@ def trials(pictures: Path, recipe: Recipe) -> list[float]:
     return costs[1:]  # the first use of a library is no trial's cost
 
 
-def memory(pictures: Path, recipe: Recipe) -> dict[str, dict[str, float]]:
+def memory(images: Path, recipe: Recipe) -> dict[str, dict[str, float]]:
     """Megabytes of each worker after training: its own, and its part of what it shares."""
     found = {}
     for slots in shares(available_cores()):
-        with Pool(slots, pictures, pictures.parent) as pool:
+        with Pool(slots, images, images.parent) as pool:
             measure_speeds({"": recipe}, 1.0, pool)
             rolled = [_rolled_up(worker.pid) for worker in pool.workers]
         found[f"{len(slots)} x {slots[0].threads}"] = {
@@ -172,13 +173,13 @@ def main() -> None:
     document: dict[str, Any] = {"machine": described_machine(torch.device("cpu"))}
     print(document["machine"], flush=True)
     with TemporaryDirectory() as folder:
-        whole, few = Path(folder, "pictures"), Path(folder, "few")
-        prepare_pictures(open_data(wanted.data), None, whole)
-        prepare_pictures(open_data(wanted.data), FEW, few)
+        whole, few = Path(folder, "images"), Path(folder, "few")
+        prepare_images(open_data(wanted.data), None, whole)
+        prepare_images(open_data(wanted.data), FEW, few)
         rates = throughput(whole, wanted.networks, wanted.seconds, wanted.repetitions)
         ways = list(next(iter(rates.values())))
         rows = [[name, *(spread(rates[name][way]) for way in ways)] for name in rates]
-        print("", in_columns(["pictures/s", *(f"{way} threads" for way in ways)], rows), sep="\n")
+        print("", in_columns(["images/s", *(f"{way} threads" for way in ways)], rows), sep="\n")
         document["rates"] = rates
 
         document["starts"] = starts(whole, wanted.repetitions)
@@ -192,8 +193,8 @@ def main() -> None:
         for way, sums in document["memory"].items():
             told = ", ".join(f"{name} {value:,.0f} MB" for name, value in sums.items())
             print(f"memory of each of {way} threads: {told}", flush=True)
-        document["pictures"] = whole.stat().st_size / 2**20
-        print(f"the pictures, mapped by all: {document['pictures']:,.0f} MB")
+        document["images"] = whole.stat().st_size / 2**20
+        print(f"the images, mapped by all: {document['images']:,.0f} MB")
     if wanted.json is not None:
         wanted.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 

@@ -1,1 +1,1 @@
-"""One CIFAR-10 training run, fast and exact: recipe, pictures, trainer, learning-rate range test."""
+"""One CIFAR-10 training run, fast and exact: recipe, images, trainer, learning-rate range test."""

@@ -11,7 +11,7 @@ from cifar_core.device import Backend, ran_out_of_memory
 __all__ = ["Forward", "compiled"]
 
 Forward = Callable[[Tensor], Tensor]
-"""Normalised pictures (B, 3, 32, 32) to logits (B, 10)."""
+"""Normalised images (B, 3, 32, 32) to logits (B, 10)."""
 
 
 def compiled(network: nn.Module, images: Tensor, backend: Backend) -> tuple[Forward, str | None]:

@@ -46,12 +46,12 @@ class Backend:
     """How a training runs on its device.
 
     Attributes:
-        device: Where network and pictures live.
+        device: Where network and images live.
         autocast: The type that convolutions and matrix products compute in, or None for float32.
-        evaluation_batch: Pictures in a batch without gradients: large enough to fill the device,
+        evaluation_batch: Images in a batch without gradients: large enough to fill the device,
             small enough for a CPU's cache, or for a small share of a GPU's memory: the maps of
-            a thousand pictures in 256 channels are about 1 GB in bfloat16.
-        pictures_together: Pictures that are augmented at once: enough to make little of what it costs to
+            a thousand images in 256 channels are about 1 GB in bfloat16.
+        images_together: Images that are augmented at once: enough to make little of what it costs to
             start an operation, few enough to stay in a CPU's cache. It takes part in what a seed
             means.
     """
@@ -59,7 +59,7 @@ class Backend:
     device: torch.device
     autocast: torch.dtype | None
     evaluation_batch: int = 250
-    pictures_together: int = 512
+    images_together: int = 512
 
     def precision(self) -> AbstractContextManager[object]:
         """The context that forward passes run in. bfloat16 needs no loss scaling."""
@@ -88,7 +88,7 @@ def backend_of(recipe: Recipe, device: torch.device) -> Backend:
     else:
         autocast = torch.bfloat16 if recipe.precision == "bfloat16" else None
     if on_gpu:
-        return Backend(device, autocast, evaluation_batch=1_000, pictures_together=4_096)
+        return Backend(device, autocast, evaluation_batch=1_000, images_together=4_096)
     return Backend(device, autocast)
 
 

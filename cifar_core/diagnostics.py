@@ -1,4 +1,4 @@
-"""What a trained network gets right and wrong, what it sees, and what its pictures look like."""
+"""What a trained network gets right and wrong, what it sees, and what its images look like."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ __all__ = [
 
 CLASSES = 10
 BATCH = 128
-"""Pictures that are augmented together for a sheet: about as many as in a training's batch."""
+"""Images that are augmented together for a sheet: about as many as in a training's batch."""
 SHORT = {"airplane": "plane", "automobile": "car"}
 
 
@@ -41,15 +41,15 @@ def short_names(classes: Sequence[str]) -> tuple[str, ...]:
 
 @torch.inference_mode()
 def confusion(network: nn.Module, part: Part, normalize: Normalization, backend: Backend) -> Tensor:
-    """Count what the pictures of each class are taken for.
+    """Count what the images of each class are taken for.
 
     The device is waited for once, at the end.
 
     Args:
-        network: On the device of the pictures; left in the mode it was found in.
-        part: The pictures.
+        network: On the device of the images; left in the mode it was found in.
+        part: The images.
         normalize: Bytes to floats.
-        backend: The precision to compute in, and how many pictures at a time.
+        backend: The precision to compute in, and how many images at a time.
 
     Returns:
         (10, 10) int64 on the CPU: the row is the true class, the column the predicted one.
@@ -68,13 +68,13 @@ def confusion(network: nn.Module, part: Part, normalize: Normalization, backend:
 
 
 def class_accuracies(counts: Tensor) -> tuple[float | None, ...]:
-    """Share of each class's pictures that were classified right, 0-1.
+    """Share of each class's images that were classified right, 0-1.
 
     Args:
         counts: (classes, classes) int64, as `confusion` makes it.
 
     Returns:
-        A share for each class; None for a class without pictures.
+        A share for each class; None for a class without images.
 
     >>> class_accuracies(torch.tensor([[3, 1], [0, 0]]))
     (0.75, None)
@@ -85,7 +85,7 @@ def class_accuracies(counts: Tensor) -> tuple[float | None, ...]:
 
 @torch.inference_mode()
 def feature_maps(network: nn.Module, image: Tensor) -> dict[str, Tensor]:
-    """What each convolution of a network makes of a picture, in evaluation mode.
+    """What each convolution of a network makes of an image, in evaluation mode.
 
     Args:
         network: Any network of 2d convolutions; mode and hooks are left as they were found.
@@ -112,10 +112,10 @@ def feature_maps(network: nn.Module, image: Tensor) -> dict[str, Tensor]:
 
 
 def one_of_each_class(part: Part, seed: int) -> Tensor:
-    """A random picture of each class that `part` has.
+    """A random image of each class that `part` has.
 
     Args:
-        part: The pictures, on the CPU.
+        part: The images, on the CPU.
         seed: Decides which.
 
     Returns:
@@ -129,17 +129,17 @@ def one_of_each_class(part: Part, seed: int) -> Tensor:
 def augmented_versions(
     part: Part, rows: Tensor, record: Augmentation, versions: int, seed: int
 ) -> Tensor:
-    """Some pictures as a training would see them in as many epochs.
+    """Some images as a training would see them in as many epochs.
 
-    Each version comes from a batch of its own, of random pictures in random order among which the
-    wanted ones stand, because that is what the augmentations count on: which operation a picture
+    Each version comes from a batch of its own, of random images in random order among which the
+    wanted ones stand, because that is what the augmentations count on: which operation an image
     gets follows from its place, and what it is mixed with are the others.
 
     Args:
-        part: The training pictures, on the CPU.
+        part: The training images, on the CPU.
         rows: (R,) int64, which of them are wanted.
         record: The augmentation.
-        versions: How many of each picture.
+        versions: How many of each image.
         seed: Decides all that is random.
 
     Returns:
@@ -156,7 +156,7 @@ def augmented_versions(
         taken = batch[order]
         images = augment(part.images[taken], record, generator, choices)  # (B, 3, 32, 32) uint8
         if record.mixes:
-            # Weights that add up to one mix bytes as they mix normalised pictures.
+            # Weights that add up to one mix bytes as they mix normalised images.
             mixed, _targets = mix(images.float(), part.labels[taken], record, generator, choices)
             images = mixed.round().clamp(0, 255).to(torch.uint8)
         made.append(images[order.argsort()[: len(rows)]])  # (R, 3, 32, 32)

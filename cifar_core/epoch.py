@@ -13,13 +13,13 @@ class Epoch:
     Attributes:
         number: Counted from 1.
         train_loss: Mean loss over the epoch's steps, as trained on (with label smoothing).
-        train_accuracy: Share of augmented training pictures classified right during the epoch, 0-1.
+        train_accuracy: Share of augmented training images classified right during the epoch, 0-1.
         validation_loss: Mean cross-entropy on the validation part, of the network as it stands after the
             epoch.
-        validation_accuracy: Share of validation pictures that this network classifies right, 0-1.
+        validation_accuracy: Share of validation images that this network classifies right, 0-1.
         lr: Learning rate of the epoch's last step.
         seconds: Time of training and validation together.
-        images_per_second: Training pictures per second of training time.
+        images_per_second: Training images per second of training time.
         back_to: The epoch whose network a plateau schedule went back to after this one; None if it did
             not. The validation figures are then that network's.
         converged: The plateau schedule has nothing more to gain: there is no further epoch.

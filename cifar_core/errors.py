@@ -5,7 +5,7 @@ catches it in one place::
 
     CifarSearchError
     ├── RecipeError       a training recipe is not valid
-    ├── DataError         the pictures cannot be had, or are not what they should be
+    ├── DataError         the images cannot be had, or are not what they should be
     ├── CheckpointError   a saved state is damaged, or belongs to another training
     ├── DeviceError       the device asked for does not exist here
     ├── RampError         the rates asked for make no sweep
@@ -32,7 +32,7 @@ class RecipeError(CifarSearchError):
 
 
 class DataError(CifarSearchError):
-    """The pictures cannot be had, or are not what they should be."""
+    """The images cannot be had, or are not what they should be."""
 
 
 class CheckpointError(CifarSearchError):

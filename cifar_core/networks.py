@@ -42,7 +42,7 @@ class Net(Record):
 
     @property
     def has_batch_norm(self) -> bool:
-        """It cannot be trained on batches of a single picture."""
+        """It cannot be trained on batches of a single image."""
         return self.batch_norm
 
 
@@ -62,7 +62,7 @@ class Residual(Record):
 
     @property
     def has_batch_norm(self) -> bool:
-        """It cannot be trained on batches of a single picture."""
+        """It cannot be trained on batches of a single image."""
         return self.norm == "batch"
 
 
@@ -79,7 +79,7 @@ class ResNet18Cifar(Residual):
 
 
 class ResNet18ImageNet(Residual):
-    """ResNet18 as torchvision has it for ImageNet: the last map of a 32x32 picture is 1x1.
+    """ResNet18 as torchvision has it for ImageNet: the last map of a 32x32 image is 1x1.
 
     Attributes:
         weights: ``random``; ``imagenet``, which torchvision downloads; or a file of such a network's
@@ -112,7 +112,7 @@ class SpeedNet(Record):
         channels1: Channels of the first block, on 15x15 maps.
         channels2: Channels of the second block, on 7x7 maps.
         channels3: Channels of the third block, on 3x3 maps.
-        whitening: The first layer is set to decorrelate 3x3 patches of the training pictures and stays
+        whitening: The first layer is set to decorrelate 3x3 patches of the training images and stays
             fixed; else it is an ordinary trained convolution.
         dropout: Probability of dropping a feature before the last layer, in [0, 1).
     """
@@ -126,7 +126,7 @@ class SpeedNet(Record):
 
     @property
     def has_batch_norm(self) -> bool:
-        """It cannot be trained on batches of a single picture."""
+        """It cannot be trained on batches of a single image."""
         return True
 
 

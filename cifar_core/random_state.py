@@ -12,7 +12,7 @@ __all__ = ["RandomState"]
 
 
 class RandomState:
-    """Generators for one training: its own for the pictures, PyTorch's global ones for the network.
+    """Generators for one training: its own for the images, PyTorch's global ones for the network.
 
     Initialisation and dropout draw from PyTorch's global generators. While the training is active they
     are in its state, and afterwards back in the state in which they were found, so that two

@@ -1,6 +1,6 @@
 """The recipe: the frozen record of all that decides a training run.
 
-Seed, device and pictures are given beside it. A recipe validates itself, has a stable hash, and is
+Seed, device and images are given beside it. A recipe validates itself, has a stable hash, and is
 what gets searched, exported, retrained and compared. This module imports no torch, so that reading a
 recipe costs nothing.
 """
@@ -60,7 +60,7 @@ class Sgd(Record):
     """Stochastic gradient descent with momentum (Sutskever et al. 2013), as in PyTorch.
 
     Attributes:
-        weight_decay_per_picture: Weight decay for each picture of a batch, added to `weight_decay`:
+        weight_decay_per_picture: Weight decay for each image of a batch, added to `weight_decay`:
             5e-4 with batches of 64 is 0.032. The other optimizers have it too.
     """
 
@@ -159,17 +159,17 @@ class Plateau(Record):
 
 
 class Augmentation(Record):
-    """What happens to each training picture before each use of it. The defaults change nothing.
+    """What happens to each training image before each use of it. The defaults change nothing.
 
     Attributes:
         flip: Probability of a left-right mirror image, in [0, 1].
         crop_padding: Pixels added on each side before a random 32x32 crop, 0-16.
-        crop_fill: What is added: ``zero`` is black, ``reflect`` mirrors the picture at its edge.
+        crop_fill: What is added: ``zero`` is black, ``reflect`` mirrors the image at its edge.
         cutout: Side in pixels of the square that is blacked out, 0-32 (DeVries & Taylor 2017).
-        policy: Which colour and geometry operations a picture gets: one at random (``trivial``, after
+        policy: Which colour and geometry operations an image gets: one at random (``trivial``, after
             Müller & Hutter 2021), one of AutoAugment's 25 pairs for CIFAR-10 (``auto``, Cubuk et al.
             2018), or a mixture of chains (``augmix``, Hendrycks et al. 2019).
-        probability: Share of the pictures that the policy is applied to, in [0, 1].
+        probability: Share of the images that the policy is applied to, in [0, 1].
         strength: Strength of its operations, in [0, 1]; 0 switches it off.
         mixup: Alpha of mixup's Beta distribution, 0-100; 0 is off (Zhang et al. 2017).
         cutmix: Alpha of CutMix's Beta distribution, 0-100; 0 is off (Yun et al. 2019). With both, each
@@ -188,7 +188,7 @@ class Augmentation(Record):
 
     @property
     def mixes(self) -> bool:
-        """Pictures are mixed with each other, and labels with them."""
+        """Images are mixed with each other, and labels with them."""
         return self.mixup > 0.0 or self.cutmix > 0.0
 
 
@@ -205,13 +205,13 @@ class Recipe(Record):
         network: The network and its options.
         optimizer: The optimizer and its options; `lr` is the largest learning rate of the schedule.
         schedule: How the learning rate moves, step by step.
-        batch_size: Pictures in a training step, 1-8192.
-        epochs: Passes over the training pictures, 1-10,000.
-        augmentation: What happens to the training pictures.
+        batch_size: Images in a training step, 1-8192.
+        epochs: Passes over the training images, 1-10,000.
+        augmentation: What happens to the training images.
         label_smoothing: Share of the label's weight spread over all classes, in [0, 1)
             (Szegedy et al. 2016, section 7).
         normalization: ``symmetric`` maps pixels to [-1, 1], as the tutorial does; ``standard``
-            subtracts the training pictures' mean and divides by their standard deviation, per channel.
+            subtracts the training images' mean and divides by their standard deviation, per channel.
         precision: ``auto`` computes in bfloat16 where the device is a GPU that has it, else in float32.
     """
 
@@ -266,7 +266,7 @@ class Recipe(Record):
             problems = listed(explain(error))
             raise RecipeError(f"{origin} is not a valid training recipe:\n{problems}") from error
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The recipe as nested dictionaries of strings, numbers and booleans."""
         return self.model_dump(mode="json")
 

@@ -1,4 +1,4 @@
-"""How many pictures a second a recipe trains on and is scored on, where it runs."""
+"""How many images a second a recipe trains on and is scored on, where it runs."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ WARM_UP = 0.5
 MOST_STEPS_BETWEEN_LOOKS = 16
 """A look at the clock makes a GPU wait, so it is taken ever more rarely, to this end; where a step takes
 long, not much more is trained than was asked for."""
-SCORED_PICTURES = 2_500
+SCORED_IMAGES = 2_500
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Throughput:
     """The speed of one training.
 
     Attributes:
-        training: Pictures a second in training, augmentation included; above 0.
-        evaluation: Pictures a second without gradients, as validation has it; above 0.
+        training: Images a second in training, augmentation included; above 0.
+        evaluation: Images a second without gradients, as validation has it; above 0.
     """
 
     training: float
@@ -45,17 +45,17 @@ def measure_throughput(
     clock: Clock = time.perf_counter,
     wait: Callable[[torch.device], None] = wait_for,
 ) -> Throughput:
-    """Train a fresh network for some seconds, score some pictures, and throw it away.
+    """Train a fresh network for some seconds, score some images, and throw it away.
 
     Args:
         recipe: What to train.
-        splits: The pictures.
+        splits: The images.
         device: Where to train.
         seconds: How long to train at least, after the warm-up; above 0.
         clock: Seconds, from any start.
         wait: Waits until a device has done its work.
     """
-    # What the pictures and the network hold has no influence on the speed, so any seed will do.
+    # What the images and the network hold has no influence on the speed, so any seed will do.
     training = Training(recipe, splits, seed=0, device=device)
     steps = training.steps(repeat(recipe.optimizer.lr))
     batch = min(recipe.batch_size, len(splits.train))
@@ -67,7 +67,7 @@ def measure_throughput(
     _steps_per_second(steps, WARM_UP, now)
     rate = batch * _steps_per_second(steps, seconds, now)
     part = Part(
-        splits.validation.images[:SCORED_PICTURES], splits.validation.labels[:SCORED_PICTURES]
+        splits.validation.images[:SCORED_IMAGES], splits.validation.labels[:SCORED_IMAGES]
     ).to(device)
     training.evaluate(part)
     began = now()

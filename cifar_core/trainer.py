@@ -37,7 +37,7 @@ from cifar_core.seeds import derive
 __all__ = ["Training", "evaluate", "new_network", "set_lr", "train_step"]
 
 Clock = Callable[[], float]
-PICTURES_TO_WHITEN_BY = 5_000
+IMAGES_TO_WHITEN_BY = 5_000
 
 
 class Training:
@@ -48,7 +48,7 @@ class Training:
 
     Args:
         recipe: What to train and how.
-        splits: The pictures; they are moved to `device`.
+        splits: The images; they are moved to `device`.
         seed: Decides initial weights, order, augmentation and dropout.
         device: Where to train.
         clock: Seconds, from any start.
@@ -145,7 +145,7 @@ class Training:
             )
             # Sums stay on the device: reading one here would make the host wait for every step.
             loss_sum += loss
-            # Of a mixed picture the label with the largest share counts.
+            # Of a mixed image the label with the largest share counts.
             classes = labels if labels.ndim == 1 else labels.argmax(1)
             correct += (logits.argmax(1) == classes).sum()
             seen += len(labels)
@@ -201,7 +201,7 @@ class Training:
             self._normalize,
             self._random.generator,
             choices,
-            self._backend.pictures_together,
+            self._backend.images_together,
         )
 
     def twin(self) -> "Training":
@@ -264,7 +264,7 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`, which the same recipe, seed and pictures must have made.
+        """Go on from `state`, which the same recipe, seed and images must have made.
 
         Raises:
             CheckpointError: The state belongs to another training, or is not whole.
@@ -290,10 +290,10 @@ class Training:
 def new_network(
     recipe: Recipe, splits: Splits, normalize: Normalization, backend: Backend
 ) -> nn.Module:
-    """A fresh network on its device; a first layer that is set by the pictures has been set by them."""
+    """A fresh network on its device; a first layer that is set by the images has been set by them."""
     network = backend.place(network_of(recipe.network))
     if isinstance(network, SpeedNetwork):
-        network.whiten(normalize(splits.train.images[:PICTURES_TO_WHITEN_BY]))
+        network.whiten(normalize(splits.train.images[:IMAGES_TO_WHITEN_BY]))
     return network
 
 
@@ -308,10 +308,10 @@ def train_step(
     """Forward, backward, and one step of the optimizer.
 
     Args:
-        forward: The network, in training mode, on the device of the pictures.
+        forward: The network, in training mode, on the device of the images.
         optimizer: Over the network's parameters.
         images: (B, 3, 32, 32) float32, normalised.
-        labels: (B,) int64, or (B, 10) float32, each class's share of a mixed picture.
+        labels: (B,) int64, or (B, 10) float32, each class's share of a mixed image.
         label_smoothing: Share of the label's weight spread over all classes.
         backend: The precision to compute in.
 

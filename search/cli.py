@@ -16,6 +16,7 @@ from search import __version__
 from search.commands.copy import copy
 from search.commands.dashboard import dashboard
 from search.commands.doctor import doctor
+from search.commands.error_messages import for_terminal, told, without_passwords
 from search.commands.export import export
 from search.commands.lr_range import lr_range
 from search.commands.networks import networks
@@ -28,8 +29,7 @@ from search.commands.stop import stop
 from search.commands.studies import studies
 from search.commands.train import train
 from search.errors import UsageError
-from search.failures import for_terminal, told, without_passwords
-from search.stopping import ending_like_ctrl_c
+from search.signals import ending_like_ctrl_c
 from spaces.errors import SpaceError
 
 __all__ = ["cli", "main", "run"]

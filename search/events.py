@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cifar_core.epoch import Epoch
-from search.rows import Row
+from search.study.rows import TrialRow
 from spaces.space import Values
 
 __all__ = [
@@ -74,7 +74,7 @@ class SearchStarted:
     trials: int
     epochs: int
     workers: str
-    rows: tuple[Row, ...]
+    rows: tuple[TrialRow, ...]
     timeout: float | None
     where: str = ""
 
@@ -108,14 +108,14 @@ class EpochSeen:
 class TrialEnded:
     """A trial is finished, for whatever reason."""
 
-    row: Row
+    row: TrialRow
 
 
 @dataclass(frozen=True)
 class TrialPaused:
     """A trial waits at a rung, and goes on when it proves to be among the best."""
 
-    row: Row
+    row: TrialRow
 
 
 @dataclass(frozen=True)

@@ -115,9 +115,9 @@ class StudyFolder:
     root: Path
 
     @property
-    def pictures(self) -> Path:
-        """The prepared pictures that all workers map; there while the study runs."""
-        return self.root / "pictures"
+    def images(self) -> Path:
+        """The prepared images that all workers map; there while the study runs."""
+        return self.root / "images"
 
     @property
     def sweeps(self) -> Path:
@@ -203,7 +203,7 @@ class StudyFolder:
             write_atomically(self.root / "holder.json", json.dumps(holder).encode())
             self.stop_request.unlink(missing_ok=True)
             # Written only by who holds the study, and left by one that was killed.
-            for name in ("holder.json", self.pictures.name):
+            for name in ("holder.json", self.images.name):
                 for half_written in self.root.glob(f".{name}.*"):
                     half_written.unlink(missing_ok=True)
             yield
@@ -218,7 +218,9 @@ class StudyFolder:
         """
         half_written = (self.root / "checkpoints").glob(".*")
         states = (self.checkpoint(number) for number in self.checkpoints() if number not in keep)
-        for file in (self.pictures, self.stop_request, *half_written, *states):
+        # Version 0.x named the prepared images so; one that was killed has left them.
+        before = self.root / "pictures"
+        for file in (self.images, before, self.stop_request, *half_written, *states):
             file.unlink(missing_ok=True)
         shutil.rmtree(self.sweeps, ignore_errors=True)
 

@@ -5,16 +5,12 @@ from typing import Literal
 
 import torch
 
-from cifar_core.device import available_cores
 from search.errors import UsageError
-from search.pool import Slot
 from search.request import StartRequest
-from search.settings import Budget, Pruner, Sampler
+from search.study.settings import Budget, Pruner, Sampler
 from spaces.space import Space
 
-__all__ = ["Plan", "plan_of", "slots_of"]
-
-MOST_DEFAULT_CPU_WORKERS = 8
+__all__ = ["Plan", "plan_of"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +20,7 @@ class Plan:
     Attributes:
         space: The space as it will be searched.
         scale: Whether it is the full one.
-        train_images: Pictures to train on; None for all.
+        train_images: Images to train on; None for all.
         budget: What the study may cost.
         seeds: Trainings of each cell of a grid; None where the space is searched.
         sampler: How configurations are chosen.
@@ -119,7 +115,7 @@ def _grid(request: StartRequest, space: Space, is_quick: bool) -> tuple[int | No
 def _quick_notice(
     space: Space, why: str, trials: int, epochs: int, train_images: int | None
 ) -> str:
-    changes = [f"{train_images:,} training pictures"]
+    changes = [f"{train_images:,} training images"]
     if epochs != space.epochs:
         changes.append(f"{epochs} epochs instead of {space.epochs}")
     if space.grid is None and trials != space.trials:
@@ -131,24 +127,3 @@ def _quick_notice(
         f"This is a QUICK run ({why}): {'; '.join(changes)}. "
         "Its figures are lower than a full run's. The full space: --scale full"
     )
-
-
-def slots_of(devices: list[torch.device], workers: int | None) -> list[Slot]:
-    """The workers' shares of the devices.
-
-    On the CPU there is by default a worker for each core, up to eight: for networks of this size two
-    trainings with one thread each are faster than one with two. On GPUs there is one worker for each;
-    where there are more, those of one GPU have equal shares of its memory.
-    """
-    cores = available_cores()
-    if devices[0].type == "cuda":
-        count = workers or len(devices)
-        threads = 1  # everything but the launching of kernels happens on the GPU
-    else:
-        count = workers or min(cores, MOST_DEFAULT_CPU_WORKERS)
-        threads = max(1, cores // count)
-    places = [devices[index % len(devices)] for index in range(count)]
-    return [
-        Slot(str(place), threads, 1 / places.count(place) if place.type == "cuda" else None)
-        for place in places
-    ]

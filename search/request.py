@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from search.settings import DEFAULT_KEEP, Pruner, SearchSampler
+from search.study.settings import DEFAULT_KEEP, Pruner, SearchSampler
+from search.workers.limits import HANG_SECONDS
 
-__all__ = ["HANG_SECONDS", "DoctorRequest", "LrRangeRequest", "Scale", "StartRequest"]
+__all__ = ["DoctorRequest", "LrRangeRequest", "ResumeRequest", "Scale", "StartRequest"]
 
-HANG_SECONDS = 300.0
-"""How long a worker may go without a step. Starting, compiling a network, and scoring the validation
-pictures with a large one on a slow machine take a minute or two without."""
 
 Scale = Literal["auto", "full", "quick"]
 
@@ -26,7 +24,7 @@ class StartRequest:
         trials: Trials in all; the space's number by default.
         timeout: Seconds in all, or None.
         epochs: Epochs of a trial; the space's by default.
-        train_images: Pictures to train on; all by default, fewer in a quick run.
+        train_images: Images to train on; all by default, fewer in a quick run.
         workers: Worker processes; by device by default.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:0,cuda:1``.
         data: ``auto``, ``synthetic``, or a folder.
@@ -76,7 +74,7 @@ class LrRangeRequest:
         low: First learning rate; the space's, or 1e-10, by default.
         high: Last learning rate; the space's, or 10, by default.
         linear: Raise it by equal steps instead of equal ratios.
-        epochs: Passes over the training pictures of a sweep; by default as short as makes sense.
+        epochs: Passes over the training images of a sweep; by default as short as makes sense.
         seeds: Sweeps of each recipe; the space's number, or 3, by default.
         seed: Where the sweeps' seeds start.
         scale: As for `StartRequest`.
@@ -116,3 +114,34 @@ class DoctorRequest:
     workers: int | None = None
     device: str = "auto"
     data: str | None = None
+
+
+@dataclass(frozen=True)
+class ResumeRequest:
+    """The options of `cifar-search resume`.
+
+    Attributes:
+        study: The study's name; the newest by default.
+        storage: Database URL; the home's own by default.
+        trials: A new total of trials, or None to keep it.
+        timeout: A new total of seconds, or None to keep it.
+        workers: Worker processes; by device by default.
+        device: As for `StartRequest`.
+        data: Where the images are; by default where `start` would look.
+        compile_networks: As for `StartRequest`.
+        keep: A new number of trained networks to keep, or None to keep it.
+        hang_after: As for `StartRequest`.
+        patience: A new number of trials without a new best, or None to keep it.
+    """
+
+    study: str | None
+    storage: str | None
+    trials: int | None
+    timeout: float | None
+    workers: int | None
+    device: str
+    data: str | None
+    compile_networks: bool = False
+    keep: int | None = None
+    hang_after: float = HANG_SECONDS
+    patience: int | None = None

@@ -44,7 +44,7 @@ def fitted(space: Space, recipe: Recipe) -> Fit:
     Raises:
         MisfitError: The space cannot make it; the text names the field, what it is, what is allowed.
     """
-    target = _flat(recipe.plain())
+    target = _flat(recipe.to_dict())
     for field in SAME_KIND:  # first: without it other fields may not be there to be looked at
         here = _flat(space.recipe).get(field, _kind(field))
         is_fixed = all(field not in parameter.fields() for parameter in space.parameters.values())
@@ -63,7 +63,7 @@ def fitted(space: Space, recipe: Recipe) -> Fit:
         if values[name] != found:
             moved[str(parameter.sets)] = _instead(name, values[name], found)
     try:
-        made = _flat(space.recipe_of(values).plain())
+        made = _flat(space.recipe_of(values).to_dict())
     except RecipeError as error:
         raise MisfitError(str(error).splitlines()[-1].strip()) from error
     searched = {field for name in values for field in space.parameters[name].fields()}
@@ -115,7 +115,7 @@ def _defaults(target: Mapping[str, Any]) -> dict[str, Any]:
     """What a field is that nobody sets, in sections of the same kinds as `target` has."""
     kinds = {section: {"name": target[f"{section}.name"]} for section in UNIONS}
     names = {f"{section}.name": _kind(section) for section in UNIONS}
-    return _flat(Recipe.read(kinds).plain()) | names
+    return _flat(Recipe.read(kinds).to_dict()) | names
 
 
 def _kind(field: str) -> Any:

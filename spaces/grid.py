@@ -22,7 +22,7 @@ class Published(Record):
     Attributes:
         values: The cell: a value for every parameter of the space.
         accuracy: Test accuracy, 0-1, or its lowest and highest value; None where none was given.
-        train_accuracy: Accuracy on the training pictures, 0-1.
+        train_accuracy: Accuracy on the training images, 0-1.
         train_loss: Mean training loss of the last epoch.
         epochs: Test accuracy after each epoch, 0-1.
     """

@@ -67,7 +67,7 @@ class Quick(Record):
 
     Attributes:
         epochs: Epochs of a trial.
-        train_images: Pictures to train on.
+        train_images: Images to train on.
         trials: Trials of the study.
         ranges: Parameters whose range or choices are narrowed, and to what.
     """

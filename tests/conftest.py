@@ -1,4 +1,4 @@
-"""What the tests share: the real pictures where they are, and small sets that train in moments."""
+"""What the tests share: the real images where they are, and small sets that train in moments."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cifar_core.data import cifar10, synthetic
-from cifar_core.data.pictures import Pictures
+from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.data.resident import Part, Splits, splits_of
 from cifar_core.data.split import Split, split
 
@@ -27,8 +27,8 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def pictures_folder() -> Path:
-    """The folder of the real pictures; a test that asks for it is skipped where there are none."""
+def images_folder() -> Path:
+    """The folder of the real images; a test that asks for it is skipped where there are none."""
     folder = os.environ.get("CIFAR_SEARCH_DATA")
     if not folder:
         pytest.skip("CIFAR_SEARCH_DATA does not name a folder with CIFAR-10")
@@ -38,35 +38,35 @@ def pictures_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_pictures(pictures_folder: Path) -> Pictures:
-    """The 50,000 real training pictures."""
-    source = cifar10.find(pictures_folder)
+def real_images(images_folder: Path) -> LabelledImages:
+    """The 50,000 real training images."""
+    source = cifar10.find(images_folder)
     assert source is not None
     return cifar10.read_train(source)
 
 
 @pytest.fixture(scope="session")
-def real_splits(real_pictures: Pictures) -> Splits:
-    """2,000 real pictures to train on, 5,000 to validate on."""
-    return splits_of(real_pictures, split(real_pictures, 2_000))
+def real_splits(real_images: LabelledImages) -> Splits:
+    """2,000 real images to train on, 5,000 to validate on."""
+    return splits_of(real_images, split(real_images, 2_000))
 
 
 @pytest.fixture(scope="session")
-def synthetic_pictures() -> Pictures:
-    """The 50,000 synthetic training pictures."""
-    return Pictures(*synthetic.draw("train"), official=False)
+def synthetic_images() -> LabelledImages:
+    """The 50,000 synthetic training images."""
+    return LabelledImages(*synthetic.draw("train"), official=False)
 
 
 @pytest.fixture(scope="session")
 def small_splits() -> Splits:
-    """A few hundred random pictures of which the brightness gives the class away; no data is needed."""
+    """A few hundred random images of which the brightness gives the class away; no data is needed."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(10).repeat(40)
     noise = torch.randint(0, 60, (400, 3, 32, 32), generator=generator)
     images = (noise + 19 * labels.view(-1, 1, 1, 1)).to(torch.uint8)
-    pictures = Pictures(images.numpy(), labels.numpy(), official=False)
+    labelled = LabelledImages(images.numpy(), labels.numpy(), official=False)
     rows = torch.randperm(400, generator=generator).numpy()
-    return splits_of(pictures, Split(rows[:300], rows[300:], "0123456789abcdef"))
+    return splits_of(labelled, Split(rows[:300], rows[300:], "0123456789abcdef"))
 
 
 @pytest.fixture
@@ -75,12 +75,12 @@ def cpu() -> torch.device:
     return torch.device("cpu")
 
 
-def part_of(splits: Splits, pictures: int) -> Splits:
-    """The same splits with fewer pictures in both parts."""
+def part_of(splits: Splits, count: int) -> Splits:
+    """The same splits with fewer images in both parts."""
     train, validation = splits.train, splits.validation
     return Splits(
-        Part(train.images[:pictures], train.labels[:pictures]),
-        Part(validation.images[:pictures], validation.labels[:pictures]),
+        Part(train.images[:count], train.labels[:count]),
+        Part(validation.images[:count], validation.labels[:count]),
         splits.mean,
         splits.std,
         splits.digest,

@@ -74,13 +74,13 @@ EVERY_SPACE = pytest.mark.parametrize("name", shipped_names())
 
 @pytest.fixture(scope="module")
 def few(small_splits: Splits) -> Splits:
-    """Two steps of 8 pictures."""
+    """Two steps of 8 images."""
     return part_of(small_splits, 16)
 
 
 @pytest.fixture
 def fake_splits() -> Iterator[Splits]:
-    """Pictures on a GPU that need not be there; all within is fake."""
+    """Images on a GPU that need not be there; all within is fake."""
     with FakeTensorMode(), CUDA:
         train, validation = (
             Part(torch.zeros(count, 3, 32, 32, dtype=torch.uint8), torch.zeros(count).long())
@@ -117,7 +117,7 @@ def assert_runs_on_a_fake_gpu(recipe: Recipe, splits: Splits) -> None:
         normalize,
         None,
         np.random.default_rng(0),
-        backend.pictures_together,
+        backend.images_together,
     )
     for images, labels in batches:
         assert (images.device, labels.device) == (CUDA, CUDA)
@@ -173,7 +173,7 @@ def test_it_runs_on_a_gpu_that_is_not_there(recipe: Recipe, fake_splits: Splits)
 
 @everything
 def test_it_survives_the_way_into_a_file_and_back(recipe: Recipe) -> None:
-    assert Recipe.read(recipe.plain()) == recipe
+    assert Recipe.read(recipe.to_dict()) == recipe
 
 
 @pytest.mark.parametrize("kind", kinds(Network), ids=lambda kind: kind.__name__)

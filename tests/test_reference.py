@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cifar_core.data.pictures import Pictures
+from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.data.resident import splits_of
 from cifar_core.data.split import split
 from cifar_core.recipe import Recipe
@@ -12,16 +12,16 @@ from cifar_core.trainer import Training
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # two minutes on an idle core, many more on a busy one
-@pytest.mark.pictures
+@pytest.mark.images
 def test_the_tutorials_network_reaches_its_published_neighbourhood(
-    real_pictures: Pictures, cpu: torch.device
+    real_images: LabelledImages, cpu: torch.device
 ) -> None:
     """12 epochs, SGD 0.001 with momentum 0.9, batch size 64: 56 % test accuracy is published.
 
-    On pictures that went through JPEG once, 52.5 and 53.3 % validation accuracy were measured over two
+    On images that went through JPEG once, 52.5 and 53.3 % validation accuracy were measured over two
     seeds, and 16 % after the first epoch, which is the published 16 % too: this network starts slowly.
     """
-    splits = splits_of(real_pictures, split(real_pictures))
+    splits = splits_of(real_images, split(real_images))
     epochs = list(Training(Recipe(), splits, seed=0, device=cpu).epochs())
     accuracy = [epoch.validation_accuracy for epoch in epochs]
     assert len(accuracy) == 12

@@ -20,18 +20,18 @@ __all__ = ["AirbenchLoader"]
 
 
 class AirbenchLoader:
-    """`airbench.utils.CifarLoader`: pictures in half precision, a whole epoch augmented at once.
+    """`airbench.utils.CifarLoader`: images in half precision, a whole epoch augmented at once.
 
-    In its first epoch, which takes longer, it also normalises, mirrors and pads all pictures for good;
-    from then on each picture is mirrored every other time, as in all of the package's own trainings.
+    In its first epoch, which takes longer, it also normalises, mirrors and pads all images for good;
+    from then on each image is mirrored every other time, as in all of the package's own trainings.
     It pads by reflection, once, and normalises by mean and standard deviation of CIFAR-10, which
-    costs no more than black edges and [-1, 1]. An epoch's pictures are all made before its first batch,
+    costs no more than black edges and [-1, 1]. An epoch's images are all made before its first batch,
     so that only whole epochs can be timed. Batches are made float32 here: the CPU trains in that.
 
     Args:
-        part: The pictures.
-        batch_size: Pictures in a batch; all pictures if there are fewer.
-        level: What happens to each picture; it has no ``strong``.
+        part: The images.
+        batch_size: Images in a batch; all images if there are fewer.
+        level: What happens to each image; it has no ``strong``.
         seed: Decides everything that is drawn.
 
     Raises:
@@ -69,7 +69,7 @@ class AirbenchLoader:
             yield images.to(torch.float32, memory_format=torch.channels_last), labels
 
     def close(self) -> None:
-        """Nothing runs beside the training process, and the folder is gone since the pictures were read."""
+        """Nothing runs beside the training process, and the folder is gone since the images were read."""
 
 
 def _imported() -> Callable[..., Iterable[tuple[Tensor, Tensor]]]:

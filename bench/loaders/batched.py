@@ -15,19 +15,19 @@ from cifar_core.data.resident import Part
 __all__ = ["BatchedLoader"]
 
 HALF = (0.5, 0.5, 0.5)
-CUTOUT = 8 * 8 / (32 * 32)  # RandomErasing wants the square's share of the picture
+CUTOUT = 8 * 8 / (32 * 32)  # RandomErasing wants the square's share of the image
 
 
 class BatchedLoader:
-    """A tensor of pictures, indexed by a permutation, and `torchvision.transforms.v2` on each batch.
+    """A tensor of images, indexed by a permutation, and `torchvision.transforms.v2` on each batch.
 
-    Version 2 draws once for each call: all pictures of a batch are mirrored or none, and they share
+    Version 2 draws once for each call: all images of a batch are mirrored or none, and they share
     one shift, one of the policy's pairs and one square. That is less augmentation than the other loaders'
     for the same pixels computed, and what users get who put a batch in.
 
     Args:
-        part: The pictures.
-        batch_size: Pictures in a batch; all pictures if there are fewer.
+        part: The images.
+        batch_size: Images in a batch; all images if there are fewer.
         level: What happens to each batch.
         seed: Decides the order; see `Rival`.
     """

@@ -1,4 +1,4 @@
-"""The loader of PyTorch's tutorial: a DataLoader over PIL pictures, each transformed by itself.
+"""The loader of PyTorch's tutorial: a DataLoader over PIL images, each transformed by itself.
 
 https://docs.pytorch.org/tutorials/beginner/blitz/cifar10_tutorial.html, with the transforms that
 torchvision's own documentation calls v1.
@@ -18,19 +18,19 @@ from cifar_core.data.resident import Part
 __all__ = ["PilLoader"]
 
 HALF = (0.5, 0.5, 0.5)
-CUTOUT = 8 * 8 / (32 * 32)  # RandomErasing wants the square's share of the picture
+CUTOUT = 8 * 8 / (32 * 32)  # RandomErasing wants the square's share of the image
 
 
 class PilLoader:
-    """`DataLoader` over single pictures that torchvision transforms.
+    """`DataLoader` over single images that torchvision transforms.
 
-    What is cut out is grey and lies within the picture, as `RandomErasing` has it. The training
+    What is cut out is grey and lies within the image, as `RandomErasing` has it. The training
     process only brings the finished batches into channels-last order.
 
     Args:
-        part: The pictures.
-        batch_size: Pictures in a batch; all pictures if there are fewer.
-        level: What happens to each picture.
+        part: The images.
+        batch_size: Images in a batch; all images if there are fewer.
+        level: What happens to each image.
         seed: Decides the order, and what workers draw; without workers see `Rival`.
         workers: Processes that transform beside the training process, kept from epoch to epoch; with 0
             the training process does it itself.
@@ -41,7 +41,7 @@ class PilLoader:
     ) -> None:
         self.name = f"DataLoader, PIL, {workers} worker{'' if workers == 1 else 's'}"
         self._loader = DataLoader(
-            _Pictures(part, _transform(level)),
+            _Images(part, _transform(level)),
             batch_size=min(batch_size, len(part)),
             shuffle=True,
             num_workers=workers,
@@ -63,7 +63,7 @@ class PilLoader:
             iterator._shutdown_workers()  # type: ignore[attr-defined] # noqa: SLF001
 
 
-class _Pictures(Dataset[tuple[Tensor, int]]):
+class _Images(Dataset[tuple[Tensor, int]]):
     """As `torchvision.datasets.CIFAR10` holds and gives them."""
 
     def __init__(self, part: Part, transform: transforms.Compose) -> None:
@@ -75,8 +75,8 @@ class _Pictures(Dataset[tuple[Tensor, int]]):
         return len(self._targets)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        picture = Image.fromarray(self._data[index])  # (32, 32, 3)
-        return self._transform(picture), self._targets[index]
+        image = Image.fromarray(self._data[index])  # (32, 32, 3)
+        return self._transform(image), self._targets[index]
 
 
 def _transform(level: Level) -> transforms.Compose:

@@ -1,4 +1,4 @@
-"""What a rival loader is, and what it does to the pictures."""
+"""What a rival loader is, and what it does to the images."""
 
 from collections.abc import Iterator
 from typing import Literal, Protocol
@@ -27,9 +27,9 @@ class MissingRivalError(Exception):
 
 
 class Rival(Protocol):
-    """A loader: an endless supply of epochs of one part of the pictures, which lies on the CPU.
+    """A loader: an endless supply of epochs of one part of the images, which lies on the CPU.
 
-    The seed decides the order of the pictures, and what worker processes draw. What else torchvision draws
+    The seed decides the order of the images, and what worker processes draw. What else torchvision draws
     comes from PyTorch's global generator, which is the caller's to seed: keeping a state of its own
     would take 20 microseconds a batch, and they would be charged to the rival.
 
@@ -45,7 +45,7 @@ class Rival(Protocol):
         It may be abandoned half-way, and another one begun.
 
         Yields:
-            Pictures (B, 3, 32, 32) float32, channels last, normalised, and labels (B,) int64.
+            Images (B, 3, 32, 32) float32, channels last, normalised, and labels (B,) int64.
         """
         ...
 
@@ -61,9 +61,9 @@ class Factory(Protocol):
         """A rival over `part`.
 
         Args:
-            part: The pictures, on the CPU.
-            batch_size: Pictures in a batch; all pictures if there are fewer.
-            level: What happens to each picture.
+            part: The images, on the CPU.
+            batch_size: Images in a batch; all images if there are fewer.
+            level: What happens to each image.
             seed: See `Rival`.
 
         Raises:

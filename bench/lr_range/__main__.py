@@ -19,7 +19,7 @@ from bench.lr_range.tables import score_page, worth_page
 RECORDS = Path(__file__).parent / "records"
 TRUTH_SEEDS = (0, 1)
 SLOWER = 3
-"""As in `search.sweeps`: how much slower a cell is swept again whose loss hardly fell."""
+"""As in `search.lr_range.sweeps`: how much slower a cell is swept again whose loss hardly fell."""
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", choices=("score", "truth", "curves", "worth"))
-    parser.add_argument("--data", help="folder of the pictures")
+    parser.add_argument("--data", help="folder of the images")
     parser.add_argument("--records", type=Path, default=RECORDS, help="folder of the records")
     parser.add_argument("--processes", type=int, default=2, help="at the same time")
     parser.add_argument("--seeds", type=int, default=5, help="searches of each kind, for worth")

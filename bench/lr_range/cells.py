@@ -19,9 +19,9 @@ from cifar_core.recipe import (
     SpeedNet,
 )
 
-__all__ = ["CELLS", "EPOCHS", "TRAIN_PICTURES", "Cell"]
+__all__ = ["CELLS", "EPOCHS", "TRAIN_IMAGES", "Cell"]
 
-TRAIN_PICTURES, EPOCHS = 8_000, 5
+TRAIN_IMAGES, EPOCHS = 8_000, 5
 """Of every training: as short as the trials of a search on a laptop."""
 
 Half = Literal["tuning", "held out"]

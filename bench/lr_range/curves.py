@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from bench.lr_range.cells import CELLS, TRAIN_PICTURES, Cell
+from bench.lr_range.cells import CELLS, TRAIN_IMAGES, Cell
 from bench.lr_range.truth import CPU, splits_for
 from cifar_core.data.resident import Splits
 from cifar_core.lr_range import Finding, Ramp, Sweep, find_bounds, sweep
@@ -51,7 +51,7 @@ class Curve:
         """As `cifar_core.lr_range.sweep` returns it: ended where it is over."""
         checks = range(CHECK_EVERY, len(self.loss) + 1, CHECK_EVERY)
         end = next((one for one in checks if is_over(self.loss[:one])), len(self.loss))
-        epochs = end * BY_NAME[self.cell].recipe.batch_size / TRAIN_PICTURES
+        epochs = end * BY_NAME[self.cell].recipe.batch_size / TRAIN_IMAGES
         return Sweep(self.lr, tuple(self.loss[:end]), epochs)
 
 
@@ -84,7 +84,7 @@ def measure(data: str, cells: Sequence[Cell], path: Path, processes: int, factor
     """Sweep what `path` doesn't have yet, and add each curve to it at once.
 
     Args:
-        data: Folder of the pictures.
+        data: Folder of the images.
         cells: The cells.
         path: The file.
         processes: How many sweep at the same time, with one thread each.

@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from bench.lr_range.cells import EPOCHS, TRAIN_PICTURES
+from bench.lr_range.cells import EPOCHS, TRAIN_IMAGES
 from bench.lr_range.curves import Curve, as_used
 from bench.lr_range.score import HAND_RANGES, Judged, all_scores, grids, ours, single
 from bench.lr_range.truth import Point
@@ -24,7 +24,7 @@ def score_page(points: Sequence[Point], curves: Sequence[Curve]) -> str:
     return "\n".join(
         [
             (
-                f"Truth: {len(truth)} cells, {TRAIN_PICTURES:,} training pictures, {EPOCHS} epochs, mean "
+                f"Truth: {len(truth)} cells, {TRAIN_IMAGES:,} training images, {EPOCHS} epochs, mean "
                 f"of {seeds} seeds or more; validation accuracy in %, rates half a decade apart."
             ),
             "",

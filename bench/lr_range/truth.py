@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from bench.lr_range.cells import CELLS, TRAIN_PICTURES, Cell
+from bench.lr_range.cells import CELLS, TRAIN_IMAGES, Cell
 from cifar_core.data.dataset import open_data
 from cifar_core.data.resident import Splits, splits_of
 from cifar_core.data.split import split
@@ -39,9 +39,9 @@ class Point:
 
 
 def splits_for(data: str) -> Splits:
-    """The pictures of all cells."""
-    pictures = open_data(data).read_train()
-    return splits_of(pictures, split(pictures, TRAIN_PICTURES))
+    """The images of all cells."""
+    labelled = open_data(data).read_train()
+    return splits_of(labelled, split(labelled, TRAIN_IMAGES))
 
 
 def trained(cell: Cell, lr: float, seed: int, splits: Splits) -> Point:

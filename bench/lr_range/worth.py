@@ -6,18 +6,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from search import attributes
 from search.events import Event
 from search.home import Home
 from search.request import StartRequest
-from search.service import start
+from search.service.service import start
+from search.study import attributes
 
 __all__ = ["ARMS", "Run", "measure", "read"]
 
 ARMS = {"measured": "auto", "wide": "1e-5:1", "by hand": "off"}
 """Each arm's `--lr-bounds`."""
 SPACE = Path(__file__).with_name("worth.toml")
-TRAIN_PICTURES = 5_000
+TRAIN_IMAGES = 5_000
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def measure(data: str, seeds: Iterable[int], path: Path) -> None:
 def _search(data: str, arm: str, seed: int) -> Run:
     request = StartRequest(
         str(SPACE),
-        train_images=TRAIN_PICTURES,
+        train_images=TRAIN_IMAGES,
         workers=1,
         device="cpu",
         data=data,

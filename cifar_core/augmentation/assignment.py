@@ -1,7 +1,7 @@
-"""Which picture gets which operation: rows sorted by operation, one slice of the batch for each.
+"""Which image gets which operation: rows sorted by operation, one slice of the batch for each.
 
-Which operation how many pictures get is drawn on the host. Then Python knows the bounds of each
-operation's slice: no picture is computed for an operation that it does not get, each operation runs
+Which operation how many images get is drawn on the host. Then Python knows the bounds of each
+operation's slice: no image is computed for an operation that it does not get, each operation runs
 once, and no GPU is waited for.
 """
 
@@ -31,16 +31,16 @@ _MOVING = len(GEOMETRIC)
 
 
 def apply_once(images: Tensor, amounts: Mapping[str, Tensor]) -> Tensor:
-    """Apply one operation to each picture: the first rows get the first, the next the second, ...
+    """Apply one operation to each image: the first rows get the first, the next the second, ...
 
     Args:
-        images: uint8 pictures, shape ``(n, 3, H, W)``.
-        amounts: For each operation a float tensor with the amount of each of its pictures, or of as
+        images: uint8 images, shape ``(n, 3, H, W)``.
+        amounts: For each operation a float tensor with the amount of each of its images, or of as
             many values that do not matter if it has none. The five of `GEOMETRIC` come first, in their
             order. Rows that are left over stay as they are.
 
     Returns:
-        New uint8 pictures of the same shape, channels last.
+        New uint8 images of the same shape, channels last.
     """
     parts = list(amounts.values())
     counts = [len(part) for part in parts]
@@ -64,17 +64,17 @@ def apply_in_turn(
     operations: npt.NDArray[np.int64],
     amounts: npt.NDArray[np.float64],
 ) -> Tensor:
-    """Apply several operations to each picture, one after the other.
+    """Apply several operations to each image, one after the other.
 
     Args:
-        images: uint8 pictures, shape ``(n, 3, H, W)``.
-        sources: The picture that each row of the result is made from, shape ``(R,)``.
+        images: uint8 images, shape ``(n, 3, H, W)``.
+        sources: The image that each row of the result is made from, shape ``(R,)``.
         operations: Each row's operations as indices into `OPERATIONS`, or `IDENTITY`, in the order of
             application: shape ``(S, R)``.
         amounts: What each operation is applied by, shape ``(S, R)``.
 
     Returns:
-        New uint8 pictures, shape ``(R, 3, H, W)``.
+        New uint8 images, shape ``(R, 3, H, W)``.
     """
     orders = np.argsort(operations, axis=1, kind="stable")  # (S, R)
     # Between two steps the rows are sorted anew, and at last put where they belong.
@@ -97,7 +97,7 @@ def apply_in_turn(
 
 
 def _moved(images: Tensor, rows: npt.NDArray[np.int64], on_device: Tensor) -> Tensor:
-    """These rows of the pictures, in this order; given on the host and on the device."""
+    """These rows of the images, in this order; given on the host and on the device."""
     if np.array_equal(rows, np.arange(len(images))):
         return images
     return taken(images, on_device)

@@ -1,8 +1,8 @@
-"""AugMix: each picture blended with chains of operations on it (Hendrycks et al. 2019, 1912.02781).
+"""AugMix: each image blended with chains of operations on it (Hendrycks et al. 2019, 1912.02781).
 
-Section 3 and its algorithm 1, without the loss that compares several versions of a picture. The
+Section 3 and its algorithm 1, without the loss that compares several versions of an image. The
 operations exclude those that CIFAR-10-C tests robustness by. Their ranges and the severity of 3 in 10
-are those of the authors' code (github.com/google-research/augmix), except that pictures are sheared
+are those of the authors' code (github.com/google-research/augmix), except that images are sheared
 about their centre and degrees are not cut down to whole ones.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["CHAINS", "LENGTH", "RANGES", "SEVERITIES", "augmix"]
 
 CHAINS = 3
-"""Chains that are blended with each picture."""
+"""Chains that are blended with each image."""
 
 LENGTH = 3
 """Operations in a chain at most; each number from 1 is equally likely."""
@@ -57,21 +57,21 @@ def augmix(
     generator: torch.Generator | None,
     choices: np.random.Generator,
 ) -> Tensor:
-    """Blend each picture with three chains of one to three random operations on it.
+    """Blend each image with three chains of one to three random operations on it.
 
-    The chains are weighted by a draw from Dirichlet(1, 1, 1), and their sum and the picture by one
+    The chains are weighted by a draw from Dirichlet(1, 1, 1), and their sum and the image by one
     from Beta(1, 1). Strength 1 is AugMix as published; below it, each operation's amount and the
     chains' share of the blend are that much smaller.
 
     Args:
-        images: uint8 pictures in random order, shape ``(B, 3, H, W)``.
+        images: uint8 images in random order, shape ``(B, 3, H, W)``.
         strength: In (0, 1].
         generator: Not used: the draws that decide operations are made on the host, the others with
             them.
         choices: Draws chains, severities, signs and weights.
 
     Returns:
-        New uint8 pictures of the same shape.
+        New uint8 images of the same shape.
     """
     count, _, height, width = images.shape
     operations, amounts = _drawn(count, strength, choices)
@@ -103,7 +103,7 @@ def _drawn(
 
 
 def _weights(count: int, strength: float, choices: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Shares of picture and chains in each blend, (1 + CHAINS, count, 1, 1, 1); they add up to 1."""
+    """Shares of image and chains in each blend, (1 + CHAINS, count, 1, 1, 1); they add up to 1."""
     chains = choices.dirichlet((1.0,) * CHAINS, size=count).T  # (CHAINS, count)
     share = strength * choices.beta(1.0, 1.0, size=count)  # of all chains together
     weights = np.concatenate([1 - share[None], share * chains])

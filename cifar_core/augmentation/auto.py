@@ -1,8 +1,8 @@
 """AutoAugment's policy for CIFAR-10: 25 pairs of operations found by search.
 
 Cubuk et al. 2018, arXiv 1805.09501: the pairs are those of the appendix, the ranges those of table 6,
-both as torchvision has them. Two things differ from torchvision: pictures are sheared about their
-centre, not about a corner, and rotated and sheared pictures are interpolated, so that an amount near
+both as torchvision has them. Two things differ from torchvision: images are sheared about their
+centre, not about a corner, and rotated and sheared images are interpolated, so that an amount near
 0 changes little.
 """
 
@@ -29,7 +29,7 @@ class Step(NamedTuple):
 
     Attributes:
         operation: One of `OPERATIONS`.
-        probability: Share of the pair's pictures that get it, in [0, 1].
+        probability: Share of the pair's images that get it, in [0, 1].
         level: Its magnitude, 0-9, as the paper numbers them; of no meaning for `FIXED` ones.
     """
 
@@ -101,7 +101,7 @@ def auto(
     generator: torch.Generator | None,
     choices: np.random.Generator,
 ) -> Tensor:
-    """Apply to each picture one of AutoAugment's 25 pairs of operations, drawn uniformly.
+    """Apply to each image one of AutoAugment's 25 pairs of operations, drawn uniformly.
 
     Each of the two is applied with its own probability and the sign of its amount is drawn. Strength
     1 is the published policy. Below it, an operation with an amount gets that share of the amount,
@@ -109,13 +109,13 @@ def auto(
     policy comes down to the identity.
 
     Args:
-        images: uint8 pictures in random order, shape ``(B, 3, H, W)``.
+        images: uint8 images in random order, shape ``(B, 3, H, W)``.
         strength: In (0, 1].
         generator: Not used: all draws are among few values, and made on the host.
         choices: Draws pairs, whether their operations are applied, and signs.
 
     Returns:
-        New uint8 pictures of the same shape.
+        New uint8 images of the same shape.
     """
     height, width = images.shape[2:]
     operations, amounts = _drawn(len(images), strength, choices)
@@ -133,6 +133,6 @@ def _drawn(
     operations = np.where(applied, _OPERATIONS[:, pairs], IDENTITY)
     signs = 1 - 2 * choices.integers(2, size=(2, count))
     amounts = strength * signs * _AMOUNTS[:, pairs]
-    # The pictures are in random order already; in this one the first step need not move them.
+    # The images are in random order already; in this one the first step need not move them.
     order = np.argsort(operations[0], kind="stable")
     return operations[:, order], amounts[:, order]

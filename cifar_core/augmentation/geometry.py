@@ -1,13 +1,13 @@
-"""Mirror, shift and cut: three augmentations of whole batches, each picture with its own draw.
+"""Mirror, shift and cut: three augmentations of whole batches, each image with its own draw.
 
-All three take ``(B, 3, H, W)`` uint8 pictures on whatever device holds them, draw from the generator
-they are handed (``None``: the device's default one), give channels-last pictures, which they are fastest
+All three take ``(B, 3, H, W)`` uint8 images on whatever device holds them, draw from the generator
+they are handed (``None``: the device's default one), give channels-last images, which they are fastest
 with, and are the exact identity at setting 0. They are meant to be composed in the order flip, crop,
 cutout. None of them makes a GPU wait for the host or the host for a GPU: no value of a tensor decides what
 Python does next.
 
 Each row has its own draw here, though the batch is in random order: `policies` goes by the order of
-the rows, and two augmentations that did would always meet in the same pictures.
+the rows, and two augmentations that did would always meet in the same images.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own documentation calls it F
 from torch import Tensor
 
-from cifar_core.augmentation.layout import joined, lines_of, pictures_of, taken
+from cifar_core.augmentation.layout import images_of, joined, lines_of, taken
 
 __all__ = ["crop", "cutout", "flip", "mirrors"]
 
 
 def flip(images: Tensor, probability: float, generator: torch.Generator | None = None) -> Tensor:
-    """Mirror each picture left to right with the given probability.
+    """Mirror each image left to right with the given probability.
 
     Args:
-        images: uint8 pictures, shape ``(B, 3, H, W)``.
-        probability: Share of the pictures that is mirrored, in [0, 1]; 0 returns ``images``.
-        generator: Source of the draws, on the pictures' device.
+        images: uint8 images, shape ``(B, 3, H, W)``.
+        probability: Share of the images that is mirrored, in [0, 1]; 0 returns ``images``.
+        generator: Source of the draws, on the images' device.
 
     Returns:
-        Pictures of the same shape and type.
+        Images of the same shape and type.
     """
     if probability == 0:
         return images
     count = len(images)
     mirrored = mirrors(count, probability, images.device, generator)  # (B,)
-    # Copying whole pictures is several times faster on the CPU than choosing pixels by torch.where.
+    # Copying whole images is several times faster on the CPU than choosing pixels by torch.where.
     rows = torch.arange(count, device=images.device) + count * mirrored  # (B,)
     return taken(joined([images, images.flip(-1)]), rows)
 
@@ -46,7 +46,7 @@ def flip(images: Tensor, probability: float, generator: torch.Generator | None =
 def mirrors(
     count: int, probability: float, device: torch.device, generator: torch.Generator | None
 ) -> Tensor:
-    """Which pictures `flip` mirrors: (count,) bool, drawn on `device`."""
+    """Which images `flip` mirrors: (count,) bool, drawn on `device`."""
     return torch.rand(count, device=device, generator=generator) < probability
 
 
@@ -56,23 +56,23 @@ def crop(
     generator: torch.Generator | None = None,
     fill: Literal["zero", "reflect"] = "zero",
 ) -> Tensor:
-    """Pad each picture on all sides and cut a window of the old size at a random place.
+    """Pad each image on all sides and cut a window of the old size at a random place.
 
     All ``(2 * padding + 1) ** 2`` windows are equally likely (He et al. 2015, arXiv 1512.03385,
     section 4.2, with padding 4).
 
     Args:
-        images: uint8 pictures, shape ``(B, 3, H, W)``.
+        images: uint8 images, shape ``(B, 3, H, W)``.
         padding: Pixels added on each side, at least 0; 0 returns ``images``.
-        generator: Source of the draws, on the pictures' device.
-        fill: What is added: ``zero`` is black, ``reflect`` mirrors the picture at the middle of its
+        generator: Source of the draws, on the images' device.
+        fill: What is added: ``zero`` is black, ``reflect`` mirrors the image at the middle of its
             outermost pixels, which are not repeated.
 
     Returns:
-        Pictures of the same shape and type.
+        Images of the same shape and type.
 
     Raises:
-        ValueError: The padding reflects more than the picture has.
+        ValueError: The padding reflects more than the image has.
     """
     if padding == 0:
         return images
@@ -81,7 +81,7 @@ def crop(
     top, left = torch.randint(
         2 * padding + 1, (2, count, 1), device=device, generator=generator
     )  # each (B, 1)
-    rows = top + torch.arange(height, device=device)  # (B, H): of the padded picture
+    rows = top + torch.arange(height, device=device)  # (B, H): of the padded image
     if fill == "zero":
         beside = padding * channels
         padded = F.pad(lines_of(images), (beside, beside, padding, padding))
@@ -93,18 +93,18 @@ def crop(
     # A window is H runs of W neighbouring pixels, copied whole: far faster on the CPU than gathering
     # pixels. `runs` is a view: a run starts at every value.
     runs = padded.flatten().unfold(0, width * channels, 1)  # (values - W * C + 1, W * C)
-    pictures = torch.arange(count, device=device).view(-1, 1)
-    starts = (pictures * padded.shape[1] + rows) * padded.shape[2] + left * channels  # (B, H)
+    index = torch.arange(count, device=device).view(-1, 1)
+    starts = (index * padded.shape[1] + rows) * padded.shape[2] + left * channels  # (B, H)
     lines = runs.index_select(0, starts.flatten()).view(count, height, -1)  # (B, H, W * C)
-    return pictures_of(lines, channels)
+    return images_of(lines, channels)
 
 
 def _reflected(images: Tensor, padding: int) -> Tensor:
-    """Pictures as lines with mirrored columns left and right: (B, H, (W + 2 * padding) * C)."""
+    """Images as lines with mirrored columns left and right: (B, H, (W + 2 * padding) * C)."""
     height, width = images.shape[2:]
     if padding >= min(height, width):
         raise ValueError(
-            f"`padding` must be less than the picture's side to be reflected, but got {padding} "
+            f"`padding` must be less than the image's side to be reflected, but got {padding} "
             f"and {height}x{width}."
         )
     # torch's own reflection does not know bytes on a GPU.
@@ -120,21 +120,21 @@ def cutout(
     generator: torch.Generator | None = None,
     fill: Tensor | int = 0,
 ) -> Tensor:
-    """Blank a square in each picture, its centre uniform over the pixels, clipped at the edges.
+    """Blank a square in each image, its centre uniform over the pixels, clipped at the edges.
 
     DeVries & Taylor 2017, arXiv 1708.04552, section 3.2: because squares at the edge are clipped,
-    some pictures stay largely whole. A square of even size has no middle pixel: its centre is the
+    some images stay largely whole. A square of even size has no middle pixel: its centre is the
     pixel below and to the right of the middle, as in the authors' code.
 
     Args:
-        images: uint8 pictures, shape ``(B, 3, H, W)``.
+        images: uint8 images, shape ``(B, 3, H, W)``.
         size: Side of the square in pixels, at least 0; 0 returns ``images``.
-        generator: Source of the draws, on the pictures' device.
-        fill: What the square is filled with: a level in [0, 255], or a tensor of the pictures'
+        generator: Source of the draws, on the images' device.
+        fill: What the square is filled with: a level in [0, 255], or a tensor of the images'
             type that broadcasts against them, such as the channels' means, ``(3, 1, 1)``.
 
     Returns:
-        Pictures of the same shape and type.
+        Images of the same shape and type.
     """
     if size == 0:
         return images
@@ -147,8 +147,8 @@ def cutout(
     lines = lines_of(images) * (1 - hole)
     if isinstance(fill, Tensor):
         filled = lines_of(fill.to(images.dtype).expand(images.shape)) * hole
-        return pictures_of(lines.add_(filled), channels)
-    return pictures_of(lines.add_(hole.mul_(fill)) if fill else lines, channels)
+        return images_of(lines.add_(filled), channels)
+    return images_of(lines.add_(hole.mul_(fill)) if fill else lines, channels)
 
 
 def _hits(

@@ -1,4 +1,4 @@
-"""Mixup and CutMix: pictures mixed in pairs, and their labels with them."""
+"""Mixup and CutMix: images mixed in pairs, and their labels with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cifar_core.augmentation.layout import lines_of, pictures_of
+from cifar_core.augmentation.layout import images_of, lines_of
 from cifar_core.device import sent
 
 if TYPE_CHECKING:
@@ -28,22 +28,22 @@ def mix(
     generator: torch.Generator | None,
     choices: np.random.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Mix each picture with another of its batch, by mixup or CutMix.
+    """Mix each image with another of its batch, by mixup or CutMix.
 
-    Each picture has its own draw of how much of it stays, and of the box. Partners are a random
-    permutation of the batch, so that a few pictures stay whole. With both switched on, each batch
+    Each image has its own draw of how much of it stays, and of the box. Partners are a random
+    permutation of the batch, so that a few images stay whole. With both switched on, each batch
     gets one of the two, equally likely.
 
     Args:
-        images: Normalised float pictures, shape ``(B, 3, H, W)``.
+        images: Normalised float images, shape ``(B, 3, H, W)``.
         labels: Their classes, shape ``(B,)``, int64, 0-9.
         record: Its `mixup` and `cutmix` are the alphas; one at least is above 0.
-        generator: Draws the partners, on the pictures' device; None is its default one.
+        generator: Draws the partners, on the images' device; None is its default one.
         choices: Draws what is computed, and shares and boxes with it.
 
     Returns:
-        New channels-last pictures of the same shape, and targets ``(B, 10)``, float32: each row
-        the shares of the classes in the picture, which add up to 1.
+        New channels-last images of the same shape, and targets ``(B, 10)``, float32: each row
+        the shares of the classes in the image, which add up to 1.
 
     Raises:
         ValueError: The record mixes nothing.
@@ -61,39 +61,39 @@ def mix(
 
 
 def mixup(images: Tensor, labels: Tensor, partners: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-    """Blend each picture with its partner (Zhang et al. 2017, arXiv 1710.09412, section 2).
+    """Blend each image with its partner (Zhang et al. 2017, arXiv 1710.09412, section 2).
 
     Args:
-        images: Float pictures, shape ``(B, 3, H, W)``.
+        images: Float images, shape ``(B, 3, H, W)``.
         labels: Their classes, shape ``(B,)``, int64, 0-9.
-        partners: The row of each picture's partner, shape ``(B,)``.
-        kept: The picture's own share, lambda in the paper: float32, shape ``(B,)``, in [0, 1].
+        partners: The row of each image's partner, shape ``(B,)``.
+        kept: The image's own share, lambda in the paper: float32, shape ``(B,)``, in [0, 1].
 
     Returns:
-        Channels-last pictures of the same shape, and targets ``(B, 10)``, float32.
+        Channels-last images of the same shape, and targets ``(B, 10)``, float32.
     """
     lines = lines_of(images)  # (B, H, 3W)
     mixed = torch.lerp(lines.index_select(0, partners), lines, kept.view(-1, 1, 1).to(lines.dtype))
-    return pictures_of(mixed, images.shape[1]), _targets(labels, partners, kept)
+    return images_of(mixed, images.shape[1]), _targets(labels, partners, kept)
 
 
 def cutmix(
     images: Tensor, labels: Tensor, partners: Tensor, boxes: npt.NDArray[np.int64]
 ) -> tuple[Tensor, Tensor]:
-    """Paste a box of its partner into each picture (Yun et al. 2019, arXiv 1905.04899, section 3.1).
+    """Paste a box of its partner into each image (Yun et al. 2019, arXiv 1905.04899, section 3.1).
 
     A label's share is that of the pixels, so a box that was clipped at the edge counts for what is
     left of it.
 
     Args:
-        images: Float pictures, shape ``(B, 3, H, W)``.
+        images: Float images, shape ``(B, 3, H, W)``.
         labels: Their classes, shape ``(B,)``, int64, 0-9.
-        partners: The row of each picture's partner, shape ``(B,)``.
-        boxes: On the host: first row, end row, first column and end column of each picture's box, in
+        partners: The row of each image's partner, shape ``(B,)``.
+        boxes: On the host: first row, end row, first column and end column of each image's box, in
             pixels, the ends excluded; shape ``(4, B)``.
 
     Returns:
-        Channels-last pictures of the same shape, and targets ``(B, 10)``, float32.
+        Channels-last images of the same shape, and targets ``(B, 10)``, float32.
     """
     channels, height, width = images.shape[1:]
     top, bottom, left, right = boxes
@@ -109,7 +109,7 @@ def cutmix(
     lines = lines_of(images)  # (B, H, 3W), as `inside`
     # By weights of exactly 0 and 1, ten times faster on the CPU than torch.where.
     mixed = torch.lerp(lines, lines.index_select(0, partners), inside)
-    return pictures_of(mixed, images.shape[1]), _targets(labels, partners, own.flatten())
+    return images_of(mixed, images.shape[1]), _targets(labels, partners, own.flatten())
 
 
 def _boxes(
@@ -117,8 +117,8 @@ def _boxes(
 ) -> npt.NDArray[np.int64]:
     """CutMix's boxes for lambdas (B,), as `cutmix` takes them: appendix A, algorithm A1.
 
-    A box has the picture's proportions and 1 - lambda of its area, its centre is uniform over the
-    picture, and it is clipped at the edges and rounded to whole pixels.
+    A box has the image's proportions and 1 - lambda of its area, its centre is uniform over the
+    image, and it is clipped at the edges and rounded to whole pixels.
     """
     bounds = []
     for side in (height, width):

@@ -1,6 +1,6 @@
-"""The single operations of the policies, on whole batches, each picture with its own amount.
+"""The single operations of the policies, on whole batches, each image with its own amount.
 
-All take and give ``(n, 3, H, W)`` uint8 pictures, on any device. An amount is a float tensor of
+All take and give ``(n, 3, H, W)`` uint8 images, on any device. An amount is a float tensor of
 shape ``(n,)`` on the same device, its sign and size as the function says, and amount 0 is the exact
 identity. Results are rounded to the nearest level, where torchvision's drop the fraction.
 """
@@ -42,12 +42,12 @@ def warp(
     translate_x: Tensor,
     translate_y: Tensor,
 ) -> Tensor:
-    """Rotate, shear and shift pictures about their centre, bilinear, black outside.
+    """Rotate, shear and shift images about their centre, bilinear, black outside.
 
     The parts are added, not composed: exact where one of them is nonzero, as the policies have it.
 
     Args:
-        images: uint8 pictures, shape ``(n, 3, H, W)``.
+        images: uint8 images, shape ``(n, 3, H, W)``.
         rotate: Degrees counter-clockwise, shape ``(n,)``, like the others.
         shear_x: Pixels to the right per pixel further down.
         shear_y: Pixels down per pixel further right.
@@ -55,7 +55,7 @@ def warp(
         translate_y: Shift down, as a share of the height.
 
     Returns:
-        uint8 pictures, shape ``(n, 3, H, W)``, rounded; all parameters 0 is the exact identity.
+        uint8 images, shape ``(n, 3, H, W)``, rounded; all parameters 0 is the exact identity.
     """
     height, width = images.shape[2:]
     device = images.device
@@ -92,7 +92,7 @@ def saturation(images: Tensor, amount: Tensor) -> Tensor:
 
 
 def sharpness(images: Tensor, amount: Tensor) -> Tensor:
-    """Scale distances from a smoothed picture by 1 + amount; ``amount`` in [-1, 1], ``(n,)``.
+    """Scale distances from a smoothed image by 1 + amount; ``amount`` in [-1, 1], ``(n,)``.
 
     Each level is smoothed with its eight neighbours' by weights of 5/13 and 1/13, and rounded; the
     border, which has not eight neighbours, stays. Both as in Pillow and torchvision.
@@ -174,7 +174,7 @@ FIXED: dict[str, Callable[[Tensor], Tensor]] = {
     "equalize": equalize,
     "invert": invert,
 }
-"""Operations that have no amount: a picture gets them or does not."""
+"""Operations that have no amount: an image gets them or does not."""
 
 OPERATIONS = (*GEOMETRIC, *COLOUR, *FIXED)
 """The names of all operations."""

@@ -1,4 +1,4 @@
-"""All that a recipe's augmentation does to single pictures, in its order."""
+"""All that a recipe's augmentation does to single images, in its order."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def augment(
     """Flip, crop, recolour and cut out, as far as the record asks for it.
 
     Args:
-        images: uint8 pictures in random order (see `policies`), shape ``(B, 3, H, W)``.
+        images: uint8 images in random order (see `policies`), shape ``(B, 3, H, W)``.
         record: What is done, and how strongly.
-        generator: Source of the draws that stay on the pictures' device; None is its default one.
+        generator: Source of the draws that stay on the images' device; None is its default one.
         choices: Source of the draws that decide what is computed.
 
     Returns:
-        uint8 pictures of the same shape, the given ones untouched; the very same tensor if all is off.
+        uint8 images of the same shape, the given ones untouched; the very same tensor if all is off.
     """
     images = flip(images, record.flip, generator)
     images = crop(images, record.crop_padding, generator, record.crop_fill)

@@ -1,10 +1,10 @@
-"""The policies by name: which colour and geometry operations a picture gets.
+"""The policies by name: which colour and geometry operations an image gets.
 
-**The pictures of a batch must be in random order**, as a shuffling loader gives them. Then the first
-k rows are a random choice of k pictures, and which pictures get an operation can follow from how
-many do: independent draws for each picture, sorted by their outcome, are the same in distribution.
+**The images of a batch must be in random order**, as a shuffling loader gives them. Then the first
+k rows are a random choice of k images, and which images get an operation can follow from how
+many do: independent draws for each image, sorted by their outcome, are the same in distribution.
 That holds once per batch. A second augmentation that went by the order of the rows would meet the
-same pictures again, which is why `geometry` draws for each row.
+same images again, which is why `geometry` draws for each row.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["POLICIES", "Policy", "policy"]
 Policy = Callable[[Tensor, float, "torch.Generator | None", "np.random.Generator"], Tensor]
 
 POLICIES: dict[str, Policy] = {"trivial": trivial, "auto": auto, "augmix": augmix}
-"""Each takes pictures, a strength above 0, and the two sources of draws, and gives new pictures."""
+"""Each takes images, a strength above 0, and the two sources of draws, and gives new images."""
 
 
 def policy(
@@ -39,18 +39,18 @@ def policy(
     generator: torch.Generator | None,
     choices: np.random.Generator,
 ) -> Tensor:
-    """Apply a policy to a share of the pictures, each drawn independently.
+    """Apply a policy to a share of the images, each drawn independently.
 
     Args:
-        images: uint8 pictures in random order, shape ``(B, 3, H, W)``.
+        images: uint8 images in random order, shape ``(B, 3, H, W)``.
         name: A key of `POLICIES`.
         strength: What the policy's operations are scaled by, in [0, 1]; 0 returns ``images``.
-        probability: Share of the pictures that it is applied to, in [0, 1]; 0 returns ``images``.
-        generator: Source of the draws that stay on the pictures' device; None is its default one.
+        probability: Share of the images that it is applied to, in [0, 1]; 0 returns ``images``.
+        generator: Source of the draws that stay on the images' device; None is its default one.
         choices: Source of the draws that decide what is computed.
 
     Returns:
-        uint8 pictures of the same shape, the given ones untouched.
+        uint8 images of the same shape, the given ones untouched.
     """
     if strength == 0 or probability == 0:
         return images

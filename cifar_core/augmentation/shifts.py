@@ -25,7 +25,7 @@ def whole_pixels(
     Args:
         operations: Indices into `OPERATIONS`, any shape.
         amounts: Their amounts, same shape; a translation's is a share of the side.
-        height: The pictures' height in pixels.
+        height: The images' height in pixels.
         width: Their width.
 
     Returns:

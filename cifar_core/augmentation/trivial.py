@@ -1,4 +1,4 @@
-"""One random operation per picture, after TrivialAugment (Müller & Hutter 2021, arXiv 2103.10158)."""
+"""One random operation per image, after TrivialAugment (Müller & Hutter 2021, arXiv 2103.10158)."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ def trivial(
     generator: torch.Generator | None,
     choices: np.random.Generator,
 ) -> Tensor:
-    """Apply to each picture one random operation with a random magnitude.
+    """Apply to each image one random operation with a random magnitude.
 
     The operation is drawn uniformly, its amount uniformly between minus and plus ``strength`` times
     its largest.
 
     Args:
-        images: uint8 pictures in random order, shape ``(B, 3, H, W)``.
+        images: uint8 images in random order, shape ``(B, 3, H, W)``.
         strength: Scales every operation's largest amount, in (0, 1].
-        generator: Draws the magnitudes, on the pictures' device.
-        choices: Draws how many pictures get which operation.
+        generator: Draws the magnitudes, on the images' device.
+        choices: Draws how many images get which operation.
 
     Returns:
-        New uint8 pictures of the same shape.
+        New uint8 images of the same shape.
     """
     counts = choices.multinomial(len(images), [1 / KINDS] * KINDS).tolist()
     draws = torch.rand(len(images), device=images.device, generator=generator)  # (B,) in [0, 1)
     parts = (strength * (2 * draws - 1)).split_with_sizes(counts)
     amounts = {
         name: largest * part for (name, largest), part in zip(LARGEST.items(), parts, strict=False)
-    }  # the identity's pictures are the rest
+    }  # the identity's images are the rest
     return apply_once(images, amounts)

@@ -1,1 +1,1 @@
-"""CIFAR-10 and its stand-in: finding, checking, reading and splitting the pictures."""
+"""CIFAR-10 and its stand-in: finding, checking, reading and splitting the images."""

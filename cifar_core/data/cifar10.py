@@ -1,6 +1,6 @@
 """CIFAR-10's files: finding, checking and reading them, in either published layout.
 
-The binary layout is plain bytes, so any file of the right shape is read, and `Pictures.official`
+The binary layout is plain bytes, so any file of the right shape is read, and `LabelledImages.official`
 says whether all of them are the published ones. The python layout is pickles, and opening a pickle
 can run whatever program it holds, so there only the published files are opened.
 """
@@ -18,14 +18,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cifar_core.data.pictures import Pictures
+from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.errors import DataError
 
-__all__ = ["CLASSES", "Pictures", "Source", "find", "not_found", "read_test", "read_train"]
+__all__ = ["CLASSES", "LabelledImages", "Source", "find", "not_found", "read_test", "read_train"]
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-RECORDS = 10_000  # pictures in one file
-PIXELS = 3 * 32 * 32  # bytes of one picture: the red plane, the green, the blue, each row by row
+RECORDS = 10_000  # images in one file
+PIXELS = 3 * 32 * 32  # bytes of one image: the red plane, the green, the blue, each row by row
 LARGEST = 64_000_000  # bytes; the published files have about 31 million
 
 Layout = Literal["binary", "python"]
@@ -58,7 +58,7 @@ TRAIN_FILES: dict[Layout, list[str]] = {
 
 @dataclass(frozen=True)
 class Source:
-    """Where pictures lie, and how they are written.
+    """Where images lie, and how they are written.
 
     Attributes:
         folder: The folder that holds the batch files themselves.
@@ -77,7 +77,7 @@ def find(folder: Path) -> Source | None:
             (torchvision's root does), or one of these two itself.
 
     Returns:
-        Where the pictures are, the python layout before the binary one if both are complete;
+        Where the images are, the python layout before the binary one if both are complete;
         None if nothing there looks like CIFAR-10. No file is opened.
 
     Raises:
@@ -103,14 +103,14 @@ def find(folder: Path) -> Source | None:
     return None
 
 
-def read_train(source: Source) -> Pictures:
-    """Read the 50,000 training pictures; the test file is not opened and may be absent.
+def read_train(source: Source) -> LabelledImages:
+    """Read the 50,000 training images; the test file is not opened and may be absent.
 
     Args:
         source: What `find` returned.
 
     Returns:
-        The training pictures: images (50000, 3, 32, 32) and labels (50000,).
+        The training images: images (50000, 3, 32, 32) and labels (50000,).
 
     Raises:
         DataError: A file is missing, unreadable, damaged, or a pickle but not the published one.
@@ -118,14 +118,14 @@ def read_train(source: Source) -> Pictures:
     return _read(source, TRAIN_FILES[source.layout])
 
 
-def read_test(source: Source) -> Pictures:
-    """Read the 10,000 test pictures; the only function that opens the test file.
+def read_test(source: Source) -> LabelledImages:
+    """Read the 10,000 test images; the only function that opens the test file.
 
     Args:
         source: What `find` returned.
 
     Returns:
-        The test pictures: images (10000, 3, 32, 32) and labels (10000,).
+        The test images: images (10000, 3, 32, 32) and labels (10000,).
 
     Raises:
         DataError: The file is missing, unreadable, damaged, or a pickle but not the published one.
@@ -137,20 +137,20 @@ def not_found(folder: Path, cause: str) -> DataError:
     """Word the error for a folder without CIFAR-10, with the ways out.
 
     Args:
-        folder: Where the pictures were looked for.
+        folder: Where the images were looked for.
         cause: Why they could not be had otherwise: a sentence, such as a failed download's text.
 
     Returns:
         The error, for the caller to raise.
     """
     return DataError(
-        f"There are no CIFAR-10 pictures in {folder}. {cause}\n"
+        f"There are no CIFAR-10 images in {folder}. {cause}\n"
         "Any one of these helps:\n"
         "  1. Give --data DIR, or set CIFAR_SEARCH_DATA=DIR, where DIR is a folder that holds "
         f"{FOLDERS['python']} or {FOLDERS['binary']}.\n"
-        "  2. Connect this machine to the internet and run the same command again: the pictures "
+        "  2. Connect this machine to the internet and run the same command again: the images "
         f"are downloaded (about 170 MB) into {folder}.\n"
-        "  3. Give --data synthetic, for the built-in synthetic pictures."
+        "  3. Give --data synthetic, for the built-in synthetic images."
     )
 
 
@@ -170,7 +170,7 @@ def _unreadable(path: Path, cause: str | None) -> DataError:
     )
 
 
-def _read(source: Source, names: list[str]) -> Pictures:
+def _read(source: Source, names: list[str]) -> LabelledImages:
     images = np.empty((len(names), RECORDS, PIXELS), np.uint8)
     labels = np.empty((len(names), RECORDS), np.int64)
     parse = _parse_binary if source.layout == "binary" else _parse_python
@@ -179,7 +179,7 @@ def _read(source: Source, names: list[str]) -> Pictures:
         path = source.folder / name
         images[index], labels[index], is_official = parse(path, _content(path))
         official = official and is_official
-    return Pictures(images.reshape(-1, 3, 32, 32), labels.reshape(-1), official)
+    return LabelledImages(images.reshape(-1, 3, 32, 32), labels.reshape(-1), official)
 
 
 def _content(path: Path) -> bytes:
@@ -236,8 +236,8 @@ def _parse_python(path: Path, content: bytes) -> _Batch:
         ) from error
     if images.dtype != np.uint8 or images.shape != (RECORDS, PIXELS) or labels.shape != (RECORDS,):
         raise DataError(
-            f"{path} holds {images.dtype} pictures of shape {images.shape} and labels of shape "
-            f"{labels.shape}, but a batch of CIFAR-10 holds uint8 pictures of shape "
+            f"{path} holds {images.dtype} images of shape {images.shape} and labels of shape "
+            f"{labels.shape}, but a batch of CIFAR-10 holds uint8 images of shape "
             f"{(RECORDS, PIXELS)} and {RECORDS:,} labels. Give another folder with --data."
         )
     return images, _checked_labels(path, labels), True
@@ -266,7 +266,7 @@ class _BatchUnpickler(pickle.Unpickler):
             return _ARRAY_PARTS[module_name, global_name]
         except KeyError:
             raise pickle.UnpicklingError(
-                f"it asks for {module_name}.{global_name}, which pictures do not need"
+                f"it asks for {module_name}.{global_name}, which images do not need"
             ) from None
 
 

@@ -1,4 +1,4 @@
-"""The pictures that a search or a training runs on, wherever they come from."""
+"""The images that a search or a training runs on, wherever they come from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Literal
 
 from cifar_core.data import cifar10, synthetic
 from cifar_core.data.download import download
-from cifar_core.data.pictures import Pictures
+from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.errors import DataError
 
 __all__ = ["AUTO", "DEFAULT_FOLDER", "SYNTHETIC", "DataSet", "folder_of", "open_data"]
@@ -18,7 +18,7 @@ DEFAULT_FOLDER = Path("data")
 
 @dataclass(frozen=True)
 class DataSet:
-    """A set of pictures that can be read.
+    """A set of images that can be read.
 
     Attributes:
         name: ``cifar10`` or ``synthetic``; stands beside every figure.
@@ -35,21 +35,21 @@ class DataSet:
         """The names of the ten classes, in the order of the labels."""
         return synthetic.CLASSES if self.source is None else cifar10.CLASSES
 
-    def read_train(self) -> Pictures:
-        """The 50,000 training pictures; the test files are not opened."""
+    def read_train(self) -> LabelledImages:
+        """The 50,000 training images; the test files are not opened."""
         if self.source is None:
-            return Pictures(*synthetic.draw("train"), official=False)
+            return LabelledImages(*synthetic.draw("train"), official=False)
         return cifar10.read_train(self.source)
 
-    def read_test(self) -> Pictures:
-        """The 10,000 test pictures. Only a final test may call this."""
+    def read_test(self) -> LabelledImages:
+        """The 10,000 test images. Only a final test may call this."""
         if self.source is None:
-            return Pictures(*synthetic.draw("test"), official=False)
+            return LabelledImages(*synthetic.draw("test"), official=False)
         return cifar10.read_test(self.source)
 
 
 def open_data(where: str, folder: Path = DEFAULT_FOLDER) -> DataSet:
-    """Find the pictures, or fetch them.
+    """Find the images, or fetch them.
 
     Args:
         where: ``synthetic``; ``auto``: CIFAR-10 if it can be had, from `folder` or by download, else
@@ -72,7 +72,7 @@ def open_data(where: str, folder: Path = DEFAULT_FOLDER) -> DataSet:
                 raise cifar10.not_found(place, str(error)) from error
             notice = (
                 f"CIFAR-10 is not in {place} and could not be downloaded ({error}) "
-                "The built-in SYNTHETIC pictures are used instead: every figure of this run is "
+                "The built-in SYNTHETIC images are used instead: every figure of this run is "
                 "about them and says nothing about CIFAR-10."
             )
             return DataSet("synthetic", notice=notice)

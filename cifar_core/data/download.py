@@ -33,7 +33,7 @@ _FAILURES = (
 def download(root: Path) -> Source:
     """Download CIFAR-10 (about 170 MB), showing progress on the standard error.
 
-    All work is done in a folder of its own inside `root`, and the finished pictures are moved into
+    All work is done in a folder of its own inside `root`, and the finished images are moved into
     place at the end: a failed download leaves nothing behind, and of two processes that download
     into one folder neither sees the other's half-written files. An intact archive that somebody
     has put into `root` is used as it is.
@@ -42,10 +42,10 @@ def download(root: Path) -> Source:
         root: The folder that gets a `cifar-10-batches-py`; made if it is not there.
 
     Returns:
-        Where the pictures are: what `find(root)` now returns.
+        Where the images are: what `find(root)` now returns.
 
     Raises:
-        DataError: The pictures could not be fetched or stored; its text gives the cause.
+        DataError: The images could not be fetched or stored; its text gives the cause.
     """
     present = find(root)
     if present is not None:
@@ -59,13 +59,11 @@ def download(root: Path) -> Source:
         raise DataError(f"Downloading CIFAR-10 into {root} failed: {_words(error)}.") from error
     finally:
         for folder in made:
-            with contextlib.suppress(
-                OSError
-            ):  # it holds the pictures now, which is as it should be
+            with contextlib.suppress(OSError):  # it holds the images now, which is as it should be
                 folder.rmdir()
     source = find(root)
     if source is None:
-        raise DataError(f"Downloading CIFAR-10 into {root} failed: the archive has no pictures.")
+        raise DataError(f"Downloading CIFAR-10 into {root} failed: the archive has no images.")
     return source
 
 

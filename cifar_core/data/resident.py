@@ -1,4 +1,4 @@
-"""The pictures as a training holds them: whole, as bytes, on the device."""
+"""The images as a training holds them: whole, as bytes, on the device."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from cifar_core.augmentation.geometry import mirrors
 from cifar_core.augmentation.layout import joined, taken
 from cifar_core.augmentation.mixing import mix
 from cifar_core.augmentation.pipeline import augment
-from cifar_core.data.pictures import Pictures
+from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.data.split import Split
 from cifar_core.recipe import Augmentation, Recipe
 
@@ -25,13 +25,13 @@ SIDE = 32
 
 @dataclass(frozen=True)
 class Part:
-    """Pictures of one part of a split.
+    """Images of one part of a split.
 
     Attributes:
         images: (N, 3, 32, 32) uint8; in channels-last memory, which everything that follows is fastest
             with.
         labels: (N,) int64, 0-9.
-        both_ways: (2N, 3, 32, 32) uint8, the same pictures and behind them all of them mirrored left to
+        both_ways: (2N, 3, 32, 32) uint8, the same images and behind them all of them mirrored left to
             right, where memory is cheaper than mirroring anew in every epoch; else None.
     """
 
@@ -41,7 +41,7 @@ class Part:
 
     @classmethod
     def of(cls, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> "Part":
-        """A part on the CPU of pictures in planes, (N, 3, 32, 32), as the files have them."""
+        """A part on the CPU of images in planes, (N, 3, 32, 32), as the files have them."""
         planes = torch.from_numpy(images)
         return cls(planes.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels))
 
@@ -49,10 +49,10 @@ class Part:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "Part":
-        """The same pictures on `device`; nothing is copied if they are there.
+        """The same images on `device`; nothing is copied if they are there.
 
         The copy is waited for: it comes from ordinary memory, or a file, which a GPU cannot read by
-        itself. A process does this once. Mirrored pictures stay behind: a GPU mirrors in no time, and its
+        itself. A process does this once. Mirrored images stay behind: a GPU mirrors in no time, and its
         memory is dear.
         """
         if device == self.images.device:
@@ -60,21 +60,21 @@ class Part:
         return Part(self.images.to(device), self.labels.to(device))
 
     def mirrored_too(self) -> "Part":
-        """The same part, its pictures both ways in memory of their own."""
+        """The same part, its images both ways in memory of their own."""
         both = joined([self.images, self.images.flip(-1)])
         return Part(both[: len(self)], self.labels, both)
 
 
 @dataclass(frozen=True)
 class Splits:
-    """What a training needs of the pictures.
+    """What a training needs of the images.
 
     Attributes:
         train: The part to train on.
         validation: The part that scores are taken on.
         mean: Mean of the red, green and blue bytes of the training part, 0-255.
         std: Their standard deviations, 0-255.
-        digest: Identifies the pictures and their split (see `Split.digest`).
+        digest: Identifies the images and their split (see `Split.digest`).
     """
 
     train: Part
@@ -84,7 +84,7 @@ class Splits:
     digest: str
 
     def to(self, device: torch.device) -> "Splits":
-        """The same pictures on `device`."""
+        """The same images on `device`."""
         return Splits(
             self.train.to(device), self.validation.to(device), self.mean, self.std, self.digest
         )
@@ -94,7 +94,7 @@ class Splits:
 class Normalization:
     """Bytes to floats: ``byte * scale + shift``, per channel.
 
-    Both are spread over a whole picture, because broadcasting over three neighbouring channels takes ten
+    Both are spread over a whole image, because broadcasting over three neighbouring channels takes ten
     times as long as the sum.
 
     Attributes:
@@ -107,7 +107,7 @@ class Normalization:
 
     @classmethod
     def of(cls, recipe: Recipe, splits: Splits) -> "Normalization":
-        """The normalisation that `recipe` asks for, on the device of the pictures."""
+        """The normalisation that `recipe` asks for, on the device of the images."""
         if recipe.normalization == "symmetric":
             mean, std = (127.5,) * 3, (127.5,) * 3
         else:
@@ -118,18 +118,18 @@ class Normalization:
         return cls(*(_spread(values) for values in (scale, shift)))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Normalised float32 pictures (B, 3, 32, 32), channels last, of uint8 or float ones."""
+        """Normalised float32 images (B, 3, 32, 32), channels last, of uint8 or float ones."""
         floats = images.to(torch.float32, memory_format=torch.channels_last, copy=True)
         return torch.addcmul(self.shift, floats, self.scale, out=floats)
 
 
-def splits_of(pictures: Pictures, split: Split) -> Splits:
+def splits_of(labelled: LabelledImages, split: Split) -> Splits:
     """Both parts of `split` as tensors on the CPU, with the training part's statistics."""
-    train = pictures.images[split.train]
+    train = labelled.images[split.train]
     mean, std = _statistics(train)
     return Splits(
-        Part.of(train, pictures.labels[split.train]),
-        Part.of(pictures.images[split.validation], pictures.labels[split.validation]),
+        Part.of(train, labelled.labels[split.train]),
+        Part.of(labelled.images[split.validation], labelled.labels[split.validation]),
         mean,
         std,
         split.digest,
@@ -145,26 +145,26 @@ def training_batches(
     choices: np.random.Generator,
     together: int,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of batches in a fresh random order, augmented and normalised where the pictures are.
+    """One epoch of batches in a fresh random order, augmented and normalised where the images are.
 
     What does not fill the last batch is left out of this epoch, so that every step is of one size.
 
-    The batches of some hundred pictures are augmented at once, so that the cost of starting an operation is
+    The batches of some hundred images are augmented at once, so that the cost of starting an operation is
     shared. A policy gives neighbouring rows the same operation: therefore the first of k batches
     gets the rows 0, k, 2k, ..., the second 1, k + 1, ..., and each has its share of every operation.
 
     Args:
-        part: The training pictures.
-        batch_size: Pictures in a batch; all pictures if there are fewer.
-        augmentation: What happens to each picture.
+        part: The training images.
+        batch_size: Images in a batch; all images if there are fewer.
+        augmentation: What happens to each image.
         normalize: Bytes to floats.
-        generator: Draws order and augmentations, on the device of the pictures.
+        generator: Draws order and augmentations, on the device of the images.
         choices: Draws on the host what decides which operations are computed, so that no device is
             waited for.
-        together: Pictures that are augmented at once; one batch at least is (see `Backend`).
+        together: Images that are augmented at once; one batch at least is (see `Backend`).
 
     Yields:
-        Pictures (B, 3, 32, 32) float32, channels last, and labels: (B,) int64, or where pictures are
+        Images (B, 3, 32, 32) float32, channels last, and labels: (B,) int64, or where images are
         mixed (B, 10) float32, each class's share.
     """
     size = min(batch_size, len(part))
@@ -182,16 +182,16 @@ def training_batches(
         classes = part.labels.index_select(0, rows)
         count = len(rows) // size
         for number in range(count):
-            pictures = images[number::count]  # (B, 3, 32, 32) uint8
+            batch = images[number::count]  # (B, 3, 32, 32) uint8
             labels = classes[number::count].contiguous()  # (B,)
             if augmentation.mixes:
-                yield mix(normalize(pictures), labels, augmentation, generator, choices)
+                yield mix(normalize(batch), labels, augmentation, generator, choices)
             else:
-                yield normalize(pictures), labels
+                yield normalize(batch), labels
 
 
 def _spread(values: Tensor) -> Tensor:
-    """One value a channel, (1, 3, 1, 1), over a whole channels-last picture: (1, 3, 32, 32)."""
+    """One value a channel, (1, 3, 1, 1), over a whole channels-last image: (1, 3, 32, 32)."""
     return values.expand(1, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
 
 

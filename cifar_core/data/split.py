@@ -1,4 +1,4 @@
-"""The training pictures, split into a training and a validation part that stay the same for ever."""
+"""The training images, split into a training and a validation part that stay the same for ever."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cifar_core.data.pictures import Pictures
+from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.errors import DataError
 
-__all__ = ["CLASS_COUNT", "SPLIT_SEED", "VALIDATION_PICTURES", "Split", "split"]
+__all__ = ["CLASS_COUNT", "SPLIT_SEED", "VALIDATION_IMAGES", "Split", "split"]
 
 CLASS_COUNT = 10
-VALIDATION_PICTURES = 5_000
+VALIDATION_IMAGES = 5_000
 SPLIT_SEED = 20_260
 
 Indices = npt.NDArray[np.int64]
@@ -20,14 +20,14 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """Which pictures train and which validate, as indices into the training files.
+    """Which images train and which validate, as indices into the training files.
 
     Attributes:
-        train: Indices of the pictures to train on, ascending.
-        validation: Indices of the pictures to validate on, ascending; the same ones for every
-            number of training pictures.
+        train: Indices of the images to train on, ascending.
+        validation: Indices of the images to validate on, ascending; the same ones for every
+            number of training images.
         digest: Sixteen hexadecimal digits over the pixels and labels of both parts, in order: two
-            runs with equal digests trained and validated on the same pictures.
+            runs with equal digests trained and validated on the same images.
     """
 
     train: Indices
@@ -35,31 +35,33 @@ class Split:
     digest: str
 
 
-def split(pictures: Pictures, train_pictures: int | None = None, seed: int = SPLIT_SEED) -> Split:
-    """Split the training pictures, each class in the same proportion, the same way every time.
+def split(
+    labelled: LabelledImages, train_images: int | None = None, seed: int = SPLIT_SEED
+) -> Split:
+    """Split the training images, each class in the same proportion, the same way every time.
 
     Args:
-        pictures: The pictures of the training files.
-        train_pictures: How many to train on, from 10 to all that validation leaves; all by default.
-        seed: Decides which pictures validate.
+        labelled: The images of the training files.
+        train_images: How many to train on, from 10 to all that validation leaves; all by default.
+        seed: Decides which images validate.
 
     Raises:
-        DataError: `train_pictures` is out of range.
+        DataError: `train_images` is out of range.
     """
-    available = len(pictures.labels) - VALIDATION_PICTURES
-    if train_pictures is None:
-        train_pictures = available
-    if not CLASS_COUNT <= train_pictures <= available:
+    available = len(labelled.labels) - VALIDATION_IMAGES
+    if train_images is None:
+        train_images = available
+    if not CLASS_COUNT <= train_images <= available:
         raise DataError(
-            f"The number of training pictures must be from {CLASS_COUNT} to {available} "
-            f"({len(pictures.labels)} less {VALIDATION_PICTURES} for validation), "
-            f"but got {train_pictures}."
+            f"The number of training images must be from {CLASS_COUNT} to {available} "
+            f"({len(labelled.labels)} less {VALIDATION_IMAGES} for validation), "
+            f"but got {train_images}."
         )
-    order = np.random.default_rng(seed).permutation(len(pictures.labels))
-    validation, rest = _take_stratified(order, pictures.labels, VALIDATION_PICTURES)
-    train, _ = _take_stratified(rest, pictures.labels, train_pictures)
+    order = np.random.default_rng(seed).permutation(len(labelled.labels))
+    validation, rest = _take_stratified(order, labelled.labels, VALIDATION_IMAGES)
+    train, _ = _take_stratified(rest, labelled.labels, train_images)
     train, validation = np.sort(train), np.sort(validation)
-    return Split(train, validation, _digest(pictures, train, validation))
+    return Split(train, validation, _digest(labelled, train, validation))
 
 
 def _take_stratified(order: Indices, labels: Indices, count: int) -> tuple[Indices, Indices]:
@@ -69,7 +71,7 @@ def _take_stratified(order: Indices, labels: Indices, count: int) -> tuple[Indic
     # What rounding down left over goes to the classes that lost most by it, lower labels first.
     by_loss = np.argsort(quota - shares, kind="stable")
     quota[by_loss[: count - quota.sum()]] += 1
-    rank = np.empty(len(order), dtype=np.int64)  # how many of its class stand before each picture
+    rank = np.empty(len(order), dtype=np.int64)  # how many of its class stand before each image
     for label in range(CLASS_COUNT):
         members = labels[order] == label
         rank[members] = np.arange(members.sum())
@@ -77,9 +79,9 @@ def _take_stratified(order: Indices, labels: Indices, count: int) -> tuple[Indic
     return order[taken], order[~taken]
 
 
-def _digest(pictures: Pictures, train: Indices, validation: Indices) -> str:
+def _digest(labelled: LabelledImages, train: Indices, validation: Indices) -> str:
     digest = hashlib.sha256()
     for part in (train, validation):
-        digest.update(pictures.images[part].data)
-        digest.update(pictures.labels[part].data)
+        digest.update(labelled.images[part].data)
+        digest.update(labelled.labels[part].data)
     return digest.hexdigest()[:16]

@@ -1,13 +1,13 @@
-"""A built-in stand-in for CIFAR-10: drawn pictures of ten kinds, for tests and try-outs.
+"""A built-in stand-in for CIFAR-10: drawn images of ten kinds, for tests and try-outs.
 
-Use it where the real pictures cannot be had. A class is an outline and the pattern that fills it;
+Use it where the real images cannot be had. A class is an outline and the pattern that fills it;
 all else varies and says nothing about the class: colours, place, size, angle, proportions, the
 pattern's width, the background, a small disc behind, a bar across, contrast, light and noise. A
 linear classifier therefore stays poor, a small convolutional network learns part of it, and width,
-batch norm, more pictures, more epochs, flips and shifts each add to that. A class stays what it is
-when mirrored or shifted. Accuracies on these pictures say nothing about accuracies on CIFAR-10.
+batch norm, more images, more epochs, flips and shifts each add to that. A class stays what it is
+when mirrored or shifted. Accuracies on these images say nothing about accuracies on CIFAR-10.
 
-The pictures are the same to the byte on every machine: random numbers are raw PCG64 output, which
+The images are the same to the byte on every machine: random numbers are raw PCG64 output, which
 NumPy promises to keep (NEP 19), and all arithmetic is on whole numbers.
 """
 
@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CLASSES", "TEST_PICTURES", "TRAIN_PICTURES", "draw"]
+__all__ = ["CLASSES", "TEST_IMAGES", "TRAIN_IMAGES", "draw"]
 
 CLASSES: Final[tuple[str, ...]] = (
     "striped disc",
@@ -31,48 +31,48 @@ CLASSES: Final[tuple[str, ...]] = (
     "striped cross",
     "checked cross",
 )
-TRAIN_PICTURES: Final = 50_000
-TEST_PICTURES: Final = 10_000
+TRAIN_IMAGES: Final = 50_000
+TEST_IMAGES: Final = 10_000
 
 Ints: TypeAlias = npt.NDArray[np.int32]
 
-_VERSION: Final = 1  # part of every seed: raise it with any change to the pictures
-_CHUNK: Final = 500  # pictures drawn from one seed, the classes in equal parts; fits the cache
+_VERSION: Final = 1  # part of every seed: raise it with any change to the images
+_CHUNK: Final = 500  # images drawn from one seed, the classes in equal parts; fits the cache
 _SIDE: Final = 32
-_SPLITS: Final = {"train": (0, TRAIN_PICTURES), "test": (1, TEST_PICTURES)}  # in the seed; pictures
+_SPLITS: Final = {"train": (0, TRAIN_IMAGES), "test": (1, TEST_IMAGES)}  # in the seed; images
 
 
 def draw(
     split: Literal["train", "test"],
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Draw all pictures of a split, always the same ones.
+    """Draw all images of a split, always the same ones.
 
-    Each run of 500 pictures, counted from the start, holds 50 of each class in random order, so
+    Each run of 500 images, counted from the start, holds 50 of each class in random order, so
     that a shorter prefix is balanced too.
 
     Args:
         split: `"train"` or `"test"`; the two share no seed.
 
     Returns:
-        The pictures, (N, 3, 32, 32) in 0..255, channels red, green, blue, and their labels, (N,)
-        in 0..9, indices into `CLASSES`. N is `TRAIN_PICTURES` or `TEST_PICTURES`.
+        The images, (N, 3, 32, 32) in 0..255, channels red, green, blue, and their labels, (N,)
+        in 0..9, indices into `CLASSES`. N is `TRAIN_IMAGES` or `TEST_IMAGES`.
 
     Raises:
         ValueError: `split` is neither.
     """
     if split not in _SPLITS:
         raise ValueError(f"`split` must be 'train' or 'test', but got {split!r}.")
-    _, pictures = _SPLITS[split]
-    images = np.empty((pictures, 3, _SIDE, _SIDE), np.uint8)
-    labels = np.empty(pictures, np.int64)
-    for chunk in range(pictures // _CHUNK):
+    _, count = _SPLITS[split]
+    images = np.empty((count, 3, _SIDE, _SIDE), np.uint8)
+    labels = np.empty(count, np.int64)
+    for chunk in range(count // _CHUNK):
         run = slice(chunk * _CHUNK, (chunk + 1) * _CHUNK)
         images[run], labels[run] = _draw_chunk(split, chunk)
     return images, labels
 
 
 def _draw_chunk(split: str, chunk: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Draw the pictures `chunk * _CHUNK` to `(chunk + 1) * _CHUNK - 1` of a split."""
+    """Draw the images `chunk * _CHUNK` to `(chunk + 1) * _CHUNK - 1` of a split."""
     bits = np.random.PCG64(np.random.SeedSequence([_VERSION, _SPLITS[split][0], chunk]))
     each = _CHUNK // len(CLASSES)
     images = np.concatenate([_paint(bits, name, each) for name in CLASSES])
@@ -82,7 +82,7 @@ def _draw_chunk(split: str, chunk: int) -> tuple[npt.NDArray[np.uint8], npt.NDAr
 
 
 def _paint(bits: np.random.PCG64, name: str, n: int) -> npt.NDArray[np.uint8]:
-    """Draw `n` pictures of the class called `name`, (n, 3, 32, 32)."""
+    """Draw `n` images of the class called `name`, (n, 3, 32, 32)."""
     pattern, outline = name.split()
     one, colour = (n, 1, 1, 1), (n, 3, 1, 1)
 
@@ -122,11 +122,11 @@ _SINE: Final = np.rint(4096 * np.sin(np.arange(256) * (np.pi / 128))).astype(np.
 def _frame(
     bits: np.random.PCG64, n: int, *, sizes: tuple[int, int], turn: int = 128, reach: int = 112
 ) -> tuple[Ints, Ints, Ints]:
-    """Lay randomly placed, turned and stretched axes over each picture.
+    """Lay randomly placed, turned and stretched axes over each image.
 
     Args:
         bits: The source of randomness.
-        n: How many pictures.
+        n: How many images.
         sizes: The least size and one more than the greatest, in sixteenths of a pixel.
         turn: The greatest angle either way, in 1/256 of a full turn.
         reach: How far the origin may lie from the centre, in sixteenths of a pixel.
@@ -174,7 +174,7 @@ def _background(bits: np.random.PCG64, n: int) -> Ints:
 
 
 # The outlines give the depth of a point inside them, negative outside, with 256 for the size. Their
-# areas are equal, so that the mean colour of a picture says nothing about its class.
+# areas are equal, so that the mean colour of an image says nothing about its class.
 
 
 def _disc(u: Ints, v: Ints, radius: int = 256) -> Ints:

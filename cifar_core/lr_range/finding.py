@@ -37,7 +37,7 @@ class Finding:
         lr: The rates tried, ascending.
         loss: Median loss over the sweeps at each rate, at most a quarter above its start.
         smoothed: `loss`, smoothed by a centred window in log lr.
-        epochs: What all the sweeps cost, in passes over the training pictures.
+        epochs: What all the sweeps cost, in passes over the training images.
         start: The loss before anything was learned, or None where it was no number.
         steepest: The rate of the steepest fall, or None where there is no conclusion.
         minima: Every local minimum of `smoothed`.
@@ -94,7 +94,7 @@ class Finding:
             )
         return text
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain JSON, with the digits that a plot shows; null for what is no number."""
         plain = asdict(self)
         for key in ("lr", "loss", "smoothed"):

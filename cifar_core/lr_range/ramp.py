@@ -9,7 +9,7 @@ from cifar_core.errors import RampError
 
 __all__ = ["FEWEST_PER_DECADE", "Ramp"]
 
-PICTURES_PER_DECADE = 4_000
+IMAGES_PER_DECADE = 4_000
 STEPS_PER_DECADE = (20, 250)
 """At least and at most. What a network needs to answer a rate is steps, and small batches give more of them
 for the same price."""
@@ -25,7 +25,7 @@ class Ramp:
     Attributes:
         low: First rate, above 0.
         high: Last rate, above `low`, at most 1000.
-        steps: Training steps from one to the other. By default as many as 4,000 pictures make for each
+        steps: Training steps from one to the other. By default as many as 4,000 images make for each
             decade, from 20 to 250 a decade, whatever the size of the data set.
         linear: Equal differences instead of equal ratios. Then the low decades get few steps.
 
@@ -70,7 +70,7 @@ class Ramp:
         """The rate of each step, ascending, both ends included.
 
         Args:
-            batch_size: Pictures in a step, on which the number of steps depends unless it is given.
+            batch_size: Images in a step, on which the number of steps depends unless it is given.
 
         >>> [round(rate, 4) for rate in Ramp(0.1, 1.0).rates(batch_size=128)[::10]]
         [0.1, 0.2102, 0.4417, 0.9284]
@@ -78,7 +78,7 @@ class Ramp:
         (0.5, 1.0, 1.5)
         """
         fewest, most = STEPS_PER_DECADE
-        per_decade = min(max(fewest, round(PICTURES_PER_DECADE / batch_size)), most)
+        per_decade = min(max(fewest, round(IMAGES_PER_DECADE / batch_size)), most)
         steps = self.steps or round(max(1.0, self.decades) * per_decade) + 1
         spaced = np.linspace if self.linear else np.geomspace
         return tuple(spaced(self.low, self.high, steps).tolist())

@@ -32,7 +32,7 @@ class Sweep:
         lr: The rates tried, ascending.
         loss: The training loss at each of them, before the step; shorter than `lr` if the sweep ended
             early because the loss was back at its start, far above it, or no number any more.
-        epochs: What it cost, in passes over the training pictures.
+        epochs: What it cost, in passes over the training images.
     """
 
     lr: tuple[float, ...]
@@ -43,13 +43,13 @@ class Sweep:
 def sweep(training: Training, ramp: Ramp | None = None, *, to_the_end: bool = False) -> Sweep:
     """Raise the learning rate step by step, from where a training stands, on a copy of it.
 
-    The training goes on afterwards as if nothing had been: network, optimizer, order of the pictures and
+    The training goes on afterwards as if nothing had been: network, optimizer, order of the images and
     all random numbers are as before. A fresh training gives the rates to begin with; one with epochs
     behind it those to go on with.
 
     Args:
         training: Its network, optimizer, batch size, augmentation, precision and device are used, its
-            training pictures too, its rate and schedule not.
+            training images too, its rate and schedule not.
         ramp: The rates.
         to_the_end: Do not end early when the loss is back at its start or far above it.
     """

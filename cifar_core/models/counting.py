@@ -1,4 +1,4 @@
-"""How large a network is and how much it computes, without a picture and without drawing a weight."""
+"""How large a network is and how much it computes, without an image and without drawing a weight."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Counts:
         parameters: Numbers in all of its weights.
         trainable: Those of them that training changes.
         multiply_adds: Multiplications, each with its addition, of all convolutions and linear layers for
-            one picture. What many papers call FLOPs is this number; counted one by one it is twice that.
+            one image. What many papers call FLOPs is this number; counted one by one it is twice that.
     """
 
     parameters: int
@@ -35,11 +35,11 @@ def count(record: Network, image_size: int = 32) -> Counts:
 
     Args:
         record: The network and its options.
-        image_size: Side of the picture in pixels; networks with linear layers behind a whole map take
+        image_size: Side of the image in pixels; networks with linear layers behind a whole map take
             32 alone.
 
     Raises:
-        RuntimeError: The network does not take pictures of this size.
+        RuntimeError: The network does not take images of this size.
     """
     with torch.device("meta"):
         network = NETWORKS[record.name](record).eval()

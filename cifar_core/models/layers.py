@@ -34,7 +34,7 @@ def norm_of(kind: Literal["batch", "group"], channels: int) -> nn.Module:
     """
     if kind == "batch":
         return nn.BatchNorm2d(channels)
-    # A group of one channel on a 1x1 map is its own mean: nothing of the picture would be left.
+    # A group of one channel on a 1x1 map is its own mean: nothing of the image would be left.
     groups = max(1, min(math.gcd(32, channels), channels // 2))
     return nn.GroupNorm(groups, channels)
 

@@ -48,7 +48,7 @@ class TutorialNet(nn.Module):
             self.apply(_kaiming_uniform)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, 10) of normalised pictures (B, 3, 32, 32)."""
+        """Logits (B, 10) of normalised images (B, 3, 32, 32)."""
         maps = self.features(images)  # (B, channels2, 5, 5)
         logits: Tensor = self.classifier(maps.flatten(1))  # (B, 10)
         return logits

@@ -58,7 +58,7 @@ class PreActBlock(nn.Module):
 
 
 class PreActNetwork(nn.Module):
-    """ResNet18 for 32x32 pictures made of pre-activation blocks.
+    """ResNet18 for 32x32 images made of pre-activation blocks.
 
     As the paper's appendix has it, the first block splits behind its first norm and ReLU, and a last
     norm and ReLU follow the last block. The widespread variant for CIFAR-10 leaves both out.
@@ -83,7 +83,7 @@ class PreActNetwork(nn.Module):
         draw_convolutions(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, 10) of normalised pictures (B, 3, 32, 32); other sizes are possible as well."""
+        """Logits (B, 10) of normalised images (B, 3, 32, 32); other sizes are possible as well."""
         maps = self.conv1(images)  # (B, width, 32, 32)
         maps = self.layer1(maps)  # (B, width, 32, 32)
         maps = self.layer2(maps)  # (B, 2 width, 16, 16)

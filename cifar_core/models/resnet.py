@@ -103,10 +103,10 @@ class ResidualNetwork(nn.Module):
         draw_convolutions(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, 10) of normalised pictures (B, 3, 32, 32).
+        """Logits (B, 10) of normalised images (B, 3, 32, 32).
 
         Behind the stem the side S of the maps is 16 for ResNet9, 32 for the stem for CIFAR, 8 for
-        ImageNet's. Other sizes of pictures are possible as well.
+        ImageNet's. Other sizes of images are possible as well.
         """
         maps = self.bn1(self.conv1(images))
         # ReLU behind the pooling gives what ReLU before it gives, on a quarter of the values.
@@ -136,7 +136,7 @@ def resnet18_cifar(record: ResNet18Cifar) -> ResidualNetwork:
 
 
 def resnet18_imagenet(record: ResNet18ImageNet) -> ResidualNetwork:
-    """ResNet18 as torchvision has it, with ten classes; the last map of a 32x32 picture is 1x1.
+    """ResNet18 as torchvision has it, with ten classes; the last map of a 32x32 image is 1x1.
 
     All weights are random; with ``record.frozen`` only the last layer's will be trained.
     """

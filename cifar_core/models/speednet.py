@@ -23,14 +23,14 @@ DIRECTIONS = 12
 SMALLEST_VARIANCE = 5e-4
 """Added to each variance before it is divided by, so that what is nearly only noise stays small."""
 CHUNK = 500
-"""Pictures whose patches are in memory at once."""
+"""Images whose patches are in memory at once."""
 
 
 class SpeedNetwork(nn.Module):
     """Whitened patches, three 3x3 convolutions, the largest value of each last map, a linear layer.
 
     The first layer projects 3x3 patches, two pixels apart, on the directions in which the training
-    pictures vary most, each scaled to unit variance, and on their negatives, so that ReLU loses nothing.
+    images vary most, each scaled to unit variance, and on their negatives, so that ReLU loses nothing.
     It has no gradient, so that nothing is computed backwards on the largest maps. Behind each
     convolution stand max-pooling (not behind the last), BatchNorm and ReLU, the cheapest order; dropout,
     if any, stands before the linear layer.
@@ -55,7 +55,7 @@ class SpeedNetwork(nn.Module):
         self.last = nn.Linear(wide3, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, 10) of normalised pictures (B, 3, 32, 32); any side from 9 on is possible."""
+        """Logits (B, 10) of normalised images (B, 3, 32, 32); any side from 9 on is possible."""
         maps = self.relu(self.norm(self.first(images)))  # (B, 24, 15, 15)
         maps = self.block1(maps)  # (B, channels1, 7, 7)
         maps = self.block2(maps)  # (B, channels2, 3, 3)
@@ -71,10 +71,10 @@ class SpeedNetwork(nn.Module):
 
     @torch.no_grad()
     def whiten(self, images: Tensor) -> None:
-        """Set the first layer by what training pictures look like; nothing happens without whitening.
+        """Set the first layer by what training images look like; nothing happens without whitening.
 
         Args:
-            images: Normalised training pictures (N, 3, H, W), on the network's device.
+            images: Normalised training images (N, 3, H, W), on the network's device.
         """
         if not self.whitening:
             return

@@ -14,8 +14,8 @@ def classes_figure(accuracies: Mapping[str, float | None], accuracy: float, capt
 
     Args:
         accuracies: Accuracy by class name, 0-1, in the order to draw; None where a class has no
-            pictures.
-        accuracy: Accuracy over all pictures, 0-1.
+            images.
+        accuracy: Accuracy over all images, 0-1.
         caption: The line under the figure.
     """
     with styled():

@@ -1,4 +1,4 @@
-"""What the pictures of each class are taken for."""
+"""What the images of each class are taken for."""
 
 from collections.abc import Sequence
 
@@ -19,10 +19,10 @@ def confusion_figure(
     """Draw a confusion matrix; a cell is the darker the larger its share of the true class is.
 
     Args:
-        counts: Pictures by true class (row) and predicted class (column).
+        counts: Images by true class (row) and predicted class (column).
         names: Names of the classes.
         caption: The line under the figure.
-        percent: Write percent of the true class's pictures in place of counts.
+        percent: Write percent of the true class's images in place of counts.
     """
     with styled():
         figure = Figure(figsize=(7.0, 6.6), layout="constrained")
@@ -39,7 +39,7 @@ def confusion_figure(
         axes.set_yticks(places, names)
         axes.set_xlabel("Predicted class")
         axes.set_ylabel("True class")
-        unit = "percent of the true class" if percent else "pictures"
+        unit = "percent of the true class" if percent else "images"
         axes.set_title(f"Confusion matrix ({unit})", loc="left")
         axes.grid(visible=False)
         add_caption(figure, caption)

@@ -1,4 +1,4 @@
-"""A picture, and what the convolutions of a network make of it."""
+"""An image, and what the convolutions of a network make of it."""
 
 import math
 from collections.abc import Mapping
@@ -44,13 +44,13 @@ def mosaic(maps: Floats) -> Floats:
 
 
 def feature_maps_figure(
-    picture: npt.NDArray[np.uint8], label: str, layers: Mapping[str, Floats], caption: str
+    image: npt.NDArray[np.uint8], label: str, layers: Mapping[str, Floats], caption: str
 ) -> Figure:
-    """Draw a picture and, below it, the maps behind each convolution, all of a layer on one scale.
+    """Draw an image and, below it, the maps behind each convolution, all of a layer on one scale.
 
     Args:
-        picture: (3, H, W), 0-255.
-        label: What to call the picture.
+        image: (3, H, W), 0-255.
+        label: What to call the image.
         layers: Maps (C, H, W) by the name of their layer.
         caption: The line under the figure.
     """
@@ -65,7 +65,7 @@ def feature_maps_figure(
         figure = Figure(figsize=(WIDTH, height), dpi=100)
         below = height - HEADING - side
         axes = figure.add_axes((MARGIN / WIDTH, below / height, side / WIDTH, side / height))
-        axes.imshow(picture.transpose(1, 2, 0), interpolation="nearest")
+        axes.imshow(image.transpose(1, 2, 0), interpolation="nearest")
         axes.set_title(label, loc="left")
         axes.set_axis_off()
         for name, tiles in tiled.items():

@@ -1,4 +1,4 @@
-"""One measured curve of an LR-range test as pictures take it, whatever draws them.
+"""One measured curve of an LR-range test as plots take it, whatever draws them.
 
 Nothing slow is imported here, so that a terminal's chart starts without matplotlib.
 """
@@ -137,7 +137,7 @@ def rate_range(curves: Iterable[Curve]) -> tuple[float, float] | None:
 
 
 def loss_range(curves: Sequence[Curve], *, raw: bool) -> tuple[float, float] | None:
-    """Lowest and highest loss that a picture shows, apart from each other; None if none is known.
+    """Lowest and highest loss that a plot shows, apart from each other; None if none is known.
 
     The start is shown too; what rises far above it is cut off.
 
@@ -145,7 +145,7 @@ def loss_range(curves: Sequence[Curve], *, raw: bool) -> tuple[float, float] | N
     (1.5, 2.6)
 
     Args:
-        curves: The curves of the picture.
+        curves: The curves of the plot.
         raw: Whether the losses before smoothing are shown too.
     """
     values = [loss for curve in curves for loss in _losses(curve, raw)]

@@ -1,4 +1,4 @@
-"""Pictures beside what an augmentation makes of them."""
+"""Images beside what an augmentation makes of them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +14,9 @@ __all__ = ["corner_of", "sheet_figure"]
 RESOLUTION = 100
 """Pixels to the inch."""
 SCALE, GAP = 3, 5
-"""Pixels: the side that a pixel of a picture is drawn with, and the room between pictures."""
+"""Pixels: the side that a pixel of an image is drawn with, and the room between images."""
 LEFT, TOP, LINE = 120, 26, 16
-"""Pixels: left of the pictures for names, above them for headings, and of a line of text."""
+"""Pixels: left of the images for names, above them for headings, and of a line of text."""
 NARROWEST = 480
 TITLE_SIZE = 9.0
 
@@ -24,12 +24,12 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def corner_of(row: int, column: int, side: int, title_lines: int = 1) -> tuple[int, int]:
-    """Where a picture's left upper pixel is on a sheet: pixels from the left, pixels from the top.
+    """Where an image's left upper pixel is on a sheet: pixels from the left, pixels from the top.
 
     Args:
         row: Counted from 0.
         column: Counted from 0, which is the original.
-        side: Pixels of a picture's side.
+        side: Pixels of an image's side.
         title_lines: Lines of the title.
     """
     step = side * SCALE + GAP
@@ -39,13 +39,13 @@ def corner_of(row: int, column: int, side: int, title_lines: int = 1) -> tuple[i
 def sheet_figure(
     originals: Bytes, versions: Bytes, names: Sequence[str], title: str, caption: str
 ) -> Figure:
-    """Draw a row for each picture: as it is, then its versions, each pixel a square of `SCALE`.
+    """Draw a row for each image: as it is, then its versions, each pixel a square of `SCALE`.
 
     Args:
         originals: (R, 3, H, H), 0-255.
         versions: (R, N, 3, H, H), 0-255.
         names: A name for each row.
-        title: What was done to the pictures.
+        title: What was done to the images.
         caption: The line under the sheet.
     """
     rows, count, _, side, _ = versions.shape
@@ -61,10 +61,10 @@ def sheet_figure(
             figure.text(x / width, 1 - y / height, text, **how)
 
         write(GAP, GAP, heading, va="top")
-        pictures = np.concatenate([originals[:, None], versions], axis=1)  # (R, 1 + N, 3, H, H)
-        for (row, column), _ in np.ndenumerate(pictures[:, :, 0, 0, 0]):
+        images = np.concatenate([originals[:, None], versions], axis=1)  # (R, 1 + N, 3, H, H)
+        for (row, column), _ in np.ndenumerate(images[:, :, 0, 0, 0]):
             left, top = corner_of(row, column, side, lines)
-            pixels = pictures[row, column].transpose(1, 2, 0).repeat(SCALE, 0).repeat(SCALE, 1)
+            pixels = images[row, column].transpose(1, 2, 0).repeat(SCALE, 0).repeat(SCALE, 1)
             # figimage copies pixel by pixel, where axes would resample; it counts from below.
             figure.figimage(pixels, left, height - top - side * SCALE)
             if row == 0:

@@ -34,11 +34,11 @@ def copy(
     The copy has all trials, notes, checkpoints and artifacts, and goes on as the study would have.
     A copy that was interrupted is no study; the same command makes it anew.
     """
-    from search.copying import copy_study
     from search.errors import UsageError
-    from search.reading import existing_storage
-    from search.storage import open_storage, where_flags
-    from search.wording import one_line
+    from search.formatting import one_line
+    from search.storage.opening import existing_storage, open_storage
+    from search.storage.study_copy import copy_study
+    from search.storage.urls import where_flags
 
     if to_home is None and name is None:
         raise UsageError("Give --to-home DIR, --name NAME, or both.")

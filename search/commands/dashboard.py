@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import click
 
 from search.commands import options
-from search.guard import PASSWORD_VARIABLE, Access, access_to, chosen_password
+from search.dashboard.access import PASSWORD_VARIABLE, Access, access_to, chosen_password
+from search.dashboard.server import LOOPBACK, Place, place_of
 from search.home import Home
-from search.listening import LOOPBACK, Place, place_of
 
 __all__ = ["dashboard"]
 
@@ -44,8 +44,8 @@ def dashboard(storage: str | None, home: Home, host: str, port: int, read_only: 
     the password in the environment variable CIFAR_SEARCH_PASSWORD, and without one for a password that it
     makes up and prints. With --read-only it asks for none but that in CIFAR_SEARCH_PASSWORD.
     """
-    from search.dashboard import serving
-    from search.reading import existing_storage
+    from search.dashboard.app import serving
+    from search.storage.opening import existing_storage
 
     place = place_of(host, port)
     access, generated = access_to(place, chosen_password(), read_only=read_only)

@@ -28,7 +28,7 @@ def doctor(
 ) -> int:
     """See what works here and what does not, and how fast a search would be.
 
-    It looks at versions, devices, pictures, home and storage, trains for some seconds in all workers at
+    It looks at versions, devices, images, home and storage, trains for some seconds in all workers at
     once, and says how long a trial and a search take at that speed. Nothing is made, downloaded or left
     behind. The exit code is 1 if a search could not run here.
     """
@@ -36,11 +36,11 @@ def doctor(
 
     from search.commands.printing import page_console
     from search.errors import ServiceError
-    from search.wording import one_line
+    from search.formatting import one_line
 
     try:
-        from search.doctor import examine
-        from search.doctor_show import examination_page
+        from search.doctor.examine import examine
+        from search.views.doctor_page import examination_page
     except (ImportError, OSError) as error:  # a library that is not whole says so when it is loaded
         raise ServiceError(
             f"The installation is not whole: {one_line(str(error))}. Make it again: make clean start, "
@@ -48,11 +48,11 @@ def doctor(
         ) from error
 
     request = DoctorRequest(data=data, storage=storage, device=device, workers=workers)
-    folder = options.pictures_folder()
+    folder = options.images_folder()
     with Console(stderr=True).status("Looking") as shown:
         found = examine(home, request, folder, lambda what: shown.update(f"{what} ..."))
     if as_json:
-        click.echo(json.dumps(found.plain(), indent=2))
+        click.echo(json.dumps(found.to_dict(), indent=2))
     else:
         page_console().print(examination_page(found))
     return 0 if found.works else 1

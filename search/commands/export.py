@@ -40,8 +40,8 @@ def export(
     study: str | None, storage: str | None, home: Home, top: int, format_: str, out: Path | None
 ) -> None:
     """Write the best configurations as files: the recipe, and where its score comes from."""
-    from search.export import FORMATS, export_best
-    from search.reading import open_existing
+    from search.results.export import FORMATS, export_best
+    from search.results.reader import open_existing
 
     found = open_existing(home, storage, study)
     (checked,) = [one for one in FORMATS if one == format_]

@@ -42,7 +42,7 @@ __all__ = ["lr_range"]
     "--epochs",
     type=click.FloatRange(0, 1_000, min_open=True),
     metavar="N",
-    help="Passes over the training pictures of a sweep.  [default: 4,000 pictures a decade]",
+    help="Passes over the training images of a sweep.  [default: 4,000 images a decade]",
 )
 @click.option(
     "--seeds",
@@ -69,7 +69,7 @@ __all__ = ["lr_range"]
     "--train-images",
     type=click.IntRange(10),
     metavar="N",
-    help="Train on so many pictures, as many of each class.  [default: by space; all, 45,000]",
+    help="Train on so many images, as many of each class.  [default: by space; all, 45,000]",
 )
 @options.workers
 @options.device
@@ -86,14 +86,14 @@ def lr_range(
 ) -> None:
     """Measure which learning rates to search: raise the rate step by step and watch the loss.
 
-    On training pictures only. The same measurement is made by start before its first trial.
+    On training images only. The same measurement is made by start before its first trial.
     """
     from search.commands.printing import page_console
     from search.errors import ServiceError, UsageError
-    from search.lr_picture import write_pictures
-    from search.lr_report import run_lr_range
-    from search.lr_show import report_page
-    from search.wording import one_line
+    from search.formatting import one_line
+    from search.lr_range.plots import write_plots
+    from search.lr_range.report import run_lr_range
+    from search.views.lr_range_page import report_page
 
     if (space is None) == (config is None):
         raise UsageError("Give --space NAME or --config FILE, one of the two.")
@@ -103,19 +103,19 @@ def lr_range(
     if isinstance(epochs, float) and not isfinite(epochs):
         raise UsageError(f"--epochs must be a number, such as 1 or 0.5, but got {epochs}.")
     request = LrRangeRequest(space=space, config=config, **wishes)  # type: ignore[arg-type] # click has checked them
-    folder = options.pictures_folder()
+    folder = options.images_folder()
     with _shown() as observe:
         report = run_lr_range(request, observe, folder)
     # The answer comes first: what cannot be drawn has been measured all the same.
     if as_json:
-        click.echo(json.dumps(report.plain(), indent=2))
+        click.echo(json.dumps(report.to_dict(), indent=2))
     else:
         out = page_console()
         out.print(report_page(report, out.width, ascii_only="utf" not in out.encoding.lower()))
     if plot is None:
         return
     try:
-        written = write_pictures(report, plot)
+        written = write_plots(report, plot)
     except OSError as error:
         raise ServiceError(f"{plot} cannot be written: {error.strerror}.") from error
     for path in written:
@@ -129,7 +129,7 @@ def _shown() -> Iterator["Observer"]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from search.events import Event, Notice, SweepsProgress
-    from search.wording import one_line
+    from search.formatting import one_line
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True, highlight=False)

@@ -47,4 +47,4 @@ def networks(as_json: bool) -> None:
         table.add_row(*map(Text, (one["name"], *sizes, one["title"], ", ".join(one["options"]))))
     console = page_console()
     console.print(table)
-    console.print("Multiply-adds are those of one 32x32 picture.", style="dim")
+    console.print("Multiply-adds are those of one 32x32 image.", style="dim")

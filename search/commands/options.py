@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from search.home import DEFAULT_HOME, STORAGE_VARIABLE, Home
-from search.request import HANG_SECONDS
+from search.workers.limits import HANG_SECONDS
 
 __all__ = [
     "Duration",
@@ -18,8 +18,8 @@ __all__ = [
     "device",
     "hang_after",
     "home",
+    "images_folder",
     "json_output",
-    "pictures_folder",
     "storage",
     "study_argument",
     "to_home",
@@ -164,14 +164,14 @@ def data_folder(command: Command) -> Command:
         "--data",
         metavar="DIR|auto|synthetic",
         help=(
-            "Where CIFAR-10 is, or is downloaded to; auto: the built-in synthetic pictures if it "
+            "Where CIFAR-10 is, or is downloaded to; auto: the built-in synthetic images if it "
             "cannot be had; synthetic: those.  [default: data/, or CIFAR_SEARCH_DATA]"
         ),
     )(command)
 
 
-def pictures_folder() -> Path:
-    """Where pictures are looked for without --data: `CIFAR_SEARCH_DATA` if it is set to something."""
+def images_folder() -> Path:
+    """Where images are looked for without --data: `CIFAR_SEARCH_DATA` if it is set to something."""
     from cifar_core.data.dataset import DEFAULT_FOLDER  # which loads NumPy
 
     return Path(os.environ.get("CIFAR_SEARCH_DATA") or DEFAULT_FOLDER)

@@ -66,8 +66,8 @@ def resume(
     Interrupted trials continue from their last epoch; nothing is trained twice.
     """
     from search.commands.running import run_search
-    from search.service import ResumeRequest
-    from search.service import resume as resume_search
+    from search.request import ResumeRequest
+    from search.service.service import resume as resume_search
 
     request = ResumeRequest(
         study,

@@ -12,21 +12,22 @@ from rich.console import Console
 from cifar_core.data.dataset import AUTO, SYNTHETIC
 from cifar_core.errors import CifarSearchError
 from search.commands import options
-from search.coordinator import Outcome
-from search.dashboard import serving
+from search.commands.error_messages import for_terminal
+from search.dashboard.access import Access, chosen_password
+from search.dashboard.app import serving
+from search.dashboard.server import LOOPBACK, place_of
 from search.errors import ServiceError
 from search.events import Event, Notice, Observer, SearchStarted, SweepsProgress
-from search.export import export_best
-from search.failures import for_terminal
-from search.guard import Access, chosen_password
+from search.execution.coordinator import Outcome
 from search.home import Home
-from search.listening import LOOPBACK, place_of
-from search.live import view_for
-from search.result import closing_words
-from search.rows import best_rows
-from search.storage import open_storage, where_flags
-from search.study import SearchStudy
-from search.summary import summarize
+from search.results.export import export_best
+from search.results.summary import summarize
+from search.storage.opening import open_storage
+from search.storage.urls import where_flags
+from search.study.rows import best_rows
+from search.study.study import SearchStudy
+from search.views.closing import closing_words
+from search.views.live import view_for
 
 __all__ = ["run_search"]
 
@@ -42,7 +43,7 @@ def run_search(
     Args:
         home: Where exports go.
         url: The studies' storage.
-        data: Where the user said that the pictures are.
+        data: Where the user said that the images are.
         search: Does the work.
         serve: Serve the dashboard meanwhile.
         as_json: Print one JSON document instead of words; progress goes to standard error.
@@ -55,7 +56,7 @@ def run_search(
     """
     access = Access(password=chosen_password() if serve else None)
     console = Console(stderr=as_json, highlight=False)
-    folder = options.pictures_folder()
+    folder = options.images_folder()
     with ExitStack() as stack:
         view = view_for(console, plain=as_json or not console.is_terminal)
         stack.enter_context(view)
@@ -95,15 +96,15 @@ def run_search(
         click.echo(json.dumps(summary, indent=2))
     else:
         kind = summary["data"]["name"]
-        where, pictures = where_flags(home, url), _data_flag(kind, data)
-        words = closing_words(summary, study.rows(), study.settings.space, where, pictures)
+        where, images = where_flags(home, url), _data_flag(kind, data)
+        words = closing_words(summary, study.rows(), study.settings.space, where, images)
         # Not cropped: a proposed command must be whole to be copied.
         console.print(words, crop=False)
     return 0 if outcome == "finished" else INTERRUPTED
 
 
 def _data_flag(kind: str, data: str | None) -> str:
-    """What further commands must name to train on the same pictures."""
+    """What further commands must name to train on the same images."""
     if kind == SYNTHETIC:
         return f" --data {SYNTHETIC}"
     return "" if data in {None, AUTO} else f" --data {shlex.quote(str(data))}"

@@ -44,7 +44,7 @@ __all__ = ["sheet"]
     default=8,
     show_default=True,
     metavar="N",
-    help="Augmented versions of each picture.",
+    help="Augmented versions of each image.",
 )
 @click.option(
     "--seed",
@@ -52,7 +52,7 @@ __all__ = ["sheet"]
     default=0,
     show_default=True,
     metavar="N",
-    help="Chooses the pictures and what happens to them.",
+    help="Chooses the images and what happens to them.",
 )
 @options.data_folder
 def sheet(
@@ -64,7 +64,7 @@ def sheet(
     seed: int,
     data: str | None,
 ) -> None:
-    """Draw augmented training pictures of each class, of a configuration, a space, or --set."""
+    """Draw augmented training images of each class, of a configuration, a space, or --set."""
     from search.errors import ServiceError, UsageError
 
     if config is not None and space is not None:
@@ -89,8 +89,8 @@ def sheet(
 def _chosen(config: Path | None, space: str | None) -> tuple[str, "Augmentation"]:
     """What is to be shown before --set, and where it comes from in words."""
     from cifar_core.recipe import Augmentation, Recipe
-    from search.configuration import read_configuration
-    from search.wording import one_line
+    from search.formatting import one_line
+    from search.recipe_files import read_configuration
     from spaces.files import load_space
 
     if config is not None:
@@ -154,32 +154,32 @@ def _draw(
     seed: int,
     out: Path,
 ) -> None:
-    """Read the pictures, augment some of those that a search would train on, and write the sheet."""
+    """Read the images, augment some of those that a search would train on, and write the sheet."""
     from cifar_core.data.dataset import open_data
     from cifar_core.data.resident import Part
     from cifar_core.data.split import split
     from cifar_core.diagnostics import augmented_versions, one_of_each_class, short_names
     from cifar_core.plots.sheet import sheet_figure
     from cifar_core.plots.style import caption, write_png
-    from search.settings import DataIdentity
+    from search.study.settings import DataIdentity
 
-    place = options.pictures_folder()
+    place = options.images_folder()
     found = open_data(data or str(place), place)
     if found.notice:
         click.echo(f"note: {found.notice}", err=True)
-    pictures = found.read_train()
-    parts = split(pictures)
-    part = Part.of(pictures.images[parts.train], pictures.labels[parts.train])
+    labelled = found.read_train()
+    parts = split(labelled)
+    part = Part.of(labelled.images[parts.train], labelled.labels[parts.train])
     rows = one_of_each_class(part, seed)
     versions = augmented_versions(part, rows, record, columns, seed)
     if bool((versions == part.images[rows][:, None]).all()):
         click.echo(
-            "note: no picture is changed; a policy, for one, needs a strength above 0.", err=True
+            "note: no image is changed; a policy, for one, needs a strength above 0.", err=True
         )
     names = short_names(found.classes)
     identity = DataIdentity(
         name=found.name,
-        official=pictures.official,
+        official=labelled.official,
         train=len(part),
         validation=len(parts.validation),
         split=parts.digest,
@@ -189,7 +189,7 @@ def _draw(
         versions.numpy(),
         [names[label] for label in part.labels[rows].tolist()],
         _described(record),
-        caption(identity.described(), "training pictures", [seed]),
+        caption(identity.described(), "training images", [seed]),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     write_png(figure, out)

@@ -7,7 +7,7 @@ import click
 from search.commands import options
 from search.home import Home
 from search.request import Scale, StartRequest
-from search.settings import Pruner, SearchSampler
+from search.study.settings import Pruner, SearchSampler
 
 __all__ = ["start"]
 
@@ -53,7 +53,7 @@ def _default(name: str) -> object:
     "--train-images",
     type=click.IntRange(10),
     metavar="N",
-    help="Train on so many pictures, as many of each class.  [default: all, 45,000]",
+    help="Train on so many images, as many of each class.  [default: all, 45,000]",
 )
 @click.option(
     "--scale",
@@ -130,7 +130,7 @@ def start(home: Home, dashboard: bool, as_json: bool, data: str | None, **wishes
     Ctrl-C finishes the running epochs, saves and stops; a second one stops at once.
     """
     from search.commands.running import run_search
-    from search.service import start as start_search
+    from search.service.service import start as start_search
 
     request = StartRequest(data=data, **wishes)  # type: ignore[arg-type] # click has checked them
     url = request.storage or home.storage_url()

@@ -24,9 +24,9 @@ def status(study: str | None, storage: str | None, home: Home, watch: bool, as_j
     from rich.live import Live
 
     from search.commands.printing import page_console
-    from search.reading import StudyReader
-    from search.show import study_page
-    from search.storage import where_flags
+    from search.results.reader import StudyReader
+    from search.storage.urls import where_flags
+    from search.views.pages import study_page
 
     reader = StudyReader(home, storage, study)
     summary, rows = reader.look()

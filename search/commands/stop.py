@@ -21,10 +21,10 @@ SECONDS_BETWEEN_LOOKS = 0.2
 @click.option("--no-wait", is_flag=True, help="Don't wait until the search has stopped.")
 def stop(study: str | None, storage: str | None, home: Home, no_wait: bool) -> None:
     """Stop a running search: its epochs are finished and saved, nothing is lost."""
-    from search.hold import ask_to_stop, holder
-    from search.reading import existing_storage
-    from search.storage import where_flags
-    from search.study import open_study
+    from search.storage.opening import existing_storage
+    from search.storage.study_lock import ask_to_stop, holder
+    from search.storage.urls import where_flags
+    from search.study.study import open_study
 
     opened = existing_storage(home, storage)
     name = open_study(opened, study).name

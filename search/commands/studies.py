@@ -17,9 +17,9 @@ __all__ = ["studies"]
 def studies(storage: str | None, home: Home, as_json: bool) -> None:
     """List all studies of this home, or of a storage, the newest last."""
     from search.commands.printing import page_console
-    from search.reading import all_summaries
-    from search.show import study_list
-    from search.storage import shown_url
+    from search.results.reader import all_summaries
+    from search.storage.urls import shown_url
+    from search.views.pages import study_list
 
     summaries = all_summaries(home, storage)
     if as_json:

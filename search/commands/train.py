@@ -31,14 +31,14 @@ __all__ = ["train"]
     "--train-images",
     type=click.IntRange(10),
     metavar="N",
-    help="Train on so many pictures.  [default: all, 45,000]",
+    help="Train on so many images.  [default: all, 45,000]",
 )
 @click.option(
     "--final",
     is_flag=True,
     help=(
-        "Train on all 50,000 pictures, then open the test split. For the end, once. "
-        "With a plateau schedule, which needs validation pictures: train on 45,000."
+        "Train on all 50,000 images, then open the test split. For the end, once. "
+        "With a plateau schedule, which needs validation images: train on 45,000."
     ),
 )
 @click.option(
@@ -48,12 +48,12 @@ __all__ = ["train"]
     help="Draw curves, accuracy by class, confusion matrix and feature maps as PNG files.",
 )
 @click.option(
-    "--picture",
+    "--image",
     type=click.IntRange(0),
     default=0,
     show_default=True,
     metavar="N",
-    help="Which of the measured pictures the feature maps are of.",
+    help="Which of the measured images the feature maps are of.",
 )
 @options.device
 @options.compile_networks
@@ -72,7 +72,7 @@ def train(
     train_images: int | None,
     final: bool,
     plots: bool,
-    picture: int,
+    image: int,
     device: str,
     compile_networks: bool,
     data: str | None,
@@ -86,25 +86,25 @@ def train(
     from cifar_core.data.dataset import open_data
     from cifar_core.device import resolve_devices
     from cifar_core.epoch import Epoch
-    from search.configuration import read_configuration
     from search.errors import UsageError
-    from search.retrain import needs_validation, retrain
-    from search.wording import one_line, percent
+    from search.formatting import one_line, percent
+    from search.recipe_files import read_configuration
+    from search.results.retrain import needs_validation, retrain
 
     if final and train_images is not None:
-        raise UsageError("--final trains on all 50,000 pictures; leave --train-images out.")
+        raise UsageError("--final trains on all 50,000 images; leave --train-images out.")
     recipe = read_configuration(config)
-    folder = options.pictures_folder()
+    folder = options.images_folder()
     (place, *others) = resolve_devices(device)
     if others and device != "auto":
         raise UsageError("train runs on one device; name one, such as --device cuda:0.")
-    pictures = open_data(data or str(folder), folder)
-    if pictures.notice:
-        click.echo(f"note: {pictures.notice}", err=True)
+    images = open_data(data or str(folder), folder)
+    if images.notice:
+        click.echo(f"note: {images.notice}", err=True)
     held_out = not final or needs_validation(recipe)
     if final and held_out:
         click.echo(
-            "note: a plateau schedule needs validation pictures, so --final trains on 45,000 pictures "
+            "note: a plateau schedule needs validation images, so --final trains on 45,000 images "
             "and keeps 5,000 for it; the test split is opened at the end all the same.",
             err=True,
         )
@@ -114,17 +114,17 @@ def train(
             f"seed {run_seed}  epoch {epoch.number}/{recipe.epochs}  loss {epoch.train_loss:.3f}  "
             f"train {percent(epoch.train_accuracy)}"
         )
-        if held_out:  # else the validation pictures are among those trained on
+        if held_out:  # else the validation images are among those trained on
             line += f"  validation {percent(epoch.validation_accuracy)}"
         if epoch.back_to is not None:
             line += f"  back to epoch {epoch.back_to}"
         if epoch.converged:
             line += "  converged"
-        click.echo(f"{line}  {epoch.images_per_second:,.0f} pictures/s", err=as_json)
+        click.echo(f"{line}  {epoch.images_per_second:,.0f} images/s", err=as_json)
 
     result = retrain(
         recipe,
-        pictures,
+        images,
         seeds=seeds,
         first_seed=seed,
         train_images=train_images,
@@ -133,7 +133,7 @@ def train(
         out=out or config.with_suffix(""),
         observe=show,
         plots=plots,
-        picture=picture,
+        image=image,
         compile_network=compile_networks,
         remark=lambda text: click.echo(f"note: {text}", err=True),
     )

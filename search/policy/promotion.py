@@ -11,10 +11,10 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from search.policy.draft import Drafts
-from search.policy.ladder import Ladder
-from search.policy.ledger import attach, begin, is_paused, is_queued, known, pause, take_up
-from search.policy.verdict import Prepare, Refused, Unusable, Verdict
+from search.policy.base import InvalidParametersError, InvalidTrialError, Prepare, Verdict
+from search.policy.draft_study import Drafts
+from search.policy.rungs import RungSystem
+from search.study.trial_states import attach, begin, is_paused, is_queued, known, pause, take_up
 
 __all__ = ["MOST_PAUSED", "Promotion"]
 
@@ -69,7 +69,7 @@ class Promotion:
         self,
         study: optuna.Study,
         sampler: Callable[[int], BaseSampler],
-        ladder: Ladder,
+        ladder: RungSystem,
         *,
         exempt: Callable[[FrozenTrial], bool] = lambda _trial: False,
         most_paused: int = MOST_PAUSED,
@@ -126,7 +126,7 @@ class Promotion:
             prepare: Chooses all parameters of the trial that it is given, and returns notes about it.
 
         Raises:
-            Unusable: `prepare` refused what was chosen; the trial is written and running.
+            InvalidTrialError: `prepare` refused what was chosen; the trial is written and running.
         """
         if self._queued:
             number = self._queued.pop(0)
@@ -136,21 +136,21 @@ class Promotion:
         refused = None
         try:
             notes: Mapping[str, Any] = prepare(drafted, len(self._candidates))
-        except Refused as error:
+        except InvalidParametersError as error:
             refused, notes = error, {}
         trial = begin(self._study, drafted, notes)
         self._add(known(trial))
         if refused is not None:
-            raise Unusable(trial) from refused
+            raise InvalidTrialError(trial) from refused
         return trial
 
     def complete(self, trial: Trial, prepare: Prepare) -> Trial:
-        """Choose what a running trial that was enqueued, or interrupted, lacks; raises `Unusable`."""
+        """Choose what an enqueued or interrupted trial still lacks; raises `InvalidTrialError`."""
         self._study.sampler = self._sampler(trial.number)
         try:
             notes = prepare(trial, trial.number)
-        except Refused as error:
-            raise Unusable(trial) from error
+        except InvalidParametersError as error:
+            raise InvalidTrialError(trial) from error
         finally:
             self._add(known(trial))
         for key, value in notes.items():

@@ -1,7 +1,7 @@
 """A whole search without processes: any policy against anything that yields accuracies, epoch by epoch.
 
     study = optuna.create_study(direction="maximize")
-    policy = Promotion(study, lambda number: TPESampler(seed=number), Ladder([2, 6], 3))
+    policy = Promotion(study, lambda number: TPESampler(seed=number), RungSystem([2, 6], 3))
     trace = run_search(policy, study, choose=space.suggest, train=recorded_curve, epochs=12, trials=100)
 
 where `recorded_curve(values)` yields an epoch's number and its validation accuracy, again and again. The
@@ -17,8 +17,8 @@ from typing import Any
 import optuna
 from optuna.trial import Trial, TrialState
 
-from search.policy.ledger import give_up
-from search.policy.verdict import Policy
+from search.policy.base import Policy
+from search.study.trial_states import give_up
 
 __all__ = ["Curve", "Seen", "run_search"]
 

@@ -1,6 +1,6 @@
-"""Rival loaders: the same work as the project's own, picture by picture, and nothing left behind.
+"""Rival loaders: the same work as the project's own, image by image, and nothing left behind.
 
-The pictures are noise and each one's label is its own number, so that every picture that comes out can be
+The images are noise and each one's label is its own number, so that every image that comes out can be
 held against the one that went in.
 """
 
@@ -20,9 +20,9 @@ from torch import Tensor
 from bench.loaders import AUGMENTATIONS, RIVALS, Level, MissingRivalError, Rival
 from cifar_core.data.resident import Part
 
-PICTURES, BATCH = 75, 16
-KEPT = PICTURES // BATCH * BATCH
-MEAN = torch.tensor([0.4914, 0.4822, 0.4465]).view(3, 1, 1)  # airbench's, of the official pictures
+IMAGES, BATCH = 75, 16
+KEPT = IMAGES // BATCH * BATCH
+MEAN = torch.tensor([0.4914, 0.4822, 0.4465]).view(3, 1, 1)  # airbench's, of the official images
 STD = torch.tensor([0.2470, 0.2435, 0.2616]).view(3, 1, 1)
 CELLS = [
     (name, level)
@@ -44,8 +44,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def part() -> Part:
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (PICTURES, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    return Part(images, torch.arange(PICTURES))
+    images = torch.randint(256, (IMAGES, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    return Part(images, torch.arange(IMAGES))
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def make(part: Part) -> Iterator[Make]:
 
 
 def whole(epoch: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """An epoch's pictures and labels in one."""
+    """An epoch's images and labels in one."""
     images, labels = zip(*epoch, strict=True)
     return torch.cat(images), torch.cat(labels)
 
@@ -81,7 +81,7 @@ def normalised(name: str, images: Tensor) -> Tensor:
 
 
 def shifts(name: str, images: Tensor, originals: Tensor) -> list[tuple[bool, int, int, int]]:
-    """How each picture came from its original: mirrored or not, top and left of the crop, pixels changed.
+    """How each image came from its original: mirrored or not, top and left of the crop, pixels changed.
 
     Args:
         name: The rival, which decides normalisation and edges.
@@ -121,7 +121,7 @@ def test_batches_are_what_a_training_takes(name: str, level: Level, make: Make) 
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_without_augmentation_each_picture_comes_once_with_its_own_label(
+def test_without_augmentation_each_image_comes_once_with_its_own_label(
     name: str, make: Make, part: Part
 ) -> None:
     images, labels = whole(make(name, "none").epoch())
@@ -188,7 +188,7 @@ def test_strong_also_changes_what_no_mirror_crop_or_square_explains(
 @pytest.mark.parametrize("name", KINDS)
 def test_a_batch_larger_than_the_part_is_the_whole_part(name: str, make: Make) -> None:
     (batch,) = make(name, "none", batch_size=1000).epoch()
-    assert sorted(batch[1].tolist()) == list(range(PICTURES))
+    assert sorted(batch[1].tolist()) == list(range(IMAGES))
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -209,7 +209,7 @@ def test_an_abandoned_epoch_does_not_touch_the_next(name: str, make: Make, part:
         abandoned.append(rival.epoch())
         next(abandoned[-1])
         images, labels = whole(rival.epoch())
-        assert len(labels.unique()) == PICTURES // 4 * 4
+        assert len(labels.unique()) == IMAGES // 4 * 4
         expected = normalised(name, part.images[labels])
         torch.testing.assert_close(images, expected, rtol=0, atol=0.003)
 

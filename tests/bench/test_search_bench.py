@@ -16,7 +16,7 @@ from bench.live import Live, mark_of
 from bench.rungs import costs, replay
 from bench.search import HERE, PERCENTILES, Run, cost, ratio, run, stage
 from cifar_core.recipe import Recipe
-from search.policy import Ladder
+from search.policy import RungSystem
 
 
 @pytest.mark.parametrize(("name", "least"), [("net", 200), ("speed", 100)])
@@ -104,8 +104,8 @@ def test_a_whole_search_that_stops_nobody_loses_nothing_and_costs_its_trials() -
     assert whole.row_of("ours", [replace(stopping, good=4, lost=1)])[4] == "25 %"
 
 
-def test_live_searches_train_what_was_recorded(pictures_folder: Path) -> None:
-    live = Live("speed", str(pictures_folder), seed=1)
+def test_live_searches_train_what_was_recorded(images_folder: Path) -> None:
+    live = Live("speed", str(images_folder), seed=1)
     (values,) = configurations(live.space, 1, seed=3)
     epochs = list(live.train(values))
     assert [number for number, _ in epochs] == list(range(1, live.epochs + 1))
@@ -115,7 +115,7 @@ def test_live_searches_train_what_was_recorded(pictures_folder: Path) -> None:
     assert 0.5 < mark_of("speed") < 0.6
 
 
-def test_live_searches_refuse_other_pictures() -> None:
+def test_live_searches_refuse_other_images() -> None:
     with pytest.raises(
         SystemExit, match="The records are of CIFAR-10, but --data synthetic is not"
     ):
@@ -124,13 +124,15 @@ def test_live_searches_refuse_other_pictures() -> None:
 
 def test_a_replay_of_a_ladder_counts_each_epoch_once() -> None:
     curves = np.array([[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8], [0.2, 0.3, 0.4, 0.5]])
-    assert replay(Ladder([], 2), curves, [0, 2, 1], [0.5, 0.8]) == [8, 12]
+    assert replay(RungSystem([], 2), curves, [0, 2, 1], [0.5, 0.8]) == [8, 12]
     # The first goes on at once; the second waits behind epoch 1; the third is better than both.
-    assert replay(Ladder([1], 2), curves, [0, 2, 1], [0.8]) == [4 + 4 + 4]
-    assert replay(Ladder([1], 2), curves, [0, 1, 2], [0.8]) == [4 + 4]
+    assert replay(RungSystem([1], 2), curves, [0, 2, 1], [0.8]) == [4 + 4 + 4]
+    assert replay(RungSystem([1], 2), curves, [0, 1, 2], [0.8]) == [4 + 4]
     # A screen of three: nobody goes on before the third has come.
-    assert replay(Ladder([1], 2, screen=3), curves, [0, 2, 1], [0.8]) == [3 + 3]
-    assert replay(Ladder([1], 2), curves, [0, 2], [0.9]) == [2 * 2 * 4], "never: twice the limit"
+    assert replay(RungSystem([1], 2, screen=3), curves, [0, 2, 1], [0.8]) == [3 + 3]
+    assert replay(RungSystem([1], 2), curves, [0, 2], [0.9]) == [2 * 2 * 4], (
+        "never: twice the limit"
+    )
 
 
 def test_what_we_do_is_among_the_ladders_that_are_compared() -> None:

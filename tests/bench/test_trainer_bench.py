@@ -30,8 +30,8 @@ def test_rates_are_medians_and_ratios_are_of_the_same_round() -> None:
     assert one.ratio("ours", "limit") == pytest.approx(0.9)
 
 
-def test_a_whole_epoch_has_one_picture_to_validate_for_nine_to_train_on() -> None:
-    """900 pictures at 900 a second, and 100 at 4,000: 1.025 seconds instead of 0.9."""
+def test_a_whole_epoch_has_one_image_to_validate_for_nine_to_train_on() -> None:
+    """900 images at 900 a second, and 100 at 4,000: 1.025 seconds instead of 0.9."""
     one = cell(limit=[1000.0], ours=[900.0])
     assert one.whole_epoch == pytest.approx(900 / (1000 * (1 + 100 / 4000)))
 

@@ -18,7 +18,7 @@ from tests.cifar_core.trainings import same
 STATE: dict[str, Any] = {
     "seed": 0,
     "network": {"weight": torch.arange(2000.0), "count": torch.tensor(3)},
-    "random": {"pictures": torch.arange(256, dtype=torch.uint8)},
+    "random": {"images": torch.arange(256, dtype=torch.uint8)},
     "history": [{"number": 1, "train_loss": float("inf"), "lr": 0.1}],
 }
 

@@ -57,7 +57,7 @@ def failing(message: str) -> Any:
 def test_the_trial_run_of_a_compiled_network_leaves_no_trace(
     small_splits: Splits, eager: list[nn.Module]
 ) -> None:
-    """BatchNorm has seen no picture, no gradient is left, and no random number is drawn."""
+    """BatchNorm has seen no image, no gradient is left, and no random number is drawn."""
     recipe = EVERYTHING.model_copy(update={"optimizer": Adam()})
     one, other = begin(recipe, small_splits), begin(recipe, small_splits, compile_network=False)
     assert eager == [one.network]

@@ -23,7 +23,7 @@ RECIPE = Recipe(network=Net(batch_norm=True, dropout=0.5), batch_size=30, epochs
 CPU = torch.device("cpu")
 
 
-def a_picture(seed: int = 0) -> Tensor:
+def a_image(seed: int = 0) -> Tensor:
     return torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(seed))
 
 
@@ -38,7 +38,7 @@ def hooks(network: nn.Module) -> int:
 # Confusion
 
 
-def test_the_confusion_matrix_counts_what_a_loop_over_single_pictures_counts(
+def test_the_confusion_matrix_counts_what_a_loop_over_single_images_counts(
     small_splits: Splits,
 ) -> None:
     training = finished(RECIPE, small_splits)
@@ -52,7 +52,7 @@ def test_the_confusion_matrix_counts_what_a_loop_over_single_pictures_counts(
             taken_for = int(training.network(normalize(image[None])).argmax())
             expected[label, taken_for] += 1
     counts = confusion(training.network, small_splits.train, normalize, backend)
-    # 300 pictures are more than one evaluation batch, the last of which is not full.
+    # 300 images are more than one evaluation batch, the last of which is not full.
     assert backend.evaluation_batch < 300
     assert counts.dtype == torch.int64
     assert counts.tolist() == expected.tolist()
@@ -81,7 +81,7 @@ def test_the_network_keeps_its_mode_and_its_statistics(
         Normalization.of(RECIPE, small_splits),
         backend_of(RECIPE, CPU),
     )
-    feature_maps(network, a_picture())
+    feature_maps(network, a_image())
     assert modes(network) == found
     assert all(torch.equal(state[key], value) for key, value in network.state_dict().items())
 
@@ -114,7 +114,7 @@ def test_on_a_gpu_counting_neither_mixes_devices_nor_waits_for_a_batch() -> None
 
 def test_feature_maps_are_what_the_convolutions_of_the_tutorial_network_compute() -> None:
     network = network_of(Net(channels1=5, channels2=7))
-    image = a_picture()
+    image = a_image()
     maps = feature_maps(network, image)
     assert list(maps) == ["features.0", "features.3"]
     first, second = maps.values()
@@ -129,13 +129,13 @@ def test_feature_maps_are_what_the_convolutions_of_the_tutorial_network_compute(
 
 def test_feature_maps_are_of_evaluation_mode() -> None:
     network = network_of(Net(batch_norm=True, dropout=0.9)).train()
-    one, other = feature_maps(network, a_picture()), feature_maps(network, a_picture())
+    one, other = feature_maps(network, a_image()), feature_maps(network, a_image())
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_every_convolution_of_a_residual_network_is_there() -> None:
     network = network_of(ResNet9(width=4))
-    maps = feature_maps(network, a_picture())
+    maps = feature_maps(network, a_image())
     named = {name: one for name, one in network.named_modules() if isinstance(one, nn.Conv2d)}
     assert maps.keys() == named.keys()
     assert [len(maps[name]) for name in named] == [one.out_channels for one in named.values()]
@@ -144,7 +144,7 @@ def test_every_convolution_of_a_residual_network_is_there() -> None:
 
 def test_no_hook_is_left_even_where_the_network_fails() -> None:
     network = network_of(Net())
-    feature_maps(network, a_picture())
+    feature_maps(network, a_image())
     assert hooks(network) == 0
     with pytest.raises(RuntimeError):
         feature_maps(network, torch.zeros(4, 32, 32))
@@ -173,29 +173,29 @@ def test_a_map_is_copied_before_what_works_in_place_and_one_for_each_use() -> No
     assert maps["it (2)"].eq(-3.0).all()
 
 
-# Augmented pictures
+# Augmented images
 
 
-def test_a_picture_of_each_class_is_chosen_by_the_seed(small_splits: Splits) -> None:
+def test_an_image_of_each_class_is_chosen_by_the_seed(small_splits: Splits) -> None:
     rows = one_of_each_class(small_splits.train, 0)
     assert small_splits.train.labels[rows].tolist() == list(range(10))
     assert torch.equal(rows, one_of_each_class(small_splits.train, 0))
     assert not torch.equal(rows, one_of_each_class(small_splits.train, 1))
 
 
-def test_classes_without_pictures_are_left_out() -> None:
+def test_classes_without_images_are_left_out() -> None:
     part = Part(torch.zeros(3, 3, 32, 32, dtype=torch.uint8), torch.tensor([7, 2, 7]))
     assert part.labels[one_of_each_class(part, 0)].tolist() == [2, 7]
 
 
-def test_no_augmentation_gives_every_picture_back(small_splits: Splits) -> None:
+def test_no_augmentation_gives_every_image_back(small_splits: Splits) -> None:
     rows = one_of_each_class(small_splits.train, 0)
     versions = augmented_versions(small_splits.train, rows, Augmentation(), 3, seed=0)
     assert versions.shape == (10, 3, 3, 32, 32)
     assert (versions == small_splits.train.images[rows][:, None]).all()
 
 
-def test_versions_are_of_their_own_picture(small_splits: Splits) -> None:
+def test_versions_are_of_their_own_image(small_splits: Splits) -> None:
     rows = one_of_each_class(small_splits.train, 0)
     flipped = augmented_versions(small_splits.train, rows, Augmentation(flip=1.0), 2, seed=0)
     assert (flipped == small_splits.train.images[rows].flip(-1)[:, None]).all()
@@ -213,7 +213,7 @@ def test_each_version_has_its_own_draw_that_the_seed_decides(small_splits: Split
     assert not torch.equal(made(0)[:, 0], made(0)[:, 1])
 
 
-def test_mixed_pictures_lie_between_the_pictures_they_are_mixed_of() -> None:
+def test_mixed_images_lie_between_the_images_they_are_mixed_of() -> None:
     images = torch.stack([torch.full((3, 32, 32), 20), torch.full((3, 32, 32), 220)])
     part = Part(images.to(torch.uint8).repeat(20, 1, 1, 1), torch.tensor([0, 1]).repeat(20))
     rows = torch.tensor([0, 1])

@@ -141,7 +141,7 @@ def test_training_goes_on_from_the_best_epoch_with_the_smaller_rate(
     assert next(epochs).lr == pytest.approx(0.01)
 
 
-def test_going_back_does_not_repeat_the_order_of_the_pictures(few: Splits, scripted: Any) -> None:
+def test_going_back_does_not_repeat_the_order_of_the_images(few: Splits, scripted: Any) -> None:
     scripted(*[0.4, 0.1, 0.1] * 4)
     training = begin(LEARNING, few)
     epochs = training.epochs()

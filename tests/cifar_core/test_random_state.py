@@ -9,7 +9,7 @@ CPU = torch.device("cpu")
 
 
 def draws(state: RandomState) -> tuple[float, float]:
-    """A number from the pictures' generator and one from the global one, while it is active."""
+    """A number from the images' generator and one from the global one, while it is active."""
     with state.active():
         return torch.rand((), generator=state.generator).item(), torch.rand(()).item()
 
@@ -19,9 +19,9 @@ def test_the_same_seed_draws_the_same_and_another_seed_does_not() -> None:
     assert set(draws(RandomState(0, CPU))).isdisjoint(draws(RandomState(1, CPU)))
 
 
-def test_pictures_and_network_do_not_share_their_numbers() -> None:
-    pictures, network = draws(RandomState(0, CPU))
-    assert pictures != network
+def test_images_and_network_do_not_share_their_numbers() -> None:
+    images, network = draws(RandomState(0, CPU))
+    assert images != network
 
 
 def test_each_activation_goes_on_where_the_last_one_ended() -> None:

@@ -154,7 +154,7 @@ def problems(values: object) -> list[str]:
 
 
 def test_the_defaults_are_the_tutorials() -> None:
-    assert Recipe().plain() == {
+    assert Recipe().to_dict() == {
         "network": {
             "name": "net",
             "channels1": 6,
@@ -360,7 +360,7 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
 def test_a_wrong_value_anywhere_is_refused_under_its_own_key(
     recipe: Recipe, data: st.DataObject
 ) -> None:
-    values = recipe.plain()
+    values = recipe.to_dict()
     path = data.draw(st.sampled_from(leaves(values)))
     wrong: object = data.draw(
         st.sampled_from([None, float("nan"), float("-inf"), "much", [], {}, -1e9])
@@ -373,7 +373,7 @@ def test_a_wrong_value_anywhere_is_refused_under_its_own_key(
 @given(recipe=recipes, data=st.data())
 @examples
 def test_an_unknown_key_is_refused_at_every_level(recipe: Recipe, data: st.DataObject) -> None:
-    values = recipe.plain()
+    values = recipe.to_dict()
     section = data.draw(st.sampled_from(["", *sorted(SECTIONS)]))
     path = (section, "bogus") if section else ("bogus",)
     assert problems(replaced(values, path, 1)) == [
@@ -389,7 +389,7 @@ def test_whatever_stands_in_a_file_is_read_or_refused_with_a_recipe_error(values
     except RecipeError as error:
         str(error).encode()  # it can be printed
     else:
-        assert Recipe.read(recipe.plain()) == recipe
+        assert Recipe.read(recipe.to_dict()) == recipe
 
 
 @given(recipe=recipes, value=json_values, data=st.data())
@@ -397,7 +397,7 @@ def test_whatever_stands_in_a_file_is_read_or_refused_with_a_recipe_error(values
 def test_any_one_value_is_taken_or_refused_with_a_recipe_error(
     recipe: Recipe, value: object, data: st.DataObject
 ) -> None:
-    plain = recipe.plain()
+    plain = recipe.to_dict()
     path = data.draw(st.sampled_from([*leaves(plain), *((key,) for key in sorted(SECTIONS))]))
     with suppress(RecipeError):
         Recipe.read(replaced(plain, path, value))
@@ -425,7 +425,7 @@ def test_a_section_without_a_name_is_of_the_default_kind() -> None:
 
 
 def test_the_order_of_keys_and_whole_numbers_for_floats_do_not_change_the_digest() -> None:
-    values = dict(reversed(Recipe().plain().items())) | {"label_smoothing": 0}
+    values = dict(reversed(Recipe().to_dict().items())) | {"label_smoothing": 0}
     assert Recipe.read(values).digest == Recipe().digest
 
 
@@ -438,7 +438,7 @@ def test_equal_recipes_have_equal_digests_even_where_a_zero_is_negative() -> Non
 @given(one=recipes, other=recipes)
 @examples
 def test_the_digest_differs_where_any_field_differs(one: Recipe, other: Recipe) -> None:
-    mine, others = one.plain(), other.plain()
+    mine, others = one.to_dict(), other.to_dict()
     paths: list[tuple[str, ...]] = [(key,) for key in mine]
     paths += [path for path in leaves(mine) if path in leaves(others) and path[-1] != "name"]
     for path in paths:
@@ -459,8 +459,8 @@ def test_the_digest_differs_where_any_field_differs(one: Recipe, other: Recipe) 
 @examples
 def test_a_recipe_survives_json_and_toml(recipe: Recipe) -> None:
     for again in (
-        json.loads(json.dumps(recipe.plain(), allow_nan=False)),
-        tomllib.loads(tomli_w.dumps(recipe.plain())),
+        json.loads(json.dumps(recipe.to_dict(), allow_nan=False)),
+        tomllib.loads(tomli_w.dumps(recipe.to_dict())),
     ):
         assert Recipe.read(again) == recipe
         assert Recipe.read(again).digest == recipe.digest

@@ -7,7 +7,7 @@ import torch
 
 from cifar_core.data.resident import Splits
 from cifar_core.recipe import Recipe
-from cifar_core.throughput import SCORED_PICTURES, Throughput, measure_throughput
+from cifar_core.throughput import SCORED_IMAGES, Throughput, measure_throughput
 from cifar_core.trainer import Training
 from tests.cifar_core.trainings import EVERYTHING
 
@@ -63,8 +63,8 @@ def measured(
     return measure_throughput(recipe, splits, cpu, lasting, clock=work.clock, wait=work.wait)
 
 
-def test_pictures_are_counted_between_the_ends_of_the_devices_work(small_splits: Splits) -> None:
-    # One step of 20 pictures in half a second, then two; all 100 validation pictures in half a second.
+def test_images_are_counted_between_the_ends_of_the_devices_work(small_splits: Splits) -> None:
+    # One step of 20 images in half a second, then two; all 100 validation images in half a second.
     assert measured(small_splits, 0.5) == Throughput(training=60.0, evaluation=200.0)
 
 
@@ -89,19 +89,19 @@ def test_it_lasts_as_long_as_asked_for(
     assert len(steps) == 1 + counted
 
 
-def test_of_fewer_pictures_than_a_batch_asks_for_those_are_counted_that_there_are(
+def test_of_fewer_images_than_a_batch_asks_for_those_are_counted_that_there_are(
     small_splits: Splits,
 ) -> None:
     recipe = Recipe(batch_size=8192)
     assert measured(small_splits, 0.5, recipe=recipe).training == 3 * 300
 
 
-def test_a_score_on_more_pictures_than_needed_is_not_taken(
+def test_a_score_on_more_images_than_needed_is_not_taken(
     small_splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cifar_core.throughput.SCORED_PICTURES", 40)
+    monkeypatch.setattr("cifar_core.throughput.SCORED_IMAGES", 40)
     assert measured(small_splits, 0.5).evaluation == 80.0
-    assert SCORED_PICTURES % 250 == 0  # whole batches, on a CPU as on a GPU
+    assert SCORED_IMAGES % 250 == 0  # whole batches, on a CPU as on a GPU
 
 
 def test_it_leaves_everybodys_random_numbers_as_they_were(small_splits: Splits) -> None:

@@ -31,13 +31,13 @@ STILL = Recipe(network=Net(), optimizer=Sgd(lr=1e-12, momentum=0.0), batch_size=
 
 @pytest.fixture
 def few(small_splits: Splits) -> Splits:
-    """96 pictures to train on, 96 to validate on: three steps of 32."""
+    """96 images to train on, 96 to validate on: three steps of 32."""
     return part_of(small_splits, 96)
 
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, Tensor, Tensor]]:
-    """What each step was given: the rate, the pictures, the labels."""
+    """What each step was given: the rate, the images, the labels."""
     seen: list[tuple[float, Tensor, Tensor]] = []
 
     def spy(
@@ -59,14 +59,14 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, Tensor, Tensor]]
 # Learning
 
 
-def test_a_network_learns_to_tell_bright_pictures_from_dark_ones(small_splits: Splits) -> None:
+def test_a_network_learns_to_tell_bright_images_from_dark_ones(small_splits: Splits) -> None:
     history = finished(LEARNER, small_splits).history
     assert history[-1].validation_accuracy > 0.9
     assert history[-1].train_loss < history[0].train_loss / 2
 
 
 @pytest.mark.parametrize("optimizer", [Sgd(lr=0.01), Adam(lr=0.002)], ids=lambda one: one.name)
-def test_a_network_with_batch_norm_learns_real_pictures_in_three_epochs(
+def test_a_network_with_batch_norm_learns_real_images_in_three_epochs(
     real_splits: Splits, optimizer: Optimizer
 ) -> None:
     recipe = Recipe(
@@ -149,7 +149,7 @@ def test_a_failure_within_an_epoch_leaves_global_random_numbers_as_they_were_fou
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_order_of_the_pictures_differs_from_epoch_to_epoch(
+def test_the_order_of_the_images_differs_from_epoch_to_epoch(
     few: Splits, steps: list[tuple[float, Tensor, Tensor]]
 ) -> None:
     finished(STILL, few)
@@ -217,14 +217,14 @@ def test_time_is_measured_by_the_clock_that_is_handed_in(few: Splits) -> None:
     training = Training(recipe, few, seed=0, device=torch.device("cpu"), clock=lambda: next(ticks))
     epoch = next(training.epochs())
     assert epoch.seconds == 1.0  # a tick for training, one for validation
-    assert epoch.images_per_second == 160.0  # 80 pictures in one tick
+    assert epoch.images_per_second == 160.0  # 80 images in one tick
 
 
 # Losses and accuracies
 
 
 def by_hand(training: Training, part: Part) -> tuple[Tensor, Tensor]:
-    """Logits of all pictures and their log-probabilities, for recipes that map bytes to [-1, 1]."""
+    """Logits of all images and their log-probabilities, for recipes that map bytes to [-1, 1]."""
     network = training.network.eval()
     with torch.no_grad():
         logits = torch.cat([network(one[None] / 127.5 - 1) for one in part.images.float()])
@@ -234,7 +234,7 @@ def by_hand(training: Training, part: Part) -> tuple[Tensor, Tensor]:
 def test_evaluation_is_what_one_computes_by_hand(small_splits: Splits) -> None:
     training = begin(LEARNER, small_splits)
     next(training.epochs())
-    part = small_splits.train  # 300 pictures: a whole batch and a part of one
+    part = small_splits.train  # 300 images: a whole batch and a part of one
     logits, log_probabilities = by_hand(training, part)
     loss, accuracy = training.evaluate(part)
     chosen = log_probabilities[torch.arange(len(part)), part.labels]
@@ -289,7 +289,7 @@ def test_smoothing_changes_what_is_learned(few: Splits) -> None:
     assert not torch.equal(ours["classifier.4.bias"], other["classifier.4.bias"])
 
 
-def test_training_accuracy_counts_the_pictures_of_the_epoch(few: Splits) -> None:
+def test_training_accuracy_counts_the_images_of_the_epoch(few: Splits) -> None:
     training = begin(STILL, few)
     epoch = next(training.epochs())
     logits, _ = by_hand(training, few.train)
@@ -303,7 +303,7 @@ def test_set_lr_reaches_every_group() -> None:
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
 
 
-def test_batches_of_one_picture_with_batch_norm_are_trained_on_or_refused_by_the_recipe(
+def test_batches_of_one_image_with_batch_norm_are_trained_on_or_refused_by_the_recipe(
     few: Splits,
 ) -> None:
     values = {"network": {"batch_norm": True}, "batch_size": 1, "epochs": 1}

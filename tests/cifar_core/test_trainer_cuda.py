@@ -33,7 +33,7 @@ gpu = [
 
 @pytest.fixture
 def fake_splits() -> Iterator[Splits]:
-    """Pictures on a GPU that need not be there; all within is fake."""
+    """Images on a GPU that need not be there; all within is fake."""
     with FakeTensorMode(), CUDA:
         train, validation = (
             Part(torch.zeros(count, 3, 32, 32, dtype=torch.uint8), torch.zeros(count).long())
@@ -43,7 +43,7 @@ def fake_splits() -> Iterator[Splits]:
 
 
 @pytest.mark.parametrize("normalization", ["symmetric", "standard"])
-def test_batches_are_made_where_the_pictures_are(fake_splits: Splits, normalization: str) -> None:
+def test_batches_are_made_where_the_images_are(fake_splits: Splits, normalization: str) -> None:
     recipe = EVERYTHING.model_copy(update={"normalization": normalization})
     normalize = Normalization.of(recipe, fake_splits)
     augmentation, choices = recipe.augmentation, np.random.default_rng(0)
@@ -56,7 +56,7 @@ def test_batches_are_made_where_the_pictures_are(fake_splits: Splits, normalizat
 
 
 @pytest.mark.parametrize("network", [Net(), EVERYTHING.network], ids=["plain", "everything"])
-def test_networks_run_where_the_pictures_are(fake_splits: Splits, network: Net) -> None:
+def test_networks_run_where_the_images_are(fake_splits: Splits, network: Net) -> None:
     normalize = Normalization.of(EVERYTHING, fake_splits)
     logits = network_of(network)(normalize(fake_splits.train.images))
     assert (logits.shape, logits.device) == ((70, 10), CUDA)
@@ -70,7 +70,7 @@ def test_evaluation_stays_on_the_device_until_its_sums_are_read(fake_splits: Spl
     normalize = Normalization.of(EVERYTHING, fake_splits)
     with pytest.raises(DataDependentOutputException, match="_local_scalar_dense"):
         evaluate(network, fake_splits.validation, normalize, backend)
-    assert len(calls) == 4  # all batches of 33 pictures
+    assert len(calls) == 4  # all batches of 33 images
 
 
 @pytest.mark.parametrize("optimizer", [Sgd(), Adam()], ids=lambda one: one.name)
@@ -103,7 +103,7 @@ class TestOnAGpu:
         assert list(training.epochs())[-1].validation_accuracy > 0.9
         assert all(each.dtype == torch.float32 for each in training.network.parameters())
 
-    def test_real_pictures_are_learned_in_three_epochs(self, real_splits: Splits) -> None:
+    def test_real_images_are_learned_in_three_epochs(self, real_splits: Splits) -> None:
         recipe = QUICK.model_copy(
             update={"epochs": 3, "batch_size": 32, "normalization": "standard"}
         )

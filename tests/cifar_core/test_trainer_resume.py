@@ -45,7 +45,7 @@ SCHEDULES: list[Schedule] = [
 
 @pytest.fixture(scope="module")
 def few(small_splits: Splits) -> Splits:
-    """96 pictures to train on, 96 to validate on: three steps of 32."""
+    """96 images to train on, 96 to validate on: three steps of 32."""
     return part_of(small_splits, 96)
 
 
@@ -120,7 +120,7 @@ def test_the_state_of_another_seed_is_refused(few: Splits, state: dict[str, Any]
         begin(EVERYTHING, few, seed=1).load_state_dict(state)
 
 
-def test_the_state_of_other_pictures_is_refused(few: Splits, state: dict[str, Any]) -> None:
+def test_the_state_of_other_images_is_refused(few: Splits, state: dict[str, Any]) -> None:
     others = replace(few, digest="f" * 16)
     with pytest.raises(CheckpointError, match=r"its split is '0123456789abcdef', but .* 'ffff"):
         begin(EVERYTHING, others).load_state_dict(state)
@@ -163,13 +163,13 @@ def test_an_optimizer_of_other_parameters_is_refused(few: Splits, state: dict[st
         ("network", 5),
         ("network", {}),
         ("random", 5),
-        ("random", {"pictures": torch.zeros(3), "network": []}),
+        ("random", {"images": torch.zeros(3), "network": []}),
         ("history", 5),
         ("history", [{"number": 1}]),
         pytest.param("optimizer", 5),
         pytest.param(
             "random",
-            {"pictures": 5, "network": []},
+            {"images": 5, "network": []},
         ),
     ],
 )

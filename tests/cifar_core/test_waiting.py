@@ -53,7 +53,7 @@ def on_meta() -> Iterator[None]:
 
 
 def trained(recipe: Recipe, steps: int = 2, validation: int = 33) -> Training:
-    """A training of empty pictures; making it waits, which is done once a trial."""
+    """A training of empty images; making it waits, which is done once a trial."""
     splits = empty_splits(META, steps * recipe.batch_size, validation)
     return Training(recipe, splits, seed=0, device=META, clock=lambda: 0.0)
 
@@ -223,7 +223,7 @@ def test_an_epoch_reads_four_sums_and_nothing_else(changes: dict[str, Any]) -> N
 @pytest.mark.usefixtures("on_meta")
 @pytest.mark.parametrize("steps", [1, 9])
 @pytest.mark.parametrize("validation", [5, 95])
-def test_more_steps_and_pictures_do_not_read_more(steps: int, validation: int) -> None:
+def test_more_steps_and_images_do_not_read_more(steps: int, validation: int) -> None:
     assert reads_of_an_epoch(trained(EVERYTHING, steps, validation)) == EPOCH_READS
 
 

@@ -229,7 +229,7 @@ class _WatchForValues(TorchFunctionMode):
 
 
 def empty_splits(device: torch.device, train: int = 70, validation: int = 33) -> Splits:
-    """Pictures on a device, of no content where the device is none that is there."""
+    """Images on a device, of no content where the device is none that is there."""
     train_part, validation_part = (
         Part(
             torch.zeros(count, 3, 32, 32, dtype=torch.uint8, device=device),

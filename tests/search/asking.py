@@ -8,9 +8,9 @@ from pathlib import Path
 import optuna
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 
-from search.patience import PatientStorage
-from search.storage import open_storage
-from search.wsgi import Environ
+from search.dashboard.wsgi import Environ
+from search.storage.opening import open_storage
+from search.storage.retrying import RetryingStorage
 
 __all__ = ["MARK", "PNG", "Shown", "asked", "shown_study"]
 
@@ -40,7 +40,7 @@ ARTIFACTS = {
     "paper.pdf": b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj trailer<</Root 1 0 R>>\n",
     "table.csv": b"a,b\n1,2\n",
     "state.pt": b"PK",
-    "picture.png": PNG,
+    "image.png": PNG,
 }
 
 
@@ -54,7 +54,7 @@ class Shown:
         paths: Where the dashboard has each artifact: the study's own, and those of its trial.
     """
 
-    storage: PatientStorage
+    storage: RetryingStorage
     folder: Path
     paths: dict[str, str]
 

@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: pictures that are quickly read, and one search that was left alone."""
+"""What the end-to-end tests share: images that are quickly read, and one search that was left alone."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from search.home import STORAGE_VARIABLES, StudyFolder
 from tests.search.postgres import Server
-from tests.search.running import FAST, Database, Ended, run, space_file, write_pictures
+from tests.search.running import FAST, Database, Ended, run, space_file, write_plots
 from tests.search.scripted import folder_in
 
 
@@ -70,17 +70,17 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def plain_pictures(shared_folder: Path) -> Path:
-    """A data folder of pictures that a narrow network learns in an epoch, without a test file."""
-    folder = shared_folder / "pictures"
-    with FileLock(shared_folder / "pictures.lock"):
+def plain_images(shared_folder: Path) -> Path:
+    """A data folder of images that a narrow network learns in an epoch, without a test file."""
+    folder = shared_folder / "images"
+    with FileLock(shared_folder / "images.lock"):
         if not folder.exists():
-            write_pictures(folder)
+            write_plots(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def undisturbed(shared_folder: Path, plain_pictures: Path) -> Undisturbed:
+def undisturbed(shared_folder: Path, plain_images: Path) -> Undisturbed:
     """A search of eleven trials by one worker, with a measured learning-rate range."""
     folder = shared_folder / "undisturbed"
     space, home = folder / "my_space.toml", folder / "home"
@@ -90,7 +90,7 @@ def undisturbed(shared_folder: Path, plain_pictures: Path) -> Undisturbed:
         if not err.exists():
             folder.mkdir()
             space_file(folder, seeds="2")
-            ended = run("start", *options, "--home", home, folder=folder, data=plain_pictures)
+            ended = run("start", *options, "--home", home, folder=folder, data=plain_images)
             assert ended.code == 0, ended
             out.write_text(ended.out)
             err.write_text(ended.err)

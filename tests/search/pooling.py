@@ -11,9 +11,17 @@ import torch
 from torch import Tensor
 
 from cifar_core.recipe import Net, Recipe
-from search.messages import Died, EpochsDone, Failed, Finished, Ready, TrainTask, WorkerMessage
-from search.pool import Pool, Worker
-from search.worker import work
+from search.workers.messages import (
+    Died,
+    EpochsDone,
+    Failed,
+    Finished,
+    Ready,
+    TrainTask,
+    WorkerMessage,
+)
+from search.workers.pool import Pool, Worker
+from search.workers.worker import work
 
 __all__ = [
     "RECIPE",
@@ -53,7 +61,7 @@ def until(pool: Pool, enough: Callable[[Said], bool]) -> Said:
 
 
 def all_ready(pool: Pool) -> None:
-    """Wait until every worker holds the pictures."""
+    """Wait until every worker holds the images."""
     until(pool, lambda _: all(worker.ready for worker in pool.workers))
 
 
@@ -82,14 +90,14 @@ def cannot_compile(*_: object, **_options: object) -> Callable[[Tensor], NoRetur
 
 
 def work_in_little_memory(connection: Connection, *args: Any) -> None:
-    """A worker's process, in place of `search.worker.work`, that may have half a gigabyte more than now."""
+    """A worker's process, in place of `search.workers.worker.work`, with half a gigabyte more than now."""
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + 2**29, now + 2**29))
     work(connection, *args)
 
 
 def work_without_a_compiler(connection: Connection, *args: Any) -> None:
-    """A worker's process, in place of `search.worker.work`, in which compiling fails."""
+    """A worker's process, in place of `search.workers.worker.work`, in which compiling fails."""
     torch.compile = cannot_compile  # type: ignore[assignment]
     work(connection, *args)
 

@@ -30,13 +30,13 @@ __all__ = [
     "Running",
     "begin",
     "ended",
-    "maps_pictures",
+    "maps_images",
     "needs_proc",
     "run",
     "space_file",
     "values_of",
     "without_test_files",
-    "write_pictures",
+    "write_plots",
 ]
 
 COMMAND = Path(sys.executable).with_name("cifar-search")
@@ -111,8 +111,8 @@ def space_file(folder: Path, **changes: str) -> Path:
     return path
 
 
-def write_pictures(folder: Path) -> None:
-    """CIFAR-10's binary layout with pictures whose brightness gives the class away; no test file.
+def write_plots(folder: Path) -> None:
+    """CIFAR-10's binary layout with images whose brightness gives the class away; no test file.
 
     They are read in half a second, where the synthetic set has to be drawn, and learned in an epoch.
     """
@@ -149,7 +149,7 @@ class Running:
     Args:
         arguments: What follows `cifar-search`.
         folder: Where it runs; a relative home or data folder would lie there.
-        data: The folder of its pictures, or None for none.
+        data: The folder of its images, or None for none.
         terminal: A terminal to talk to instead of files; it becomes the controlling one.
         core: The only core that it may use: a training has one thread then. By default each of
             pytest-xdist's workers has its own; -1 for all cores.
@@ -247,8 +247,8 @@ class Running:
         return [pid for pid, words in self.processes().items() if "spawn_main" in words]
 
     def busy_worker(self) -> int | None:
-        """A worker that holds the pictures, if there is one."""
-        return next((pid for pid in self.workers() if maps_pictures(pid)), None)
+        """A worker that holds the images, if there is one."""
+        return next((pid for pid in self.workers() if maps_images(pid)), None)
 
     def assert_gone(self, seconds: float = 5.0) -> None:
         """No process of its group is left after at most `seconds`."""
@@ -320,7 +320,7 @@ class Database:
         }
 
     def epochs(self, trial: int | None = None) -> dict[tuple[int, int], tuple[int, float]]:
-        """Row and validation accuracy by trial and epoch: a row that is written anew has another number."""
+        """Row number and validation accuracy by trial and epoch: a row written anew has a new number."""
         found = self._ask(
             "SELECT number, step, trial_intermediate_value_id, intermediate_value "
             "FROM trial_intermediate_values JOIN trials USING (trial_id) "
@@ -442,17 +442,17 @@ def _group(group: int) -> Iterator[tuple[int, str]]:
             yield int(folder.name), words
 
 
-def maps_pictures(pid: int) -> bool:
+def maps_images(pid: int) -> bool:
     try:
         maps = Path(f"/proc/{pid}/maps").read_text()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
-    return any(line.endswith("/pictures") for line in maps.splitlines())
+    return any(line.endswith("/images") for line in maps.splitlines())
 
 
 def without_test_files(source: cifar10.Source, place: Path) -> Path:
     """A data folder below `place` that has the training files of another, and no test file to open."""
-    folder = place / "pictures" / cifar10.FOLDERS[source.layout]
+    folder = place / "images" / cifar10.FOLDERS[source.layout]
     folder.mkdir(parents=True)
     for name in cifar10.TRAIN_FILES[source.layout]:
         (folder / name).symlink_to((source.folder / name).resolve())

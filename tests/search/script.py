@@ -2,7 +2,7 @@
 
 from cifar_core.epoch import Epoch
 from search.events import EpochSeen, SearchStarted, TrialEnded, TrialPaused, TrialStarted
-from search.rows import Row, State
+from search.study.rows import State, TrialRow
 from spaces.space import Values
 
 VALUES: Values = {
@@ -37,13 +37,13 @@ def row(
     known: str | None = None,
     reason: str | None = None,
     seconds: float = 60.0,
-) -> Row:
-    return Row(
+) -> TrialRow:
+    return TrialRow(
         number, state, accuracy, epochs, VALUES, None, 1, known, known is not None, reason, seconds
     )
 
 
-def started(*rows: Row, trials: int = 40, timeout: float | None = None) -> SearchStarted:
+def started(*rows: TrialRow, trials: int = 40, timeout: float | None = None) -> SearchStarted:
     return SearchStarted("mine", DATA, trials, 6, "2 workers on cpu", rows, timeout)
 
 

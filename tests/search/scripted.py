@@ -9,10 +9,12 @@ from optuna.storages import BaseStorage
 
 from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
-from search.coordinator import Coordinator, Outcome
 from search.events import Event
+from search.execution.coordinator import Coordinator, Outcome
 from search.home import Home, StudyFolder
-from search.messages import (
+from search.study.settings import Budget, DataIdentity, Settings
+from search.study.study import SearchStudy, create_or_open, open_study
+from search.workers.messages import (
     Beat,
     Died,
     EpochsDone,
@@ -23,9 +25,8 @@ from search.messages import (
     Unsaved,
     WorkerMessage,
 )
-from search.pool import Slot, Worker
-from search.settings import Budget, DataIdentity, Settings
-from search.study import SearchStudy, create_or_open, open_study
+from search.workers.pool import Worker
+from search.workers.slots import Slot
 from spaces.space import Space
 from tests.spaces.making import small_space
 
@@ -150,7 +151,7 @@ class ScriptedPool:
         return heard
 
     def _work(self, worker: Worker, task: TrainTask) -> Iterator[WorkerMessage]:
-        """What a worker says, as `search.worker` does it."""
+        """What a worker says, as `search.workers.worker` does it."""
         history = self.checkpoints.setdefault(task.number, [])
         if history:
             yield EpochsDone(tuple(history))

@@ -3,14 +3,15 @@
 from types import TracebackType
 
 from cifar_core.throughput import Throughput
-from search.messages import Ready, SpeedDone, SpeedTask, Task, WorkerMessage
-from search.pool import Slot, Worker
+from search.workers.messages import Ready, SpeedDone, SpeedTask, Task, WorkerMessage
+from search.workers.pool import Worker
+from search.workers.slots import Slot
 
 __all__ = ["SpeedingPool", "formula"]
 
 
 def formula(task: SpeedTask, index: int) -> WorkerMessage:
-    """A wider network is slower, and every worker is a picture a second faster than the one before it."""
+    """A wider network is slower, and every worker is an image a second faster than the one before it."""
     channels = getattr(task.recipe.network, "channels1", 0)
     return SpeedDone(Throughput(training=1_000 - channels + index, evaluation=5_000 + index))
 

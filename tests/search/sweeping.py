@@ -5,8 +5,9 @@ from collections.abc import Callable
 from types import TracebackType
 
 from cifar_core.lr_range import Finding, Sweep
-from search.messages import Ready, SweepDone, SweepTask, Task, WorkerMessage
-from search.pool import Slot, Worker
+from search.workers.messages import Ready, SweepDone, SweepTask, Task, WorkerMessage
+from search.workers.pool import Worker
+from search.workers.slots import Slot
 
 __all__ = [
     "BEST",

@@ -130,7 +130,7 @@ def test_what_a_killed_holder_has_half_written_is_gone_once_the_study_is_held(
     folder: StudyFolder,
 ) -> None:
     folder.create()
-    for name in (".holder.json.x1", ".pictures.x2"):
+    for name in (".holder.json.x1", ".images.x2"):
         (folder.root / name).touch()
     with folder.held():
         assert not list(folder.root.glob(".*"))
@@ -213,7 +213,7 @@ def test_taking_a_study_takes_back_an_old_request_to_stop(folder: StudyFolder) -
 
 def test_tidying_removes_what_only_an_unfinished_study_needs(folder: StudyFolder) -> None:
     for file in (
-        folder.pictures,
+        folder.images,
         folder.stop_request,
         folder.sweeps / "0-0.json",
         folder.checkpoint(3),

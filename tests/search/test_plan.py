@@ -5,9 +5,9 @@ import torch
 
 from search import plan as planning
 from search.errors import UsageError
-from search.plan import plan_of, slots_of
-from search.pool import Slot
+from search.plan import plan_of
 from search.request import Scale, StartRequest
+from search.workers.slots import Slot, slots_of
 from spaces.files import load_space
 from spaces.space import Space
 from tests.spaces.making import small_space
@@ -68,7 +68,7 @@ def test_the_notice_of_a_quick_run_names_what_is_smaller_and_the_way_to_the_full
     for words in (
         "QUICK run",
         "6 epochs instead of 12",
-        "10,000 training pictures",
+        "10,000 training images",
         "channels1 6 to 32, log instead of 6 to 256, log",
         "channels2 16 to 64, log instead of 16 to 256, log",
         "Its figures are lower than a full run's",
@@ -86,7 +86,7 @@ def test_the_notice_says_why_a_run_is_quick_and_what_was_asked_for() -> None:
     asked = plan_of(request(scale="quick", epochs=3, train_images=70), small_space(), GPU).notice
     assert asked is not None
     assert "asked for" in asked
-    assert "70 training pictures; 3 epochs instead of 4" in asked
+    assert "70 training images; 3 epochs instead of 4" in asked
     assert "no GPU" not in asked
     auto = plan_of(request(), small_space(), CPU).notice
     assert auto is not None

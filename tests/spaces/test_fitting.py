@@ -25,7 +25,7 @@ FITTING: Values = {
 
 def recipe(**changes: Any) -> Recipe:
     """The recipe that `FITTING` makes, with some fields of its sections, or whole fields, changed."""
-    plain = small_space().recipe_of(FITTING).plain()
+    plain = small_space().recipe_of(FITTING).to_dict()
     for key, value in changes.items():
         plain[key] = {**plain[key], **value} if isinstance(value, dict) else value
     return Recipe.read(plain)
@@ -166,7 +166,7 @@ def test_what_the_space_makes_of_it_must_be_a_recipe() -> None:
             "batch_size": {"sets": "batch_size", "choices": [1, 64]},
             "decay": {"sets": "optimizer.weight_decay", "low": 0.0, "high": 0.6},
         },
-        optimizer={"weight_decay_per_picture": 0.0078125},  # 0.5 with 64 pictures
+        optimizer={"weight_decay_per_picture": 0.0078125},  # 0.5 with 64 images
     )
     found = Recipe.read({"optimizer": {"weight_decay": 0.6}})
     words = misfit(space, found)
@@ -212,7 +212,7 @@ def test_a_variant_is_what_all_its_fields_are_and_not_some_of_them() -> None:
 def test_of_another_kind_only_the_variant_with_its_defaults_is_meant() -> None:
     space = load_space("speed")
     values = space.known[0].values
-    plain = space.recipe_of({**values, "optimizer": "sgd", "sgd_lr": 0.1}).plain()
+    plain = space.recipe_of({**values, "optimizer": "sgd", "sgd_lr": 0.1}).to_dict()
     plain["optimizer"]["nesterov"] = False
     words = "optimizer.nesterov is false; optimizer in this space is one of sgd, adam."
     assert misfit(space, Recipe.read(plain)) == words

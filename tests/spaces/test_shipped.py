@@ -22,7 +22,7 @@ from cifar_core.recipe import (
     Sgd,
     Step,
 )
-from search.corners import corners_of
+from search.lr_range.corners import corners_of
 from spaces.files import load_space, shipped_names
 from spaces.parameter import Value
 from spaces.space import Space, Values

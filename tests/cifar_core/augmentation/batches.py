@@ -1,4 +1,4 @@
-"""Pictures to augment, sources of draws, and a check that nothing waits for a device."""
+"""Images to augment, sources of draws, and a check that nothing waits for a device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ sides = st.integers(5, 12)
 counts = st.integers(1, 30)
 
 
-def pictures(count: int, height: int = 32, width: int = 32, seed: int = 0) -> Tensor:
+def random_images(count: int, height: int = 32, width: int = 32, seed: int = 0) -> Tensor:
     """Noise without black pixels, so that zeros that an augmentation brings in can be told."""
     shape = (count, 3, height, width)
     return torch.randint(1, 256, shape, dtype=torch.uint8, generator=seeded(seed))
@@ -36,7 +36,7 @@ class NothingWaits(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Fails on an operation that makes host and device wait for each other, or mixes devices.
 
     What comes from the host must come from pinned memory by a copy that does not block. That can
-    only be seen where the pictures are on a GPU, if only a fake one.
+    only be seen where the images are on a GPU, if only a fake one.
     """
 
     WAITING = ("_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero", "masked_select")

@@ -1,4 +1,4 @@
-"""Operations one picture at a time, to recompute by what batches were made."""
+"""Operations one image at a time, to recompute by what batches were made."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from cifar_core.augmentation.assignment import IDENTITY
 from cifar_core.augmentation.operations import COLOUR, FIXED, GEOMETRIC, OPERATIONS, warp
 
 LEVELS = 1
-"""Sums over a batch and over one picture may differ in the last bit, and so round apart."""
+"""Sums over a batch and over one image may differ in the last bit, and so round apart."""
 
 
 def operated(image: Tensor, operation: int, amount: float) -> Tensor:
-    """The picture (3, H, W) after one of `OPERATIONS`."""
+    """The image (3, H, W) after one of `OPERATIONS`."""
     if operation == IDENTITY:
         return image
     name, by = OPERATIONS[operation], torch.tensor([amount], dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""Operations for slices of a batch: each picture gets its own, in its own order, and no other."""
+"""Operations for slices of a batch: each image gets its own, in its own order, and no other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cifar_core.augmentation.assignment import IDENTITY, apply_in_turn, apply_once
 from cifar_core.augmentation.operations import OPERATIONS
-from tests.cifar_core.augmentation.batches import chooser, counts, examples, pictures, seeds
+from tests.cifar_core.augmentation.batches import chooser, counts, examples, random_images, seeds
 from tests.cifar_core.augmentation.singles import LEVELS, operated
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def parts(rows: list[int], seed: int) -> dict[str, Tensor]:
 def test_the_first_rows_get_the_first_operation_and_the_last_none(
     rows: list[int], left: int, seed: int
 ) -> None:
-    images = pictures(sum(rows) + left, 8, 9, seed)
+    images = random_images(sum(rows) + left, 8, 9, seed)
     amounts = parts(rows, seed)
     result = apply_once(images, amounts)
     kinds = np.repeat(np.arange(IDENTITY + 1), [*rows, left])
@@ -50,7 +50,7 @@ def test_the_first_rows_get_the_first_operation_and_the_last_none(
 def test_each_row_gets_its_operations_in_their_order(
     count: int, made: int, steps: int, seed: int
 ) -> None:
-    images = pictures(count, 8, 9, seed)
+    images = random_images(count, 8, 9, seed)
     before = images.clone()
     choices = chooser(seed)
     sources = choices.integers(count, size=made)

@@ -14,7 +14,14 @@ from cifar_core.augmentation.assignment import IDENTITY
 from cifar_core.augmentation.augmix import CHAINS, LENGTH, RANGES, _drawn, _weights, augmix
 from cifar_core.augmentation.operations import OPERATIONS
 from cifar_core.augmentation.shifts import whole_pixels
-from tests.cifar_core.augmentation.batches import chooser, counts, examples, pictures, seeds, sides
+from tests.cifar_core.augmentation.batches import (
+    chooser,
+    counts,
+    examples,
+    random_images,
+    seeds,
+    sides,
+)
 from tests.cifar_core.augmentation.singles import operated
 
 
@@ -72,10 +79,10 @@ def test_weights_add_up_to_one_and_the_chains_share_is_uniform_up_to_strength(
 
 @given(count=counts, height=sides, width=sides, seed=seeds, strength=st.floats(0.05, 1))
 @examples
-def test_a_picture_is_the_weighted_sum_of_itself_and_its_chains(
+def test_an_image_is_the_weighted_sum_of_itself_and_its_chains(
     count: int, height: int, width: int, seed: int, strength: float
 ) -> None:
-    images = pictures(count, height, width, seed)
+    images = random_images(count, height, width, seed)
     result = augmix(images, strength, None, chooser(seed))
     choices = chooser(seed)
     operations, amounts = _drawn(count, strength, choices)
@@ -92,7 +99,7 @@ def test_a_picture_is_the_weighted_sum_of_itself_and_its_chains(
         assert ((after - expected).abs() > 1.1).double().mean() <= 0.02
 
 
-def test_chains_of_hardly_any_weight_leave_the_exact_picture() -> None:
+def test_chains_of_hardly_any_weight_leave_the_exact_image() -> None:
     images = torch.arange(256, dtype=torch.uint8).repeat_interleave(3 * 64).view(256, 3, 8, 8)
     result = augmix(images, 1e-6, None, chooser())
     assert torch.equal(result, images)

@@ -1,4 +1,4 @@
-"""AutoAugment's policy: the published pairs, and that pictures get them as drawn."""
+"""AutoAugment's policy: the published pairs, and that images get them as drawn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from cifar_core.augmentation.assignment import IDENTITY
 from cifar_core.augmentation.auto import PAIRS, Step, _drawn, auto
 from cifar_core.augmentation.operations import FIXED, OPERATIONS
 from cifar_core.augmentation.shifts import whole_pixels
-from tests.cifar_core.augmentation.batches import chooser, counts, examples, pictures, seeds, sides
+from tests.cifar_core.augmentation.batches import (
+    chooser,
+    counts,
+    examples,
+    random_images,
+    seeds,
+    sides,
+)
 from tests.cifar_core.augmentation.singles import operated
 
 TORCHVISION = AutoAugment(AutoAugmentPolicy.CIFAR10)
@@ -45,7 +52,7 @@ def test_the_pairs_are_torchvisions() -> None:
 
 
 def in_torchvisions_unit(step: Step, side: int) -> float:
-    """The amount at full strength as torchvision gives it for pictures of that side."""
+    """The amount at full strength as torchvision gives it for images of that side."""
     match step.operation:
         case "translate_x" | "translate_y":
             return int(step.amount * side)
@@ -110,10 +117,10 @@ def test_amounts_are_the_published_ones_times_strength_with_either_sign(strength
 
 @given(count=counts, height=sides, width=sides, seed=seeds, strength=st.floats(0.1, 1))
 @examples
-def test_each_picture_gets_its_pair_in_order(
+def test_each_image_gets_its_pair_in_order(
     count: int, height: int, width: int, seed: int, strength: float
 ) -> None:
-    images = pictures(count, height, width, seed)
+    images = random_images(count, height, width, seed)
     result = auto(images, strength, None, chooser(seed))
     operations, amounts = _drawn(count, strength, chooser(seed))
     amounts = whole_pixels(operations, amounts, height, width)

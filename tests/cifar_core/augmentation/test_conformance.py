@@ -1,4 +1,4 @@
-"""What holds for every augmentation of single pictures, each policy, and all of them together."""
+"""What holds for every augmentation of single images, each policy, and all of them together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.cifar_core.augmentation.batches import (
     chooser,
     counts,
     examples,
-    pictures,
+    random_images,
     seeded,
     seeds,
     sides,
@@ -65,10 +65,10 @@ every = pytest.mark.parametrize("each", EVERY.values(), ids=EVERY)
 @every
 @given(count=counts, height=sides, width=sides, seed=seeds)
 @examples
-def test_shape_and_type_are_kept_and_the_given_pictures_are_not_changed(
+def test_shape_and_type_are_kept_and_the_given_images_are_not_changed(
     each: Augment, count: int, height: int, width: int, seed: int
 ) -> None:
-    images = pictures(count, height, width, seed)
+    images = random_images(count, height, width, seed)
     before = images.clone()
     result = each(images, seeded(seed), chooser(seed))
     assert (result.shape, result.dtype) == (images.shape, torch.uint8)
@@ -76,8 +76,8 @@ def test_shape_and_type_are_kept_and_the_given_pictures_are_not_changed(
 
 
 @every
-def test_the_memory_layout_of_the_pictures_does_not_matter(each: Augment) -> None:
-    images = pictures(33)
+def test_the_memory_layout_of_the_images_does_not_matter(each: Augment) -> None:
+    images = random_images(33)
     channels_last = images.contiguous(memory_format=torch.channels_last)
     expected = each(images, seeded(), chooser())
     difference = each(channels_last, seeded(), chooser()).int() - expected
@@ -88,23 +88,23 @@ def test_the_memory_layout_of_the_pictures_does_not_matter(each: Augment) -> Non
 @every
 @given(count=counts, height=sides, width=sides, seed=seeds)
 @examples
-def test_the_same_seeds_give_the_same_pictures(
+def test_the_same_seeds_give_the_same_images(
     each: Augment, count: int, height: int, width: int, seed: int
 ) -> None:
-    images = pictures(count, height, width, seed)
+    images = random_images(count, height, width, seed)
     first = each(images, seeded(seed), chooser(seed))
     assert torch.equal(first, each(images, seeded(seed), chooser(seed)))
 
 
 @every
-def test_other_seeds_give_other_pictures(each: Augment) -> None:
-    images = pictures(64)
+def test_other_seeds_give_other_images(each: Augment) -> None:
+    images = random_images(64)
     assert not torch.equal(each(images, seeded(0), chooser(0)), each(images, seeded(1), chooser(1)))
 
 
 @every
-def test_the_pictures_of_a_batch_get_different_draws(each: Augment) -> None:
-    images = pictures(1).expand(64, 3, 32, 32)
+def test_the_images_of_a_batch_get_different_draws(each: Augment) -> None:
+    images = random_images(1).expand(64, 3, 32, 32)
     distinct = len(torch.unique(each(images, seeded(), chooser()).flatten(1), dim=0))
     assert distinct == 2 if each is EVERY["flip"] else distinct > 25
 
@@ -112,7 +112,7 @@ def test_the_pictures_of_a_batch_get_different_draws(each: Augment) -> None:
 @every
 def test_given_sources_of_draws_leave_the_global_ones_alone(each: Augment) -> None:
     before, host = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002 -- to see it stay
-    each(pictures(12), seeded(), chooser())
+    each(random_images(12), seeded(), chooser())
     assert torch.equal(torch.get_rng_state(), before)
     after = np.random.get_state()  # noqa: NPY002
     assert all(np.array_equal(*pair) for pair in zip(host, after, strict=True))
@@ -120,7 +120,7 @@ def test_given_sources_of_draws_leave_the_global_ones_alone(each: Augment) -> No
 
 @every
 def test_without_a_generator_the_global_one_decides(each: Augment) -> None:
-    images = pictures(64)
+    images = random_images(64)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         first = each(images, None, chooser())
@@ -129,8 +129,8 @@ def test_without_a_generator_the_global_one_decides(each: Augment) -> None:
 
 
 @every
-def test_autocast_does_not_coarsen_the_pictures(each: Augment) -> None:
-    images = pictures(64)
+def test_autocast_does_not_coarsen_the_images(each: Augment) -> None:
+    images = random_images(64)
     expected = each(images, seeded(), chooser())
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(each(images, seeded(), chooser()), expected)
@@ -139,7 +139,7 @@ def test_autocast_does_not_coarsen_the_pictures(each: Augment) -> None:
 @every
 @pytest.mark.parametrize("count", [1, 64])
 def test_no_value_of_a_tensor_decides_what_is_computed(each: Augment, count: int) -> None:
-    images, generator = pictures(count), seeded()
+    images, generator = random_images(count), seeded()
     with NothingWaits():
         each(images, generator, chooser())
 

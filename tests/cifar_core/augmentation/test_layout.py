@@ -1,4 +1,4 @@
-"""Channels-last pictures: the same pictures as by plain indexing, however those that came lay in memory."""
+"""Channels-last images: the same images as by plain indexing, however those that came lay in memory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cifar_core.augmentation.layout import joined, lines_of, pictures_of, taken
-from tests.cifar_core.augmentation.batches import examples, pictures, seeds, sides
+from cifar_core.augmentation.layout import images_of, joined, lines_of, taken
+from tests.cifar_core.augmentation.batches import examples, random_images, seeds, sides
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ def channels_last(images: Tensor) -> Tensor:
 
 
 def window(images: Tensor) -> Tensor:
-    """The same pictures, as a part of larger channels-last ones."""
+    """The same images, as a part of larger channels-last ones."""
     count, channels, height, width = images.shape
     large = channels_last(torch.zeros(count, channels, height + 2, width + 3, dtype=torch.uint8))
     view = large[:, :, 1:-1, 2:-1]
@@ -34,10 +34,8 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "planes": lambda images: images.contiguous(),
     "channels last": channels_last,
     "columns first": lambda images: images.transpose(2, 3).contiguous().transpose(2, 3),
-    "pictures innermost": lambda images: (
-        images.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2)
-    ),
-    "every other picture": lambda images: channels_last(images.repeat_interleave(2, dim=0))[::2],
+    "images innermost": lambda images: images.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2),
+    "every other image": lambda images: channels_last(images.repeat_interleave(2, dim=0))[::2],
     "every other plane": lambda images: images.repeat_interleave(2, dim=1)[:, ::2],
     "a window": window,
 }
@@ -47,8 +45,8 @@ every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 
 
 def lying(layout: str, count: int, height: int, width: int, seed: int) -> tuple[Tensor, Tensor]:
-    """The same pictures twice: in planes, and as `layout` says."""
-    planes = pictures(count, height, width, seed)
+    """The same images twice: in planes, and as `layout` says."""
+    planes = random_images(count, height, width, seed)
     images = LAYOUTS[layout](planes)
     assert torch.equal(images, planes)
     return planes, images
@@ -59,7 +57,7 @@ def share_memory(one: Tensor, other: Tensor) -> bool:
 
 
 def is_channels_last(images: Tensor) -> bool:
-    """To the stride, also where PyTorch takes any stride for right: of one picture, or none."""
+    """To the stride, also where PyTorch takes any stride for right: of one image, or none."""
     _, channels, height, width = images.shape
     return images.stride() == (height * width * channels, 1, width * channels, channels)
 
@@ -68,8 +66,8 @@ def is_channels_last(images: Tensor) -> bool:
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_lines_of_channels_last_pictures_are_a_view(count: int) -> None:
-    images = channels_last(pictures(count, 6, 7))
+def test_lines_of_channels_last_images_are_a_view(count: int) -> None:
+    images = channels_last(random_images(count, 6, 7))
     lines = lines_of(images)
     assert lines.is_contiguous()
     assert (lines.data_ptr(), share_memory(lines, images)) == (images.data_ptr(), True)
@@ -77,8 +75,8 @@ def test_lines_of_channels_last_pictures_are_a_view(count: int) -> None:
     assert images[0, :, 2, 4].tolist().index(0) == 1
 
 
-@pytest.mark.parametrize("layout", ["planes", "columns first", "pictures innermost"])
-def test_lines_of_other_pictures_are_a_copy(layout: str) -> None:
+@pytest.mark.parametrize("layout", ["planes", "columns first", "images innermost"])
+def test_lines_of_other_images_are_a_copy(layout: str) -> None:
     planes, images = lying(layout, 5, 6, 7, seed=0)
     lines = lines_of(images)
     assert not share_memory(lines, images)
@@ -98,19 +96,19 @@ def test_a_line_has_the_channels_of_a_pixel_side_by_side(
         assert torch.equal(lines[:, :, channel::3], planes[:, channel])
 
 
-def test_pictures_of_lines_are_a_view_in_channels_last_memory() -> None:
-    images = channels_last(pictures(5, 6, 7))
+def test_images_of_lines_are_a_view_in_channels_last_memory() -> None:
+    images = channels_last(random_images(5, 6, 7))
     lines = lines_of(images).clone()
-    found = pictures_of(lines, 3)
+    found = images_of(lines, 3)
     assert torch.equal(found, images)
     assert share_memory(found, lines)
     assert is_channels_last(found)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
-def test_lines_of_any_number_of_channels_become_pictures_again(channels: int) -> None:
+def test_lines_of_any_number_of_channels_become_images_again(channels: int) -> None:
     values = torch.arange(2 * channels * 3 * 5).view(2, channels, 3, 5)
-    assert torch.equal(pictures_of(lines_of(values), channels), values)
+    assert torch.equal(images_of(lines_of(values), channels), values)
 
 
 # Rows
@@ -162,7 +160,7 @@ def test_what_is_taken_is_a_copy(layout: str) -> None:
 def test_joining_is_concatenation(
     parts: list[tuple[str, int, int]], height: int, width: int
 ) -> None:
-    """Batches that each lie in memory in their own way, empty ones and single pictures among them."""
+    """Batches that each lie in memory in their own way, empty ones and single images among them."""
     both = [lying(layout, count, height, width, seed) for layout, count, seed in parts]
     found = joined([images for _, images in both])
     assert found.dtype == torch.uint8
@@ -172,7 +170,7 @@ def test_joining_is_concatenation(
 
 @every_layout
 @pytest.mark.parametrize("sizes", [[0], [1], [0, 0], [1, 1], [0, 1, 0], [3, 0, 1]])
-def test_empty_batches_and_single_pictures_can_be_joined(layout: str, sizes: list[int]) -> None:
+def test_empty_batches_and_single_images_can_be_joined(layout: str, sizes: list[int]) -> None:
     both = [lying(layout, size, 5, 6, seed) for seed, size in enumerate(sizes)]
     found = joined([images for _, images in both])
     assert torch.equal(found, torch.cat([planes for planes, _ in both]))

@@ -1,4 +1,4 @@
-"""Mixup and CutMix: pictures and labels are mixed in the same shares."""
+"""Mixup and CutMix: images and labels are mixed in the same shares."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_shapes_types_sums_and_seeds(
 @every_record
 @given(count=counts, height=sides, width=sides, seed=seeds)
 @examples
-def test_labels_have_the_shares_that_their_pictures_have(
+def test_labels_have_the_shares_that_their_images_have(
     record: Augmentation, count: int, height: int, width: int, seed: int
 ) -> None:
     _, labels = batch(count, seed=seed)
@@ -131,7 +131,7 @@ def test_cutmix_pastes_exactly_the_box_and_counts_its_pixels(
 
 @given(seed=seeds, height=sides, width=sides)
 @examples
-def test_a_box_lies_in_the_picture_and_is_as_large_as_lambda_says_where_it_fits(
+def test_a_box_lies_in_the_image_and_is_as_large_as_lambda_says_where_it_fits(
     seed: int, height: int, width: int
 ) -> None:
     kept = chooser(seed).random(200)
@@ -144,7 +144,7 @@ def test_a_box_lies_in_the_picture_and_is_as_large_as_lambda_says_where_it_fits(
         assert (last - first <= lengths + 1).all()
 
 
-def test_the_centre_of_a_box_is_uniform_over_the_picture() -> None:
+def test_the_centre_of_a_box_is_uniform_over_the_image() -> None:
     # Boxes of 2x2 pixels, clipped at the edge: their first row says where the centre is.
     kept = np.full(40_000, 1 - (2 / 10) ** 2)
     top, bottom, left, right = _boxes(kept, 10, 10, chooser())
@@ -157,7 +157,7 @@ def test_the_centre_of_a_box_is_uniform_over_the_picture() -> None:
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 5.0])
 @pytest.mark.parametrize("way", ["mixup", "cutmix"])
-def test_lambda_is_of_the_symmetric_beta_distribution_for_each_picture(
+def test_lambda_is_of_the_symmetric_beta_distribution_for_each_image(
     way: str, alpha: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
@@ -203,7 +203,7 @@ def test_with_both_each_batch_gets_one_of_the_two() -> None:
     assert sum(blended) == pytest.approx(200, abs=50)
 
 
-def test_one_picture_alone_stays_itself() -> None:
+def test_one_image_alone_stays_itself() -> None:
     images, labels = batch(1)
     for record in RECORDS.values():
         mixed, targets = mix(images, labels, record, seeded(), chooser())
@@ -220,7 +220,7 @@ def test_a_record_that_mixes_nothing_is_refused() -> None:
 @pytest.mark.parametrize("alpha", [1e-3, 100.0])
 @given(seed=seeds)
 @examples
-def test_extreme_alphas_give_finite_pictures(alpha: float, seed: int) -> None:
+def test_extreme_alphas_give_finite_images(alpha: float, seed: int) -> None:
     images, labels = batch(16, 6, 6, seed)
     for record in (Augmentation(mixup=alpha), Augmentation(cutmix=alpha)):
         mixed, targets = mix(images, labels, record, seeded(seed), chooser(seed))
@@ -251,7 +251,7 @@ def test_the_same_code_runs_on_cuda_and_waits_for_no_copy(record: Augmentation, 
 
 
 @every_record
-def test_autocast_does_not_coarsen_pictures_or_targets(record: Augmentation) -> None:
+def test_autocast_does_not_coarsen_images_or_targets(record: Augmentation) -> None:
     images, labels = batch(16)
     expected = mix(images, labels, record, seeded(), chooser())
     with torch.autocast("cpu", torch.bfloat16):

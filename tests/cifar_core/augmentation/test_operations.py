@@ -26,7 +26,7 @@ from cifar_core.augmentation.operations import (
     solarize,
     warp,
 )
-from tests.cifar_core.augmentation.batches import examples, pictures, seeded, seeds, sides
+from tests.cifar_core.augmentation.batches import examples, random_images, seeded, seeds, sides
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ def test_an_operation_by_amount_zero_is_the_exact_identity(
 def test_an_operation_does_what_torchvisions_does(
     name: str, seed: int, height: int, width: int
 ) -> None:
-    images = pictures(4, height, width, seed)
+    images = random_images(4, height, width, seed)
     amounts = LARGEST[name] * (2 * torch.rand(4, generator=seeded(seed)) - 1)
     result = BY_AMOUNT[name](images, amounts)
     pairs = zip(images, amounts.tolist(), strict=True)
@@ -112,14 +112,14 @@ def test_an_operation_does_what_torchvisions_does(
 
 
 def test_shifting_moves_whole_pixels_exactly_right_and_down() -> None:
-    images, eighth = pictures(2), torch.full((2,), 0.125)
+    images, eighth = random_images(2), torch.full((2,), 0.125)
     right, down = moved(images, translate_x=eighth), moved(images, translate_y=eighth)
     assert torch.equal(right, F.pad(images, (4, 0, 0, 0))[..., :32])
     assert torch.equal(down, F.pad(images, (0, 0, 4, 0))[..., :32, :])
 
 
 def test_turning_by_a_right_angle_is_rot90() -> None:
-    images = pictures(2)
+    images = random_images(2)
     assert torch.equal(moved(images, rotate=torch.full((2,), 90.0)), images.rot90(1, (2, 3)))
 
 
@@ -128,7 +128,7 @@ def test_turning_by_a_right_angle_is_rot90() -> None:
 def test_sharpness_is_torchvisions_at_the_border_too(
     amount: float, seed: int, height: int, width: int
 ) -> None:
-    images = pictures(3, height, width, seed)
+    images = random_images(3, height, width, seed)
     result = sharpness(images, torch.full((3,), amount)).int()
     # torchvision rounds down in the end.
     assert (result - tv.adjust_sharpness(images, 1 + amount)).abs().max() <= 1
@@ -147,7 +147,7 @@ def test_solarize_is_torchvisions(amount: int, sign: int) -> None:
 @given(amount=st.floats(-7, 7, width=32))
 @examples
 def test_posterize_is_torchvisions(amount: float) -> None:
-    images = pictures(2)
+    images = random_images(2)
     expected = tv.posterize(images, 8 - round(abs(amount)))
     assert torch.equal(posterize(images, torch.full((2,), amount)), expected)
 
@@ -209,8 +209,8 @@ def test_black_and_white_stay_in_range(name: str, level: int) -> None:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_each_picture_has_its_own_amount_and_no_part_in_anothers_result(name: str) -> None:
-    images = pictures(5)
+def test_each_image_has_its_own_amount_and_no_part_in_anothers_result(name: str) -> None:
+    images = random_images(5)
     amounts = LARGEST[name] * torch.linspace(-1, 1, 5)
 
     def operated(rows: slice) -> Tensor:
@@ -219,5 +219,5 @@ def test_each_picture_has_its_own_amount_and_no_part_in_anothers_result(name: st
         return BY_AMOUNT[name](images[rows], amounts[rows])
 
     alone = torch.cat([operated(slice(row, row + 1)) for row in range(5)])
-    # Sums over a batch and over one picture may differ in the last bit, and so round apart.
+    # Sums over a batch and over one image may differ in the last bit, and so round apart.
     assert (operated(slice(None)).int() - alone).abs().max() <= 1

@@ -1,4 +1,4 @@
-"""All augmentations of single pictures together, in their order."""
+"""All augmentations of single images together, in their order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cifar_core.augmentation.geometry import crop, cutout, flip
 from cifar_core.augmentation.pipeline import augment
 from cifar_core.augmentation.policies import POLICIES, policy
 from cifar_core.recipe import Augmentation
-from tests.cifar_core.augmentation.batches import chooser, pictures, seeded
+from tests.cifar_core.augmentation.batches import chooser, random_images, seeded
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from tests.cifar_core.augmentation.batches import chooser, pictures, seeded
 def test_with_everything_off_the_same_tensor_comes_back_and_nothing_is_drawn(
     record: Augmentation,
 ) -> None:
-    images, generator, choices = pictures(5), seeded(), chooser()
+    images, generator, choices = random_images(5), seeded(), chooser()
     assert augment(images, record, generator, choices) is images
     assert torch.equal(generator.get_state(), seeded().get_state())
     assert choices.bit_generator.state == chooser().bit_generator.state
@@ -37,7 +37,7 @@ def test_the_order_is_flip_crop_policy_cutout(name: str, fill: str) -> None:
         {"flip": 0.4, "crop_padding": 3, "crop_fill": fill, "cutout": 6, "policy": name}
         | {"strength": 0.7, "probability": 0.6}
     )
-    images = pictures(40)
+    images = random_images(40)
     result = augment(images, record, seeded(), chooser())
 
     generator, choices = seeded(), chooser()

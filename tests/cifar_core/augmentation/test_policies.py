@@ -1,4 +1,4 @@
-"""What every policy promises, and the share of the pictures that gets one."""
+"""What every policy promises, and the share of the images that gets one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.cifar_core.augmentation.batches import (
     chooser,
     counts,
     examples,
-    pictures,
+    random_images,
     seeded,
     seeds,
     sides,
@@ -38,7 +38,7 @@ def test_the_record_names_exactly_the_policies() -> None:
 def test_strength_or_probability_zero_returns_the_same_tensor_and_draws_nothing(
     name: str, strength: float, probability: float
 ) -> None:
-    images, generator, choices = pictures(7), seeded(), chooser()
+    images, generator, choices = random_images(7), seeded(), chooser()
     assert policy(images, name, strength, probability, generator, choices) is images
     assert torch.equal(generator.get_state(), seeded().get_state())
     assert choices.bit_generator.state == chooser().bit_generator.state
@@ -46,7 +46,7 @@ def test_strength_or_probability_zero_returns_the_same_tensor_and_draws_nothing(
 
 @every_policy
 def test_a_small_strength_changes_little(name: str) -> None:
-    images = pictures(200)
+    images = random_images(200)
     result = policy(images, name, 1e-4, 1.0, seeded(), chooser())
     changed = (result.int() - images).abs()
     # `auto` still equalizes a ten-thousandth as often.
@@ -58,7 +58,7 @@ def test_a_small_strength_changes_little(name: str) -> None:
 @given(seed=seeds)
 @examples
 def test_more_strength_changes_more(name: str, seed: int) -> None:
-    images = pictures(300, 12, 12, seed)
+    images = random_images(300, 12, 12, seed)
     changes = [
         (policy(images, name, strength, 1.0, seeded(seed), chooser(seed)).int() - images)
         .abs()
@@ -72,17 +72,17 @@ def test_more_strength_changes_more(name: str, seed: int) -> None:
 @every_policy
 @given(count=counts, height=sides, width=sides, seed=seeds, probability=st.floats(0.01, 0.99))
 @examples
-def test_the_pictures_that_are_not_drawn_stay_bit_identical(
+def test_the_images_that_are_not_drawn_stay_bit_identical(
     name: str, count: int, height: int, width: int, seed: int, probability: float
 ) -> None:
-    images = pictures(count, height, width, seed)
+    images = random_images(count, height, width, seed)
     treated = int(chooser(seed).binomial(count, probability))
     result = policy(images, name, 1.0, probability, seeded(seed), chooser(seed))
     assert torch.equal(result[treated:], images[treated:])
 
 
 @pytest.mark.parametrize("probability", [0.05, 0.5, 0.9, 1.0])
-def test_the_number_of_pictures_that_get_a_policy_is_binomial(
+def test_the_number_of_images_that_get_a_policy_is_binomial(
     probability: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def inverted(images: Tensor, *_: object) -> Tensor:

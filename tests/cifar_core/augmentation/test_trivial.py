@@ -1,4 +1,4 @@
-"""The policy of one operation per picture: what is drawn, and that it is applied."""
+"""The policy of one operation per image: what is drawn, and that it is applied."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 import cifar_core.augmentation.trivial as module
 from cifar_core.augmentation.assignment import apply_once
 from cifar_core.augmentation.trivial import KINDS, LARGEST, trivial
-from tests.cifar_core.augmentation.batches import chooser, pictures, seeded
+from tests.cifar_core.augmentation.batches import chooser, random_images, seeded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Tensor]]:
 def test_every_operation_is_equally_likely_whatever_the_batch_size(
     count: int, seen: list[dict[str, Tensor]]
 ) -> None:
-    images, generator, choices, batches = pictures(count, 2, 2), seeded(), chooser(), 1500
+    images, generator, choices, batches = random_images(count, 2, 2), seeded(), chooser(), 1500
     for _ in range(batches):
         trivial(images, 1.0, generator, choices)
     numbers = np.array([[len(part) for part in amounts.values()] for amounts in seen])
@@ -43,7 +43,7 @@ def test_every_operation_is_equally_likely_whatever_the_batch_size(
     expected = batches * count / KINDS
     assert numbers.min() >= 0
     assert np.abs(numbers.sum(0) - expected).max() < 5 * math.sqrt(expected)
-    # Independent draws for each picture, not a fixed share of each batch.
+    # Independent draws for each image, not a fixed share of each batch.
     variance = count / KINDS * (1 - 1 / KINDS)
     assert numbers.var(0) == pytest.approx(np.full(KINDS, variance), rel=0.35)
 
@@ -52,7 +52,7 @@ def test_every_operation_is_equally_likely_whatever_the_batch_size(
 def test_magnitudes_are_uniform_between_minus_and_plus_strength(
     strength: float, seen: list[dict[str, Tensor]]
 ) -> None:
-    trivial(pictures(20_000, 2, 2), strength, seeded(), chooser())
+    trivial(random_images(20_000, 2, 2), strength, seeded(), chooser())
     for name, amounts in seen[0].items():
         shares = amounts / (strength * LARGEST[name])
         histogram = torch.histc(shares, 8, -1, 1)
@@ -62,7 +62,7 @@ def test_magnitudes_are_uniform_between_minus_and_plus_strength(
 
 
 def test_full_strength_changes_all_but_the_identitys_share() -> None:
-    images = pictures(1100)
+    images = random_images(1100)
     changed = (trivial(images, 1.0, seeded(), chooser()) != images).flatten(1).any(1)
     # About 100 rows get the identity, and about an eighth of posterize's clear no bit.
     assert 930 < changed.sum() < 1040

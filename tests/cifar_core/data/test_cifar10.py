@@ -35,31 +35,31 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def batch(seed: int, records: int = FEW) -> tuple[Array, Array]:
-    """Labels (records,) and pictures (records, 3072)."""
+    """Labels (records,) and images (records, 3072)."""
     random = np.random.default_rng(seed)
-    pictures = random.integers(256, size=(records, 3072), dtype=np.uint8)
-    return random.integers(10, size=records, dtype=np.uint8), pictures
+    images = random.integers(256, size=(records, 3072), dtype=np.uint8)
+    return random.integers(10, size=records, dtype=np.uint8), images
 
 
-def as_binary(labels: Array, pictures: Array) -> bytes:
-    return np.hstack([labels[:, None], pictures]).tobytes()
+def as_binary(labels: Array, images: Array) -> bytes:
+    return np.hstack([labels[:, None], images]).tobytes()
 
 
-def as_python_3(labels: Array, pictures: Array) -> bytes:
-    return pickle.dumps({"labels": labels.tolist(), "data": pictures}, protocol=2)
+def as_python_3(labels: Array, images: Array) -> bytes:
+    return pickle.dumps({"labels": labels.tolist(), "data": images}, protocol=2)
 
 
-def as_python_2(labels: Array, pictures: Array) -> bytes:
+def as_python_2(labels: Array, images: Array) -> bytes:
     """The instructions that Python 2 and NumPy 1 wrote into the published files."""
     return b"".join(
         [
             b"\x80\x02}(U\x0bbatch_labelU\x15training batch 1 of 5U\x06labels](",
             *(b"K" + bytes([label]) for label in labels),
             b"eU\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R",
-            b"(K\x01M" + struct.pack("<H", len(pictures)) + b"M\x00\x0c\x86",
+            b"(K\x01M" + struct.pack("<H", len(images)) + b"M\x00\x0c\x86",
             b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R",
             b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89",
-            b"T" + struct.pack("<i", pictures.size) + pictures.tobytes() + b"tbu.",
+            b"T" + struct.pack("<i", images.size) + images.tobytes() + b"tbu.",
         ]
     )
 
@@ -118,8 +118,8 @@ def test_a_folder_is_found_from_itself_and_from_its_parent(
 
 
 def test_a_renamed_folder_is_known_by_its_files(tmp_path: Path) -> None:
-    name_files(tmp_path / "pictures", "binary")
-    assert find(tmp_path / "pictures") == Source(tmp_path / "pictures", "binary")
+    name_files(tmp_path / "images", "binary")
+    assert find(tmp_path / "images") == Source(tmp_path / "images", "binary")
 
 
 def test_the_python_layout_is_preferred_when_it_is_complete(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_link_to_a_folder_that_is_gone_lacks_all_files(tmp_path: Path) -> None
         find(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["pictures", BINARY])
+@pytest.mark.parametrize("name", ["images", BINARY])
 def test_a_file_in_a_folders_place_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     with pytest.raises(DataError, match=f"{name} cannot be read: Not a directory.*--data"):
@@ -191,7 +191,7 @@ def test_a_folder_without_permission_is_an_error(tmp_path: Path) -> None:
         find(tmp_path)
 
 
-def test_the_error_for_no_pictures_names_folder_cause_and_three_ways_out() -> None:
+def test_the_error_for_no_images_names_folder_cause_and_three_ways_out() -> None:
     text = str(not_found(Path("some/where"), "The download failed: no route to host."))
     assert "some/where" in text
     assert "The download failed: no route to host." in text
@@ -211,7 +211,7 @@ def test_the_error_for_no_pictures_names_folder_cause_and_three_ways_out() -> No
 
 
 @pytest.mark.usefixtures("few")
-def test_binary_records_become_pictures_and_labels_in_the_order_of_the_files(
+def test_binary_records_become_images_and_labels_in_the_order_of_the_files(
     tmp_path: Path,
 ) -> None:
     source = write(tmp_path / BINARY, "binary", as_binary)
@@ -220,9 +220,9 @@ def test_binary_records_become_pictures_and_labels_in_the_order_of_the_files(
     assert train.images.dtype == np.uint8
     assert train.labels.shape == (5 * FEW,)
     assert train.labels.dtype == np.int64
-    for number, pictures in enumerate(np.split(train.images, 5)):
+    for number, images in enumerate(np.split(train.images, 5)):
         labels, pixels = batch(number)
-        np.testing.assert_array_equal(pictures, pixels.reshape(-1, 3, 32, 32))
+        np.testing.assert_array_equal(images, pixels.reshape(-1, 3, 32, 32))
         np.testing.assert_array_equal(np.split(train.labels, 5)[number], labels)
     np.testing.assert_array_equal(test.images.reshape(FEW, -1), batch(5)[1])
     assert not train.official
@@ -279,12 +279,12 @@ def test_official_pickles_hold_what_the_binary_files_hold(
     python = write(tmp_path / PYTHON, "python", encode, official=monkeypatch)
     binary = write(tmp_path / BINARY, "binary", as_binary)
     for read in (read_train, read_test):
-        pictures, expected = read(python), read(binary)
-        np.testing.assert_array_equal(pictures.images, expected.images)
-        np.testing.assert_array_equal(pictures.labels, expected.labels)
-        assert pictures.images.dtype == np.uint8
-        assert pictures.labels.dtype == np.int64
-        assert pictures.official
+        labelled, expected = read(python), read(binary)
+        np.testing.assert_array_equal(labelled.images, expected.images)
+        np.testing.assert_array_equal(labelled.labels, expected.labels)
+        assert labelled.images.dtype == np.uint8
+        assert labelled.labels.dtype == np.int64
+        assert labelled.official
 
 
 def test_a_full_official_pickle_has_ten_thousand_records(
@@ -355,12 +355,12 @@ def test_a_pickle_may_ask_for_nothing_but_the_parts_of_an_array(
         (pickle.dumps([1, 2]), "is not a batch of CIFAR-10"),
         (pickle.dumps({"labels": []}), "is not a batch of CIFAR-10"),
         (pickle.dumps({"labels": [1 << 70], "data": []}), "is not a batch of CIFAR-10"),
-        (as_python_3(*batch(0, records=3)), r"uint8 pictures of shape \(3, 3072\)"),
+        (as_python_3(*batch(0, records=3)), r"uint8 images of shape \(3, 3072\)"),
         (
             as_python_3(np.arange(FEW), batch(0)[1][:, :3000]),
-            r"uint8 pictures of shape \(20, 3000\)",
+            r"uint8 images of shape \(20, 3000\)",
         ),
-        (pickle.dumps({"labels": [0] * FEW, "data": [[0] * 3072] * FEW}), "holds int64 pictures"),
+        (pickle.dumps({"labels": [0] * FEW, "data": [[0] * 3072] * FEW}), "holds int64 images"),
         (as_python_3(np.zeros(FEW), np.zeros((FEW, 3072), object)), "holds an array of 'O8'"),
         (as_python_3(np.arange(FEW), batch(0)[1]), "record 10 .* label 10,"),
         (as_python_3(-np.arange(FEW), batch(0)[1]), "record 1 .* label -1,"),
@@ -394,7 +394,7 @@ LAYOUTS = pytest.mark.parametrize(
 def test_reading_to_train_opens_each_training_file_once_and_never_the_test_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: Layout, encode: Encoder
 ) -> None:
-    source = write(tmp_path / "pictures", layout, encode, official=monkeypatch)
+    source = write(tmp_path / "images", layout, encode, official=monkeypatch)
     opened: list[str] = []
     path_open = Path.open
 
@@ -457,8 +457,8 @@ def test_finding_and_downloading_are_imported_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-@pytest.mark.pictures
-def test_the_real_pictures_are_balanced() -> None:
+@pytest.mark.images
+def test_the_real_images_are_balanced() -> None:
     folder = os.environ.get("CIFAR_SEARCH_DATA")
     source = find(Path(folder)) if folder else None
     if source is None:

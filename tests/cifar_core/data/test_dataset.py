@@ -1,4 +1,4 @@
-"""Which pictures are taken: those asked for, else an error or a notice, never a silent stand-in."""
+"""Which images are taken: those asked for, else an error or a notice, never a silent stand-in."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_download")
-def test_synthetic_pictures_need_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synthetic_images_need_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     opened = open_data(SYNTHETIC)
     assert opened == DataSet("synthetic")
@@ -52,7 +52,7 @@ def test_synthetic_pictures_need_no_folder(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_synthetic_set_reads_the_synthetic_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_synthetic_set_reads_the_synthetic_images(monkeypatch: pytest.MonkeyPatch) -> None:
     images, labels = np.ones((3, 3, 32, 32), np.uint8), np.arange(3)
     asked: list[str] = []
 
@@ -62,16 +62,16 @@ def test_the_synthetic_set_reads_the_synthetic_pictures(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(synthetic, "draw", draw)
     for read in (DataSet("synthetic").read_train, DataSet("synthetic").read_test):
-        pictures = read()
-        assert pictures.images is images
-        assert pictures.labels is labels
-        assert not pictures.official
+        labelled = read()
+        assert labelled.images is images
+        assert labelled.labels is labels
+        assert not labelled.official
     assert asked == ["train", "test"]
 
 
 @pytest.mark.usefixtures("no_download")
 @pytest.mark.parametrize("inner", ["", "cifar-10-batches-bin"])
-def test_a_folder_with_the_pictures_is_taken_without_a_word(folder: Path, inner: str) -> None:
+def test_a_folder_with_the_images_is_taken_without_a_word(folder: Path, inner: str) -> None:
     opened = open_data(str(folder / inner))
     assert opened.name == "cifar10"
     assert opened.source == Source(folder / "cifar-10-batches-bin", "binary")
@@ -85,16 +85,16 @@ def test_auto_takes_what_is_in_its_folder(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_download")
-def test_training_pictures_are_read_without_opening_the_test_file(folder: Path) -> None:
+def test_training_images_are_read_without_opening_the_test_file(folder: Path) -> None:
     opened = open_data(str(folder))
-    pictures = opened.read_train()
-    assert pictures.images.shape == (5 * FEW, 3, 32, 32)
+    labelled = opened.read_train()
+    assert labelled.images.shape == (5 * FEW, 3, 32, 32)
     with pytest.raises(DataError, match=r"test_batch\.bin"):
         opened.read_test()
 
 
 @pytest.mark.usefixtures("offline")
-def test_auto_without_a_download_falls_back_to_synthetic_pictures_and_says_so(
+def test_auto_without_a_download_falls_back_to_synthetic_images_and_says_so(
     tmp_path: Path,
 ) -> None:
     opened = open_data(AUTO, tmp_path / "data")
@@ -102,19 +102,19 @@ def test_auto_without_a_download_falls_back_to_synthetic_pictures_and_says_so(
     assert opened.source is None
     assert opened.notice == (
         f"CIFAR-10 is not in {tmp_path / 'data'} and could not be downloaded (Downloading CIFAR-10 "
-        f"into {tmp_path / 'data'} failed: no route to host.) The built-in SYNTHETIC pictures are "
+        f"into {tmp_path / 'data'} failed: no route to host.) The built-in SYNTHETIC images are "
         "used instead: every figure of this run is about them and says nothing about CIFAR-10."
     )
 
 
 @pytest.mark.usefixtures("offline")
-def test_a_folder_that_was_asked_for_and_has_no_pictures_is_an_error_with_three_ways_out(
+def test_a_folder_that_was_asked_for_and_has_no_images_is_an_error_with_three_ways_out(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(DataError) as caught:
         open_data(str(tmp_path))
     text = str(caught.value)
-    assert text.startswith(f"There are no CIFAR-10 pictures in {tmp_path}. Downloading CIFAR-10")
+    assert text.startswith(f"There are no CIFAR-10 images in {tmp_path}. Downloading CIFAR-10")
     assert "no route to host" in text
     assert [line.strip()[:2] for line in text.splitlines()[-3:]] == ["1.", "2.", "3."]
     for way in ("--data DIR", "CIFAR_SEARCH_DATA", "internet", "--data synthetic"):
@@ -153,10 +153,10 @@ def test_the_home_of_nobody_is_an_error_of_ours() -> None:
         open_data("~nobody-of-this-name/data")
 
 
-def test_the_real_pictures_are_read_in_full_and_are_known_not_to_be_official(
-    pictures_folder: Path,
+def test_the_real_images_are_read_in_full_and_are_known_not_to_be_official(
+    images_folder: Path,
 ) -> None:
-    opened = open_data(str(pictures_folder))
+    opened = open_data(str(images_folder))
     assert opened.name == "cifar10"
-    pictures = opened.read_train()
-    assert np.bincount(pictures.labels).tolist() == [5000] * 10
+    labelled = opened.read_train()
+    assert np.bincount(labelled.labels).tolist() == [5000] * 10

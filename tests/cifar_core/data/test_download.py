@@ -98,7 +98,7 @@ def instead_of_downloading(
 
 
 def fail_half_way(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Let torchvision raise `error` when part of the archive and of the pictures is there."""
+    """Let torchvision raise `error` when part of the archive and of the images is there."""
 
     def write_some_and_fail(folder: Path) -> None:
         (folder / ARCHIVE).write_bytes(b"half")
@@ -113,7 +113,7 @@ def fail_half_way(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None
 
 
 @pytest.mark.usefixtures("served")
-def test_a_download_puts_the_pictures_and_nothing_else_into_place(
+def test_a_download_puts_the_images_and_nothing_else_into_place(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "new" / "root"
@@ -140,7 +140,7 @@ def test_a_relative_folder_is_one_of_the_current_folder(
 
 
 @pytest.mark.usefixtures("served")
-def test_pictures_that_are_there_are_not_downloaded_again(
+def test_images_that_are_there_are_not_downloaded_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = download(tmp_path)
@@ -157,7 +157,7 @@ def test_an_intact_archive_in_the_folder_needs_no_network(archive: Path, tmp_pat
 
 
 @pytest.mark.usefixtures("served")
-def test_pictures_that_another_process_put_there_meanwhile_are_taken(
+def test_images_that_another_process_put_there_meanwhile_are_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "root"

@@ -1,4 +1,4 @@
-"""The pictures on the device: moved, normalised and batched without mixing anything up."""
+"""The images on the device: moved, normalised and batched without mixing anything up."""
 
 from collections.abc import Iterator
 
@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cifar_core.data.pictures import Pictures
+from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.data.resident import Normalization, Part, Splits, splits_of, training_batches
 from cifar_core.data.split import Split
 from cifar_core.recipe import Augmentation, Recipe
 
 PLAIN = Augmentation()
 TOGETHER = 30
-"""Pictures augmented at once: several batches here, and rarely a divisor of what there is."""
+"""Images augmented at once: several batches here, and rarely a divisor of what there is."""
 AS_BYTES = Normalization(torch.ones(1, 3, 32, 32), torch.zeros(1, 3, 32, 32))
 examples = settings(deadline=None, max_examples=40)
 
 
 def numbered(count: int) -> Part:
-    """Pictures whose first two bytes are their number, and whose label is its last digit."""
+    """Images whose first two bytes are their number, and whose label is its last digit."""
     numbers = torch.arange(count)
     images = torch.zeros(count, 3, 32, 32, dtype=torch.uint8)
     images[:, 0, 0, 0], images[:, 1, 0, 0] = (numbers // 256).byte(), (numbers % 256).byte()
@@ -56,17 +56,17 @@ def with_choices(
 
 
 @pytest.fixture
-def pictures() -> Pictures:
-    """Random pictures, darker in red than in blue."""
+def labelled() -> LabelledImages:
+    """Random images, darker in red than in blue."""
     random = np.random.default_rng(0)
     images = random.integers(256, size=(60, 3, 32, 32)) * np.array([1, 2, 4]).reshape(3, 1, 1) // 4
-    return Pictures(images.astype(np.uint8), random.integers(10, size=60), official=False)
+    return LabelledImages(images.astype(np.uint8), random.integers(10, size=60), official=False)
 
 
 @pytest.fixture
-def parts(pictures: Pictures) -> Splits:
+def parts(labelled: LabelledImages) -> Splits:
     rows = np.random.default_rng(1).permutation(60)
-    return splits_of(pictures, Split(rows[:41], rows[41:], "digest"))
+    return splits_of(labelled, Split(rows[:41], rows[41:], "digest"))
 
 
 # Batches
@@ -79,7 +79,7 @@ def parts(pictures: Pictures) -> Splits:
     together=st.integers(1, 900),
 )
 @examples
-def test_every_picture_comes_at_most_once_an_epoch_and_with_its_label(
+def test_every_image_comes_at_most_once_an_epoch_and_with_its_label(
     count: int, size: int, seed: int, together: int
 ) -> None:
     found = batches(numbered(count), size, seed=seed, together=together)
@@ -109,14 +109,14 @@ def test_batches_that_are_augmented_at_once_share_every_operation_evenly() -> No
         assert max(shares) < 0.75
 
 
-def test_labels_stay_with_pictures_that_are_mixed_over_several_batches() -> None:
-    """With an alpha this small a picture is all its own or all its partner's."""
+def test_labels_stay_with_images_that_are_mixed_over_several_batches() -> None:
+    """With an alpha this small an image is all its own or all its partner's."""
     part = numbered(120)
     for images, shares in batches(part, 20, Augmentation(mixup=1e-4), together=60):
         assert torch.equal(shares.argmax(1), numbers_of(images) % 10)
 
 
-def test_pictures_and_normalised_batches_are_the_same_in_either_layout(parts: Splits) -> None:
+def test_images_and_normalised_batches_are_the_same_in_either_layout(parts: Splits) -> None:
     everything = Augmentation(flip=0.5, crop_padding=4, cutout=8, policy="auto", strength=1.0)
     assert parts.train.images.is_contiguous(memory_format=torch.channels_last)
     planes = Part(parts.train.images.contiguous(), parts.train.labels)
@@ -129,7 +129,7 @@ def test_pictures_and_normalised_batches_are_the_same_in_either_layout(parts: Sp
             assert torch.equal(labels, other_labels)
 
 
-def test_mirrored_pictures_that_are_kept_change_the_cost_and_nothing_else(parts: Splits) -> None:
+def test_mirrored_images_that_are_kept_change_the_cost_and_nothing_else(parts: Splits) -> None:
     both = parts.train.mirrored_too()
     assert both.both_ways is not None
     assert torch.equal(both.both_ways, torch.cat([parts.train.images, parts.train.images.flip(-1)]))
@@ -175,7 +175,7 @@ def test_what_is_left_out_of_one_epoch_comes_in_others() -> None:
     ],
     ids=["flip", "crop_padding", "cutout", "strength"],
 )
-def test_each_augmentation_changes_the_pictures_and_not_the_labels(
+def test_each_augmentation_changes_the_images_and_not_the_labels(
     augmentation: Augmentation, parts: Splits
 ) -> None:
     """The order is drawn first, so that it is the same with and without."""
@@ -184,7 +184,7 @@ def test_each_augmentation_changes_the_pictures_and_not_the_labels(
     assert not torch.equal(plain[0], changed[0])
 
 
-def test_the_pictures_themselves_are_never_changed(parts: Splits) -> None:
+def test_the_images_themselves_are_never_changed(parts: Splits) -> None:
     before = parts.train.images.clone()
     everything = Augmentation(flip=0.5, crop_padding=4, cutout=8, strength=1.0)
     for augmentation in (PLAIN, everything):
@@ -236,41 +236,41 @@ def test_normalising_changes_neither_bytes_nor_floats_it_is_given(parts: Splits)
 # Splits
 
 
-def test_both_parts_hold_their_pictures_and_labels(pictures: Pictures) -> None:
+def test_both_parts_hold_their_images_and_labels(labelled: LabelledImages) -> None:
     rows = np.random.default_rng(1).permutation(60)
-    splits = splits_of(pictures, Split(rows[:41], rows[41:], "digest"))
+    splits = splits_of(labelled, Split(rows[:41], rows[41:], "digest"))
     for part, indices in ((splits.train, rows[:41]), (splits.validation, rows[41:])):
         assert len(part) == len(indices)
-        assert np.array_equal(part.images.numpy(), pictures.images[indices])
-        assert np.array_equal(part.labels.numpy(), pictures.labels[indices])
+        assert np.array_equal(part.images.numpy(), labelled.images[indices])
+        assert np.array_equal(part.labels.numpy(), labelled.labels[indices])
         assert (part.images.dtype, part.labels.dtype) == (torch.uint8, torch.int64)
     assert splits.digest == "digest"
 
 
 def test_mean_and_deviation_are_numpys_of_the_training_part_alone(
-    pictures: Pictures, parts: Splits
+    labelled: LabelledImages, parts: Splits
 ) -> None:
     images = parts.train.images.numpy().astype(np.float64)
     assert parts.mean == pytest.approx(images.mean((0, 2, 3)))
     assert parts.std == pytest.approx(images.std((0, 2, 3)))
-    assert parts.mean != pytest.approx(pictures.images.mean((0, 2, 3)))
+    assert parts.mean != pytest.approx(labelled.images.mean((0, 2, 3)))
 
 
-def test_statistics_count_all_pictures_however_many() -> None:
+def test_statistics_count_all_images_however_many() -> None:
     random = np.random.default_rng(0)
     images = random.integers(256, size=(10_001, 3, 2, 2), dtype=np.uint8)
     images[5_000:] //= 2
     labels = np.zeros(10_001, np.int64)
     rows = np.arange(10_001)
-    splits = splits_of(Pictures(images, labels, official=False), Split(rows, rows[:1], ""))
+    splits = splits_of(LabelledImages(images, labels, official=False), Split(rows, rows[:1], ""))
     assert splits.mean == pytest.approx(images.mean((0, 2, 3), dtype=np.float64))
     assert splits.std == pytest.approx(images.std((0, 2, 3), dtype=np.float64))
 
 
 def test_a_channel_of_one_level_can_be_normalised() -> None:
     images, rows = np.full((20, 3, 32, 32), 7, np.uint8), np.arange(20)
-    pictures = Pictures(images, np.zeros(20, np.int64), official=False)
-    splits = splits_of(pictures, Split(rows, rows, ""))
+    labelled = LabelledImages(images, np.zeros(20, np.int64), official=False)
+    splits = splits_of(labelled, Split(rows, rows, ""))
     result = Normalization.of(Recipe(normalization="standard"), splits)(splits.train.images)
     torch.testing.assert_close(result, torch.zeros_like(result), atol=1e-5, rtol=0)
 
@@ -281,7 +281,7 @@ def test_cifar10s_statistics_are_the_known_ones(real_splits: Splits) -> None:
     assert np.array(real_splits.std) / 255 == pytest.approx([0.2470, 0.2435, 0.2616], abs=0.01)
 
 
-def test_moving_to_where_the_pictures_are_copies_nothing(parts: Splits) -> None:
+def test_moving_to_where_the_images_are_copies_nothing(parts: Splits) -> None:
     moved = parts.to(torch.device("cpu"))
     assert moved.train.images.data_ptr() == parts.train.images.data_ptr()
     assert (moved.mean, moved.std, moved.digest) == (parts.mean, parts.std, parts.digest)

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cifar_core.data.split as split_module
-from cifar_core.data.pictures import Pictures
-from cifar_core.data.split import CLASS_COUNT, VALIDATION_PICTURES, split
+from cifar_core.data.labelled_images import LabelledImages
+from cifar_core.data.split import CLASS_COUNT, VALIDATION_IMAGES, split
 from cifar_core.errors import DataError
 
-FEW = 40  # validation pictures in most tests here
+FEW = 40  # validation images in most tests here
 examples = settings(deadline=None, max_examples=80)
 label_counts = st.lists(st.integers(0, 60), min_size=10, max_size=10).filter(
     lambda counts: sum(counts) >= FEW + CLASS_COUNT
@@ -24,35 +24,35 @@ label_counts = st.lists(st.integers(0, 60), min_size=10, max_size=10).filter(
 def few() -> Iterator[None]:
     """Small sets are enough for the rules; the last tests take the real number again."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(split_module, "VALIDATION_PICTURES", FEW)
+        patch.setattr(split_module, "VALIDATION_IMAGES", FEW)
         yield
 
 
 @pytest.fixture
 def all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(split_module, "VALIDATION_PICTURES", VALIDATION_PICTURES)
+    monkeypatch.setattr(split_module, "VALIDATION_IMAGES", VALIDATION_IMAGES)
 
 
-def drawn(counts: list[int], seed: int = 0) -> Pictures:
-    """Random pictures with so many of each class, in random order."""
+def drawn(counts: list[int], seed: int = 0) -> LabelledImages:
+    """Random images with so many of each class, in random order."""
     random = np.random.default_rng(seed)
     labels = random.permutation(np.repeat(np.arange(10), counts))
     images = random.integers(256, size=(len(labels), 3, 2, 2), dtype=np.uint8)
-    return Pictures(images, labels, official=False)
+    return LabelledImages(images, labels, official=False)
 
 
-def in_each_class(pictures: Pictures, part: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return np.bincount(pictures.labels[part], minlength=CLASS_COUNT)
+def in_each_class(labelled: LabelledImages, part: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.bincount(labelled.labels[part], minlength=CLASS_COUNT)
 
 
 @given(counts=label_counts, data=st.data())
 @examples
-def test_the_parts_share_no_picture_and_have_the_numbers_asked_for(
+def test_the_parts_share_no_image_and_have_the_numbers_asked_for(
     counts: list[int], data: st.DataObject
 ) -> None:
-    pictures = drawn(counts)
+    labelled = drawn(counts)
     wanted = data.draw(st.integers(CLASS_COUNT, sum(counts) - FEW))
-    parts = split(pictures, wanted)
+    parts = split(labelled, wanted)
     assert (len(parts.train), len(parts.validation)) == (wanted, FEW)
     together = np.concatenate([parts.train, parts.validation])
     assert len(np.unique(together)) == wanted + FEW
@@ -67,39 +67,39 @@ def test_the_parts_share_no_picture_and_have_the_numbers_asked_for(
 def test_every_class_has_its_share_of_both_parts_rounded_up_or_down(
     counts: list[int], data: st.DataObject
 ) -> None:
-    pictures = drawn(counts)
+    labelled = drawn(counts)
     wanted = data.draw(st.integers(CLASS_COUNT, sum(counts) - FEW))
-    parts = split(pictures, wanted)
-    here = in_each_class(pictures, parts.validation)
+    parts = split(labelled, wanted)
+    here = in_each_class(labelled, parts.validation)
     left = np.array(counts) - here
     for found, share in (
         (here, np.array(counts) * FEW / sum(counts)),
-        (in_each_class(pictures, parts.train), left * wanted / left.sum()),
+        (in_each_class(labelled, parts.train), left * wanted / left.sum()),
     ):
         assert (np.abs(found - share) < 1 + 1e-9).all()
 
 
 @given(counts=label_counts, data=st.data())
 @examples
-def test_the_validation_part_is_the_same_for_every_number_of_training_pictures(
+def test_the_validation_part_is_the_same_for_every_number_of_training_images(
     counts: list[int], data: st.DataObject
 ) -> None:
-    pictures = drawn(counts)
-    one, other = (split(pictures, data.draw(st.integers(10, sum(counts) - FEW))) for _ in "ab")
+    labelled = drawn(counts)
+    one, other = (split(labelled, data.draw(st.integers(10, sum(counts) - FEW))) for _ in "ab")
     assert np.array_equal(one.validation, other.validation)
     assert (one.digest == other.digest) == (len(one.train) == len(other.train))
 
 
 def test_without_a_number_all_that_validation_leaves_is_trained_on() -> None:
-    pictures = drawn([20] * 10)
-    parts = split(pictures)
+    labelled = drawn([20] * 10)
+    parts = split(labelled)
     assert len(parts.train) == 160
     assert sorted([*parts.train, *parts.validation]) == list(range(200))
 
 
 def test_a_split_is_the_same_every_time_and_another_for_another_seed() -> None:
-    pictures = drawn([20] * 10)
-    first, again, other = split(pictures, 50), split(pictures, 50), split(pictures, 50, seed=1)
+    labelled = drawn([20] * 10)
+    first, again, other = split(labelled, 50), split(labelled, 50), split(labelled, 50, seed=1)
     assert np.array_equal(first.train, again.train)
     assert np.array_equal(first.validation, again.validation)
     assert first.digest == again.digest
@@ -107,10 +107,10 @@ def test_a_split_is_the_same_every_time_and_another_for_another_seed() -> None:
     assert first.digest != other.digest
 
 
-def test_the_pictures_of_a_class_are_not_taken_from_the_front() -> None:
+def test_the_images_of_a_class_are_not_taken_from_the_front() -> None:
     labels = np.repeat(np.arange(10), 100)
     images = np.zeros((1000, 3, 1, 1), np.uint8)
-    validation = split(Pictures(images, labels, official=False)).validation
+    validation = split(LabelledImages(images, labels, official=False)).validation
     assert 30 < np.mean(validation % 100) < 70
 
 
@@ -119,26 +119,26 @@ def test_the_pictures_of_a_class_are_not_taken_from_the_front() -> None:
 def test_a_single_changed_pixel_or_label_changes_the_digest(
     place: int, channel: int, bit: int
 ) -> None:
-    pictures = drawn([20] * 10)
-    parts = split(pictures)
-    images = pictures.images.copy()
+    labelled = drawn([20] * 10)
+    parts = split(labelled)
+    images = labelled.images.copy()
     images[place, channel, 1, 0] ^= 1 << bit
-    changed = split(Pictures(images, pictures.labels, official=False))
+    changed = split(LabelledImages(images, labelled.labels, official=False))
     assert np.array_equal(changed.train, parts.train)
     assert changed.digest != parts.digest
-    labels = pictures.labels.copy()
+    labels = labelled.labels.copy()
     labels[place] = (labels[place] + 1) % 10
-    assert split(Pictures(pictures.images, labels, official=False)).digest != parts.digest
+    assert split(LabelledImages(labelled.images, labels, official=False)).digest != parts.digest
 
 
 def test_the_digest_does_not_depend_on_what_is_in_neither_part() -> None:
-    pictures = drawn([20] * 10)
-    parts = split(pictures, 100)
+    labelled = drawn([20] * 10)
+    parts = split(labelled, 100)
     unused = np.setdiff1d(np.arange(200), np.concatenate([parts.train, parts.validation]))
     assert len(unused) == 60
-    images = pictures.images.copy()
+    images = labelled.images.copy()
     images[unused] = 0
-    changed = split(Pictures(images, pictures.labels, official=True), 100)
+    changed = split(LabelledImages(images, labelled.labels, official=True), 100)
     assert changed.digest == parts.digest
     assert len(parts.digest) == 16
     int(parts.digest, 16)
@@ -149,7 +149,7 @@ def test_a_number_out_of_range_is_an_error_with_the_range(wanted: int) -> None:
     with pytest.raises(DataError) as caught:
         split(drawn([20] * 10), wanted)
     assert str(caught.value) == (
-        "The number of training pictures must be from 10 to 160 (200 less 40 for validation), "
+        "The number of training images must be from 10 to 160 (200 less 40 for validation), "
         f"but got {wanted}."
     )
 
@@ -161,17 +161,19 @@ def test_both_ends_of_the_range_can_be_had(wanted: int) -> None:
 
 @pytest.mark.usefixtures("all_of_them")
 def test_cifar10s_numbers_split_into_45000_and_5000_with_500_of_each_class() -> None:
-    pictures = drawn([5000] * 10)
-    parts = split(pictures)
-    assert in_each_class(pictures, parts.train).tolist() == [4500] * 10
-    assert in_each_class(pictures, parts.validation).tolist() == [500] * 10
+    labelled = drawn([5000] * 10)
+    parts = split(labelled)
+    assert in_each_class(labelled, parts.train).tolist() == [4500] * 10
+    assert in_each_class(labelled, parts.validation).tolist() == [500] * 10
 
 
 @pytest.mark.usefixtures("all_of_them")
-def test_which_pictures_validate_is_the_same_for_ever() -> None:
-    """A change here would compare old studies with new ones on other pictures."""
+def test_which_images_validate_is_the_same_for_ever() -> None:
+    """A change here would compare old studies with new ones on other images."""
     labels = np.tile(np.arange(10), 5000)
-    parts = split(Pictures(np.zeros((50_000, 3, 1, 1), np.uint8), labels, official=False), 2_000)
+    parts = split(
+        LabelledImages(np.zeros((50_000, 3, 1, 1), np.uint8), labels, official=False), 2_000
+    )
     assert parts.validation[:5].tolist() == [3, 16, 23, 48, 49]
     assert parts.train[:5].tolist() == [42, 52, 60, 80, 99]
     assert parts.digest == "98c7ba38fcf14c3a"

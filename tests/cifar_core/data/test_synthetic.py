@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from cifar_core.data import synthetic
 
-Pictures = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+LabelledImages = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
 
 @pytest.fixture
@@ -27,29 +27,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def chunks(split: str, pictures: int) -> Pictures:
-    drawn = [synthetic._draw_chunk(split, k) for k in range(pictures // synthetic._CHUNK)]
+def chunks(split: str, count: int) -> LabelledImages:
+    drawn = [synthetic._draw_chunk(split, k) for k in range(count // synthetic._CHUNK)]
     images, labels = zip(*drawn, strict=True)
     return np.concatenate(images), np.concatenate(labels)
 
 
 @pytest.fixture(scope="module")
-def all_train() -> Pictures:
+def all_train() -> LabelledImages:
     return synthetic.draw("train")
 
 
 @pytest.fixture(scope="module")
-def all_test() -> Pictures:
+def all_test() -> LabelledImages:
     return synthetic.draw("test")
 
 
 @pytest.fixture(scope="module")
-def seen() -> Pictures:
+def seen() -> LabelledImages:
     return chunks("train", 4_000)
 
 
 @pytest.fixture(scope="module")
-def unseen() -> Pictures:
+def unseen() -> LabelledImages:
     return chunks("test", 2_000)
 
 
@@ -80,9 +80,15 @@ def linear_accuracy(
 
 
 def network_accuracy(
-    seen: Pictures, unseen: Pictures, *, width: int, epochs: int, flip: bool = False, seed: int = 0
+    seen: LabelledImages,
+    unseen: LabelledImages,
+    *,
+    width: int,
+    epochs: int,
+    flip: bool = False,
+    seed: int = 0,
 ) -> float:
-    """Train LeNet with batch norm on the seen pictures and judge it on the unseen ones."""
+    """Train LeNet with batch norm on the seen images and judge it on the unseen ones."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = nn.Sequential(
@@ -122,21 +128,21 @@ def network_accuracy(
 
 
 def test_a_split_has_the_shape_of_cifar_10_and_equal_classes(
-    all_train: Pictures, all_test: Pictures
+    all_train: LabelledImages, all_test: LabelledImages
 ) -> None:
     assert len(set(synthetic.CLASSES)) == 10
-    for (images, labels), pictures in (
-        (all_train, synthetic.TRAIN_PICTURES),
-        (all_test, synthetic.TEST_PICTURES),
+    for (images, labels), count in (
+        (all_train, synthetic.TRAIN_IMAGES),
+        (all_test, synthetic.TEST_IMAGES),
     ):
-        assert images.shape == (pictures, 3, 32, 32)
-        assert labels.shape == (pictures,)
+        assert images.shape == (count, 3, 32, 32)
+        assert labels.shape == (count,)
         assert images.dtype == np.uint8
         assert labels.dtype == np.int64
-        assert np.bincount(labels).tolist() == [pictures // 10] * 10
+        assert np.bincount(labels).tolist() == [count // 10] * 10
 
 
-def test_a_prefix_is_balanced_and_in_no_order(all_train: Pictures) -> None:
+def test_a_prefix_is_balanced_and_in_no_order(all_train: LabelledImages) -> None:
     _, labels = all_train
     for start in range(0, 5_000, synthetic._CHUNK):
         run = labels[start : start + synthetic._CHUNK]
@@ -146,13 +152,13 @@ def test_a_prefix_is_balanced_and_in_no_order(all_train: Pictures) -> None:
     assert not np.array_equal(labels[: synthetic._CHUNK], run)
 
 
-def test_every_draw_gives_the_same_pictures(all_test: Pictures) -> None:
+def test_every_draw_gives_the_same_images(all_test: LabelledImages) -> None:
     images, labels = synthetic.draw("test")
     assert np.array_equal(images, all_test[0])
     assert np.array_equal(labels, all_test[1])
 
 
-def test_a_split_is_its_chunks_in_order(all_train: Pictures) -> None:
+def test_a_split_is_its_chunks_in_order(all_train: LabelledImages) -> None:
     images, labels = chunks("train", 1_000)
     assert np.array_equal(images, all_train[0][:1_000])
     assert np.array_equal(labels, all_train[1][:1_000])
@@ -165,18 +171,18 @@ def test_a_split_is_its_chunks_in_order(all_train: Pictures) -> None:
         ("test", "afba3d9da964fabccf262a01724249b94857a0d5d0f18d9d61798495cfc0873e"),
     ],
 )
-def test_the_pictures_are_those_of_version_1(split: str, checksum: str) -> None:
+def test_the_images_are_those_of_version_1(split: str, checksum: str) -> None:
     images, labels = synthetic._draw_chunk(split, 0)
     found = hashlib.sha256(images.tobytes() + labels.astype("<i8").tobytes()).hexdigest()
     assert synthetic._VERSION == 1
-    assert found == checksum, "the pictures changed: raise `_VERSION` and pin the new checksums"
+    assert found == checksum, "the images changed: raise `_VERSION` and pin the new checksums"
 
 
-def test_no_picture_comes_twice_in_train_and_test_together(
-    all_train: Pictures, all_test: Pictures
+def test_no_image_comes_twice_in_train_and_test_together(
+    all_train: LabelledImages, all_test: LabelledImages
 ) -> None:
-    prints = {hash(picture.tobytes()) for images, _ in (all_train, all_test) for picture in images}
-    assert len(prints) == synthetic.TRAIN_PICTURES + synthetic.TEST_PICTURES
+    prints = {hash(image.tobytes()) for images, _ in (all_train, all_test) for image in images}
+    assert len(prints) == synthetic.TRAIN_IMAGES + synthetic.TEST_IMAGES
 
 
 def test_an_unknown_split_is_named_in_the_error() -> None:
@@ -199,27 +205,27 @@ def test_all_patterns_have_mean_zero_and_the_full_swing() -> None:
         assert (values.min(), values.max()) == (-128, 128), name
 
 
-def test_the_mean_colour_of_all_classes_is_alike(all_train: Pictures) -> None:
+def test_the_mean_colour_of_all_classes_is_alike(all_train: LabelledImages) -> None:
     images, labels = all_train
     means = images.mean((2, 3), dtype=np.float32)  # (N, 3)
     of_class = np.stack([means[labels == label].mean(0) for label in range(10)])  # (10, 3)
     assert (np.abs(of_class - means.mean(0)) < 0.1 * means.std(0)).all()
 
 
-def test_the_mean_colour_of_a_picture_does_not_tell_its_class(
-    seen: Pictures, unseen: Pictures
+def test_the_mean_colour_of_an_image_does_not_tell_its_class(
+    seen: LabelledImages, unseen: LabelledImages
 ) -> None:
     colours, others = mean_colour(seen[0]), mean_colour(unseen[0])
     assert linear_accuracy(colours, seen[1], others, unseen[1]) < 0.13
 
 
-def test_a_linear_classifier_stays_poor(seen: Pictures, unseen: Pictures) -> None:
+def test_a_linear_classifier_stays_poor(seen: LabelledImages, unseen: LabelledImages) -> None:
     assert linear_accuracy(flat(seen[0]), seen[1], flat(unseen[0]), unseen[1]) < 0.3
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_small_network_learns_and_a_wider_one_learns_more(
-    seen: Pictures, unseen: Pictures
+    seen: LabelledImages, unseen: LabelledImages
 ) -> None:
     narrow = network_accuracy(seen, unseen, width=2, epochs=4)
     wide = network_accuracy(seen, unseen, width=10, epochs=4)
@@ -228,7 +234,9 @@ def test_a_small_network_learns_and_a_wider_one_learns_more(
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_flips_help_a_network_that_sees_few_pictures(seen: Pictures, unseen: Pictures) -> None:
+def test_flips_help_a_network_that_sees_few_images(
+    seen: LabelledImages, unseen: LabelledImages
+) -> None:
     few = seen[0][:1_000], seen[1][:1_000]
     plain = network_accuracy(few, unseen, width=6, epochs=18)
     flipped = network_accuracy(few, unseen, width=6, epochs=18, flip=True)

@@ -438,7 +438,7 @@ def test_whatever_the_curves_a_finding_is_whole_and_in_order(
         whole = np.array(curve(shape[kind], lr=lr).loss) + noise * random.standard_normal(71)
         sweeps.append(Sweep(lr, tuple(np.exp(whole) if seed % 7 == 0 else whole)[:length], 1.0))
     finding = find_bounds(sweeps)
-    json.dumps(finding.plain(), allow_nan=False)
+    json.dumps(finding.to_dict(), allow_nan=False)
     assert len(finding.lr) == len(finding.loss) == len(finding.smoothed) == 71
     if finding.conclusive:
         assert finding.low < finding.suggested < finding.high <= lr[-1]  # type: ignore[operator]
@@ -494,7 +494,7 @@ SAYING = {
 @pytest.mark.parametrize("says", SAYING)
 def test_a_finding_is_plain_json_with_the_same_keys_whatever_it_says(says: str) -> None:
     finding = find_bounds([SAYING[says]])
-    plain = finding.plain()
+    plain = finding.to_dict()
     assert plain.keys() == KEYS
     read = json.loads(json.dumps(plain, allow_nan=False))
     assert read["lr"] == pytest.approx(LR, rel=1e-4)
@@ -506,19 +506,19 @@ def test_a_finding_is_plain_json_with_the_same_keys_whatever_it_says(says: str) 
 
 
 def test_the_plain_curves_have_null_for_what_is_no_number_and_few_digits() -> None:
-    assert set(find_bounds([SAYING["no number"]]).plain()["loss"]) == {None}
+    assert set(find_bounds([SAYING["no number"]]).to_dict()["loss"]) == {None}
     finding = find_bounds([SAYING["bounds"]])
     for key in ("lr", "loss", "smoothed"):
-        plain = finding.plain()[key]
+        plain = finding.to_dict()[key]
         assert plain == pytest.approx(getattr(finding, key), rel=1e-4)
         assert plain == [float(f"{value:.5g}") for value in plain]
 
 
-# From real pictures
+# From real images
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_real_pictures_give_sgd_with_batch_norm_bounds_that_make_sense(
+def test_real_images_give_sgd_with_batch_norm_bounds_that_make_sense(
     seed: int, real_splits: Splits
 ) -> None:
     recipe = Recipe(network=Net(batch_norm=True), normalization="standard")

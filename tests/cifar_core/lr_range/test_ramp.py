@@ -64,10 +64,10 @@ def test_the_rates_of_any_ramp_ascend_from_one_end_to_the_other(
     ("batch_size", "per_decade"),
     [(1, 150), (20, 150), (30, 100), (32, 94), (50, 60), (64, 47), (75, 40), (8192, 40)],
 )
-def test_a_decade_has_the_steps_of_so_many_pictures_between_a_least_and_a_most(
+def test_a_decade_has_the_steps_of_so_many_images_between_a_least_and_a_most(
     batch_size: int, per_decade: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ramp_module, "PICTURES_PER_DECADE", 3_000)
+    monkeypatch.setattr(ramp_module, "IMAGES_PER_DECADE", 3_000)
     monkeypatch.setattr(ramp_module, "STEPS_PER_DECADE", (40, 150))
     assert len(Ramp(1e-4, 1.0).rates(batch_size)) == 4 * per_decade + 1
     assert len(Ramp(1e-4, 1.0, linear=True).rates(batch_size)) == 4 * per_decade + 1

@@ -56,7 +56,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Script:
 
 @pytest.fixture(scope="module")
 def few(small_splits: Splits) -> Splits:
-    """Two steps of 8 pictures."""
+    """Two steps of 8 images."""
     return part_of(small_splits, 16)
 
 
@@ -103,7 +103,7 @@ def test_the_recipes_own_rate_schedule_and_epochs_have_no_part_in_it(small_split
         "schedule": {"name": "one_cycle"},
         "epochs": 1,
     }
-    other = Recipe.read(QUICK.plain() | changes)
+    other = Recipe.read(QUICK.to_dict() | changes)
     assert swept(other, small_splits) == swept(QUICK, small_splits)
 
 

@@ -34,7 +34,7 @@ every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 
 @pytest.fixture(scope="module")
 def few(small_splits: Splits) -> Splits:
-    """96 pictures to train on, 96 to validate on: three steps of 32."""
+    """96 images to train on, 96 to validate on: three steps of 32."""
     return part_of(small_splits, 96)
 
 
@@ -68,7 +68,7 @@ def test_a_sweep_to_rates_at_which_the_network_bursts_leaves_it_as_it_was(few: S
     assert same(standing(training), before)
 
 
-def test_the_pictures_are_as_before(small_splits: Splits) -> None:
+def test_the_images_are_as_before(small_splits: Splits) -> None:
     parts = small_splits.train, small_splits.validation
     before = [each.clone() for part in parts for each in (part.images, part.labels)]
     sweep(begin(RECIPES["adamw, mixing"], small_splits), SHORT)
@@ -190,7 +190,7 @@ def test_steps_train_the_network_in_training_mode(few: Splits) -> None:
     assert training.history == []
 
 
-def test_steps_go_through_all_pictures_again_and_again_in_another_order(
+def test_steps_go_through_all_images_again_and_again_in_another_order(
     few: Splits, taken: list[tuple[list[float], Tensor]]
 ) -> None:
     list(begin(EVERYTHING, few).steps([1e-3] * 9))

@@ -27,7 +27,7 @@ def test_a_network_has_these_figures(record: Network, parameters: int, multiply_
     assert count(record) == counting.Counts(parameters, parameters, multiply_adds)
 
 
-def test_resnet18_computes_on_imagenets_pictures_what_torchvision_publishes() -> None:
+def test_resnet18_computes_on_imagenets_images_what_torchvision_publishes() -> None:
     published = ResNet18_Weights.IMAGENET1K_V1.meta
     more_classes = 990 * 512
     found = count(ResNet18ImageNet(), image_size=224)

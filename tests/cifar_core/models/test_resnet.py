@@ -27,7 +27,7 @@ def noise(count: int = 4, side: int = 32) -> Tensor:
 
 
 def last_map(record: Network) -> tuple[int, ...]:
-    """The shape of what the last stage gives out for two pictures."""
+    """The shape of what the last stage gives out for two images."""
     network, shapes = network_of(record), []
     stage = network.get_submodule("layer4")
     stage.register_forward_hook(lambda _, __, out: shapes.append(tuple(out.shape)))
@@ -161,7 +161,7 @@ def test_it_has_as_many_parameters_as_is_known(record: Network, count: int) -> N
     [(ResNet9(), 2), (ResNet18Cifar(), 4), (ResNet18ImageNet(), 1)],
     ids=["resnet9", "resnet18_cifar", "resnet18_imagenet"],
 )
-def test_its_last_map_of_a_32x32_picture_has_this_side(record: Network, side: int) -> None:
+def test_its_last_map_of_a_32x32_image_has_this_side(record: Network, side: int) -> None:
     assert last_map(record) == (2, 512, side, side)
 
 
@@ -203,7 +203,7 @@ def test_group_norm_has_32_groups_or_as_many_as_leave_no_channel_alone() -> None
 
 
 @pytest.mark.parametrize("record", [each for each, _ in FAMILY], ids=named)
-def test_with_group_norm_a_picture_does_not_depend_on_those_beside_it(record: Network) -> None:
+def test_with_group_norm_an_image_does_not_depend_on_those_beside_it(record: Network) -> None:
     torch.manual_seed(0)
     network = network_of(record.model_copy(update={"width": 8, "norm": "group"})).double()
     assert not any(isinstance(each, nn.BatchNorm2d) for each in network.modules())
@@ -212,7 +212,7 @@ def test_with_group_norm_a_picture_does_not_depend_on_those_beside_it(record: Ne
 
 
 @pytest.mark.parametrize("width", [1, 2, 4])
-def test_with_group_norm_and_one_pixel_left_pictures_can_still_be_told_apart(width: int) -> None:
+def test_with_group_norm_and_one_pixel_left_images_can_still_be_told_apart(width: int) -> None:
     torch.manual_seed(0)
     logits = network_of(ResNet18ImageNet(width=width, norm="group"))(noise(8))
     assert logits.std(0).max() > 0.01

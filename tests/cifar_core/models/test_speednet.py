@@ -22,7 +22,7 @@ def made(record: SpeedNet = SMALL, seed: int = 0) -> SpeedNetwork:
 
 
 def smooth(count: int = 200, seed: int = 1) -> Tensor:
-    """Pictures whose neighbours and channels are alike, as in photographs: grey waves, some colour."""
+    """Images whose neighbours and channels are alike, as in photographs: grey waves, some colour."""
     generator = torch.Generator().manual_seed(seed)
     grey = torch.randn(count, 1, 8, 8, generator=generator)
     colour = 0.3 * torch.randn(count, 3, 16, 16, generator=generator)
@@ -51,7 +51,7 @@ def steps(network: SpeedNetwork, images: Tensor, labels: Tensor, count: int) -> 
 
 
 def task() -> tuple[Tensor, Tensor]:
-    """Forty pictures and what their brightness is."""
+    """Forty images and what their brightness is."""
     labels = torch.arange(10).repeat(4)
     return smooth(40) + labels.view(-1, 1, 1, 1) / 4, labels
 
@@ -72,8 +72,8 @@ def test_whitened_patches_are_uncorrelated_and_of_unit_variance() -> None:
     assert ((found.diagonal() > 0.9) & (found.diagonal() < 1.0 + 1e-4)).all()
 
 
-@pytest.mark.pictures
-def test_other_real_pictures_are_nearly_white_as_well(real_splits: Splits) -> None:
+@pytest.mark.images
+def test_other_real_images_are_nearly_white_as_well(real_splits: Splits) -> None:
     train, other = (
         (part.images.float() - 120) / 64 for part in (real_splits.train, real_splits.validation)
     )
@@ -82,7 +82,7 @@ def test_other_real_pictures_are_nearly_white_as_well(real_splits: Splits) -> No
     with torch.no_grad():
         found = covariance(network.first(other)[:, :DIRECTIONS])
     assert (found - found.diagonal().diag()).abs().max() < 0.1
-    # The smallest variances are kept small on purpose, above all on pictures that were compressed.
+    # The smallest variances are kept small on purpose, above all on images that were compressed.
     assert ((found.diagonal() > 0.0) & (found.diagonal() < 1.2)).all()
     assert found.diagonal().median() > 0.8
 
@@ -102,7 +102,7 @@ def test_a_direction_without_variance_does_not_blow_up() -> None:
     assert network.first.weight.abs().max() <= bound * 1.01
 
 
-def test_whitening_depends_on_the_pictures_alone() -> None:
+def test_whitening_depends_on_the_images_alone() -> None:
     one, other = made(seed=0), made(seed=1)
     for network in (one, other):
         network.whiten(smooth())
@@ -119,7 +119,7 @@ def test_a_directions_strongest_weight_is_positive() -> None:
     assert (rows.gather(1, rows.abs().argmax(1, keepdim=True)) > 0).all()
 
 
-def test_without_whitening_pictures_change_nothing() -> None:
+def test_without_whitening_images_change_nothing() -> None:
     network = made(SpeedNet(whitening=False))
     before = network.first.weight.clone()
     network.whiten(smooth())

@@ -87,7 +87,7 @@ def test_all_weights_are_trained_unless_they_are_frozen(trained: State, tmp_path
     assert free == ["fc.weight", "fc.bias"]
 
 
-def test_frozen_norms_still_follow_the_pictures(trained: State, tmp_path: Path) -> None:
+def test_frozen_norms_still_follow_the_images(trained: State, tmp_path: Path) -> None:
     network = loaded(saved(trained, tmp_path), frozen=True).train()
     network(torch.randn(8, 3, 32, 32) + 3.0).sum().backward()
     assert not torch.equal(network.get_buffer("bn1.running_mean"), trained["bn1.running_mean"])

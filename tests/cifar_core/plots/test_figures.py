@@ -290,12 +290,12 @@ def test_small_maps_are_enlarged_and_only_the_first_are_laid() -> None:
     assert (tiles[:8, :8] == maps[0, 0, 0]).all()
 
 
-def test_the_figure_has_the_picture_and_a_row_for_each_layer() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8)
+def test_the_figure_has_the_image_and_a_row_for_each_layer() -> None:
+    original = np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8)
     layers = {"one": some_maps(6, 28), "two": some_maps(65, 10)}
-    figure = feature_maps_figure(picture, "a cat", layers, BELOW)
+    figure = feature_maps_figure(original, "a cat", layers, BELOW)
     top, one, two = figure.axes
-    assert (np.asarray(top.get_images()[0].get_array()) == picture.transpose(1, 2, 0)).all()
+    assert (np.asarray(top.get_images()[0].get_array()) == original.transpose(1, 2, 0)).all()
     assert top.get_title(loc="left") == "a cat"
     assert one.get_title(loc="left").startswith("one: 6 maps of 28 x 28, ")
     assert two.get_title(loc="left").startswith("two: the first 64 of 65 maps of 10 x 10, ")
@@ -310,16 +310,16 @@ def test_the_figure_has_the_picture_and_a_row_for_each_layer() -> None:
 @pytest.mark.parametrize("value", [0.0, float("nan")])
 def test_maps_of_one_value_and_of_none_can_be_drawn(tmp_path: Path, value: float) -> None:
     maps = np.full((3, 5, 5), value, np.float32)
-    picture = np.zeros((3, 32, 32), np.uint8)
+    original = np.zeros((3, 32, 32), np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pixels(feature_maps_figure(picture, "it", {"a": maps}, BELOW), tmp_path)
+        pixels(feature_maps_figure(original, "it", {"a": maps}, BELOW), tmp_path)
 
 
 def test_maps_are_drawn_in_their_colours_dark_to_bright(tmp_path: Path) -> None:
     maps = np.stack([np.full((8, 8), value, np.float32) for value in (0.0, 0.5, 1.0)])
-    picture = np.full((3, 32, 32), 200, np.uint8)
-    figure = feature_maps_figure(picture, "it", {"a": maps}, BELOW)
+    original = np.full((3, 32, 32), 200, np.uint8)
+    figure = feature_maps_figure(original, "it", {"a": maps}, BELOW)
     image = pixels(figure, tmp_path)
     box = figure.axes[1].get_position()
     height, width, _ = image.shape
@@ -335,7 +335,7 @@ def test_maps_are_drawn_in_their_colours_dark_to_bright(tmp_path: Path) -> None:
 # The sheet
 
 
-def test_a_sheet_has_the_pictures_pixels_each_as_a_square(tmp_path: Path) -> None:
+def test_a_sheet_has_the_images_pixels_each_as_a_square(tmp_path: Path) -> None:
     originals, versions, figure = a_sheet(count=4)
     image = pixels(figure, tmp_path)
     for row in range(3):
@@ -353,9 +353,9 @@ def test_a_sheet_names_rows_and_columns() -> None:
 
 
 def test_a_narrow_sheet_wraps_its_text(tmp_path: Path) -> None:
-    picture = np.full((1, 3, 32, 32), 100, np.uint8)
+    original = np.full((1, 3, 32, 32), 100, np.uint8)
     title = ", ".join(f"a long name {number}" for number in range(9))
-    figure = sheet_figure(picture, picture[:, None], ["cat"], title, BELOW)
+    figure = sheet_figure(original, original[:, None], ["cat"], title, BELOW)
     lines_ = figure.texts[0].get_text().count("\n") + 1
     assert lines_ > 1
     left, top = corner_of(0, 0, 32, lines_)

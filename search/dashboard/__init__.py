@@ -1,0 +1,1 @@
+"""optuna-dashboard, made safe to leave running."""

@@ -1,0 +1,214 @@
+"""Where a search reads and writes: the images, the home, the storage. Nothing is made, or fetched."""
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from tempfile import TemporaryFile
+from urllib.parse import quote
+
+import optuna
+from optuna.storages import RDBStorage
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from cifar_core.data import cifar10
+from cifar_core.data.dataset import AUTO, SYNTHETIC, DataSet, folder_of
+from cifar_core.errors import DataError
+from search.doctor.check import Check, Verdict
+from search.errors import UsageError
+from search.home import Home
+from search.storage.opening import check_storage
+from search.storage.urls import hide_secrets, shown_url, sqlite_file
+
+__all__ = ["home_check", "images_check", "storage_check"]
+
+ROOM_NEEDED, ROOM_WANTED = 700_000_000, 2_000_000_000
+"""Bytes: the prepared images are 292 million, and twice that while they are written anew beside those
+that a killed search has left; checkpoints and studies come to them."""
+SECONDS_TO_CONNECT = 5
+TIMED = {"psycopg", "psycopg2", "pymysql", "mysqldb"}
+"""Drivers that know `connect_timeout`; without it, a host that does not answer is waited for by minutes."""
+OTHERS = (
+    f"--data DIR, or set CIFAR_SEARCH_DATA=DIR, where DIR holds {cifar10.FOLDERS['python']} or "
+    f"{cifar10.FOLDERS['binary']}; --data synthetic does without them."
+)
+
+
+def images_check(wanted: str | None, folder: Path) -> tuple[Check, DataSet]:
+    """Look for the images and read those to train on; the test files are not opened.
+
+    Args:
+        wanted: What `--data` says.
+        folder: Where images are looked for if it says nothing, or ``auto``.
+
+    Returns:
+        What was found, and images to go on with: the synthetic ones if CIFAR-10 cannot be had.
+    """
+    instead = DataSet("synthetic")
+    if wanted == SYNTHETIC:
+        found = "the built-in SYNTHETIC ones, as asked for; they say nothing about CIFAR-10"
+        return _images("ok", found, None, None, None), instead
+    place = None
+    try:
+        place = folder_of(wanted or str(folder), folder)
+        source = cifar10.find(place)
+        if source is None:
+            return _not_there(place, may_do_without=wanted == AUTO), instead
+        data = DataSet("cifar10", source)
+        official = data.read_train().official
+    except DataError as error:
+        return _images("failed", str(error), f"Give {OTHERS}", place, None), instead
+    if official:
+        return _images("ok", f"CIFAR-10 in {source.folder}", None, place, True), data
+    found = f"CIFAR-10 in {source.folder}, but not the official files"
+    advice = (
+        "They are used, and every figure says so: it is not quite comparable with published ones."
+    )
+    return _images("warning", found, advice, place, False), data
+
+
+def home_check(home: Home) -> Check:
+    """Whether a search could write its files, and how much room there is."""
+    root = home.root
+    facts = {"path": str(root), "exists": os.path.isdir(root), "free_bytes": None}  # noqa: PTH112 - never raises
+    try:
+        place = _existing(root)
+        free = shutil.disk_usage(place).free
+        _write_in(place)
+    except OSError as error:
+        found = f"{root} cannot be written to: {error.strerror or error}"
+        advice = "Choose another with --home or CIFAR_SEARCH_HOME."
+        return Check("places", "home", "failed", found, advice, {**facts, "writable": False})
+    facts |= {"writable": True, "free_bytes": free}
+    there = "writable" if place == root else "can be made"
+    found = f"{root}, {there}, {free / 1e9:,.1f} GB free"
+    if free < ROOM_WANTED:
+        verdict: Verdict = "failed" if free < ROOM_NEEDED else "warning"
+        needed = f"A search needs at least {ROOM_NEEDED / 1e9:.1f} GB"
+        advice = f"{needed}. Make space, or choose another with --home."
+        return Check("places", "home", verdict, found, advice, facts)
+    return Check("places", "home", "ok", found, None, facts)
+
+
+def storage_check(url: str) -> Check:
+    """Whether a search could keep its studies, and how many there are.
+
+    Args:
+        url: The storage.
+
+    Raises:
+        UsageError: It is no database's URL.
+    """
+    path = sqlite_file(url)
+    facts = {"url": shown_url(url), "reachable": False, "studies": None}
+    try:
+        check_storage(url)
+        if path is not None:
+            _write_in(_existing(path.parent))  # SQLite makes files beside its own
+        if path is not None and not path.exists():
+            facts |= {"reachable": True, "studies": 0}
+            found = f"{shown_url(url)}: made by the first search"
+            return Check("places", "storage", "ok", found, None, facts)
+        studies = _studies_in(make_url(url) if path is None else _unchanged(path))
+    except UsageError as error:  # its driver is missing; the text says how to get it
+        return Check("places", "storage", "failed", str(error), None, facts)
+    except (SQLAlchemyError, sqlite3.Error, OSError, RuntimeError) as error:
+        cause = str(error).strip().splitlines() or [type(error).__name__]
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else cause[0]
+        found = f"{shown_url(url)} cannot be opened: {hide_secrets(reason, url)}"
+        advice = "Name another database with --storage, or another folder with --home."
+        return Check("places", "storage", "failed", found, advice, facts)
+    facts |= {"reachable": True, "studies": studies}
+    found = f"{shown_url(url)}, {studies} {'study' if studies == 1 else 'studies'}"
+    return Check("places", "storage", "ok", found, None, facts)
+
+
+def _images(
+    verdict: Verdict, found: str, advice: str | None, place: Path | None, official: bool | None
+) -> Check:
+    name = SYNTHETIC if official is None else "cifar10"
+    facts = {
+        "looked_in": None if place is None else str(place),
+        "name": name if verdict != "failed" else None,
+        "official": bool(official),
+    }
+    return Check("images", "images", verdict, found, advice, facts)
+
+
+def _not_there(place: Path, may_do_without: bool) -> Check:
+    """CIFAR-10 is not in `place`: a search would download it, which is not tried here."""
+    found = f"CIFAR-10 is not in {place}"
+    then = "takes the synthetic images if that fails" if may_do_without else "ends if that fails"
+    try:
+        _write_in(_existing(place))
+    except OSError as error:
+        if not may_do_without:
+            found = f"{found}, and cannot be downloaded there: {error.strerror or error}"
+            return _images("failed", found, f"Give {OTHERS}", place, None)
+        found = f"{found}, and cannot be downloaded there: a search takes the synthetic images"
+    else:
+        found = f"{found}: a search downloads it (about 170 MB), and {then}"
+    return _images("warning", found, f"Without network, give {OTHERS}", place, None)
+
+
+def _studies_in(url: URL) -> int:
+    """Studies in a database that is there; one without Optuna's tables has none."""
+    options = {}
+    if url.get_driver_name() in TIMED:
+        options = {"connect_args": {"connect_timeout": SECONDS_TO_CONNECT}}
+    engine = create_engine(url, **options)
+    try:
+        if not inspect(engine).has_table("studies"):
+            return 0
+    finally:
+        engine.dispose()
+    storage = RDBStorage(
+        url.render_as_string(hide_password=False), engine_kwargs=options, skip_table_creation=True
+    )
+    try:
+        return len(optuna.get_all_study_names(storage))
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _unchanged(path: Path) -> URL:
+    """A URL by which an SQLite file is read and nothing is written beside it.
+
+    Raises:
+        OSError: A search could not write it.
+    """
+    if path.is_dir() or not os.access(path, os.W_OK):
+        raise OSError(0, "it is a folder" if path.is_dir() else "it is read-only")
+    # In write-ahead mode even a reader makes files, unless it is told that nobody writes; where
+    # somebody does, they are there already (https://www.sqlite.org/wal.html#read_only_databases).
+    query = {"mode": "ro", "uri": "true"}
+    if not path.with_name(f"{path.name}-wal").exists():
+        query["immutable"] = "1"
+    return URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query=query)
+
+
+def _existing(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that is there.
+
+    Raises:
+        OSError: What is there is no folder.
+    """
+    place = path
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise NotADirectoryError(20, f"{place} is not a folder")
+    return place
+
+
+def _write_in(folder: Path) -> None:
+    """Write a file that has no name where the system can do that, and is gone at once where not.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with TemporaryFile(dir=folder) as file:
+        file.write(b"1")

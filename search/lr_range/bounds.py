@@ -1,0 +1,119 @@
+"""Learning-rate bounds of a study: measured at the corners of its space, given, or the space's own."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from search.lr_range.corners import Corner, lr_base, values_for
+from search.study.settings import given_range
+from spaces.space import Space
+
+if TYPE_CHECKING:
+    from cifar_core.lr_range import Finding  # which loads PyTorch
+
+__all__ = ["Bounds", "combine", "unmeasured"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The range in which one learning rate is searched.
+
+    Attributes:
+        parameter: The space's parameter, such as ``sgd_lr``.
+        optimizer: The optimizer it belongs to.
+        low: Lower end, in real units.
+        high: Upper end.
+        suggested: A rate to start with; None unless measured.
+        conclusive: Measured by the LR-range test.
+        how: Where the range comes from, in words.
+    """
+
+    parameter: str
+    optimizer: str
+    low: float
+    high: float
+    suggested: float | None
+    conclusive: bool
+    how: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def combine_all(
+    space: Space, corners: Sequence[Corner], findings: Sequence["Finding"]
+) -> list[Bounds]:
+    """A range for each measured parameter, from what was found at the corners, in their order."""
+    return [
+        combine(
+            space,
+            parameter,
+            [
+                one
+                for one, corner in zip(findings, corners, strict=True)
+                if corner.parameter == parameter
+            ],
+        )
+        for parameter in space.measured()
+    ]
+
+
+def combine(space: Space, parameter: str, findings: list["Finding"]) -> Bounds:
+    """One range that holds what the corners found, and every known configuration's rate.
+
+    If there is no conclusion at a corner, the range of the space's file stands in for it.
+    """
+    found = [one for one in findings if one.conclusive]
+    reasons = [one.reason for one in findings if not one.conclusive]
+    own_low, own_high = (float(end) for end in space.parameters[parameter].extremes())
+    lows = [own_low] * bool(reasons) + [one.low for one in found if one.low is not None]
+    highs = [own_high] * bool(reasons) + [one.high for one in found if one.high is not None]
+    corners = f"{len(findings)} corner{'s' if len(findings) > 1 else ''} of the space"
+    if not reasons:
+        how = f"measured by an LR-range test at {corners}"
+    elif found:
+        how = (
+            f"measured by an LR-range test at {len(found)} of {corners}, with the space's own range "
+            f"because it was inconclusive at the rest: {reasons[0]}"
+        )
+    else:
+        how = f"the space's own range, because the LR-range test was inconclusive: {reasons[0]}"
+    suggested = [one.suggested for one in found if one.suggested is not None]
+    mean = statistics.geometric_mean(suggested) if suggested else None
+    return _bounds(space, parameter, min(lows), max(highs), how, mean)
+
+
+def unmeasured(space: Space, wish: str) -> list[Bounds]:
+    """Bounds that are not measured: the user's, or the space's own.
+
+    Args:
+        space: The space.
+        wish: What `--lr-bounds` says.
+    """
+    found = []
+    for name, parameter in space.measured().items():
+        given = given_range(wish)
+        low, high = given or (float(end) for end in parameter.extremes())
+        how = "given with --lr-bounds" if given else "the space's own range"
+        found.append(_bounds(space, name, low, high, how))
+    return found
+
+
+def _bounds(
+    space: Space,
+    parameter: str,
+    low: float,
+    high: float,
+    how: str,
+    suggested: float | None = None,
+) -> Bounds:
+    """A range, widened where a known configuration's rate would otherwise lie outside of it."""
+    for known in space.known:
+        rate = known.values.get(parameter)
+        if isinstance(rate, int | float) and not low <= rate <= high:
+            low, high = min(low, rate), max(high, rate)
+            how += f", widened to hold the {rate:g} of {known.name}"
+    optimizer = space.recipe_of(values_for(space, lr_base(space), parameter)).optimizer.name
+    return Bounds(parameter, optimizer, low, high, suggested, suggested is not None, how)

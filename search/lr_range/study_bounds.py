@@ -1,0 +1,65 @@
+"""The learning-rate bounds of a study: measured once, then read from it."""
+
+from cifar_core.lr_range import Ramp
+from search.events import BoundsFound, Observer
+from search.home import StudyFolder
+from search.lr_range.bounds import Bounds, combine_all, unmeasured
+from search.lr_range.corners import corners_of, curves_document
+from search.lr_range.sweeps import measure
+from search.signals import StopRequested
+from search.study import attributes
+from search.study.study import SearchStudy
+from search.workers.pool import Pool
+from spaces.space import Space
+
+__all__ = ["bounded_space"]
+
+
+def bounded_space(
+    study: SearchStudy,
+    pool: Pool,
+    folder: StudyFolder,
+    observe: Observer,
+    stop_requested: StopRequested,
+) -> Space:
+    """The space with the learning-rate bounds of the study, measured if they are not yet."""
+    space = study.settings.space
+    stored = study.note(attributes.LR_BOUNDS)
+    if stored is not None:
+        bounds = [Bounds(**one) for one in stored]
+    elif study.settings.lr_bounds == "auto" and space.measured():
+        bounds = _measured(study, pool, folder, observe, stop_requested)
+    else:
+        bounds = unmeasured(space, study.settings.lr_bounds)
+        study.write(attributes.LR_BOUNDS, [one.to_dict() for one in bounds])
+    for one in bounds:
+        observe(BoundsFound(one.optimizer, one.low, one.high, one.how))
+    return space.with_ranges({one.parameter: {"low": one.low, "high": one.high} for one in bounds})
+
+
+def _measured(
+    study: SearchStudy,
+    pool: Pool,
+    folder: StudyFolder,
+    observe: Observer,
+    stop_requested: StopRequested,
+) -> list[Bounds]:
+    """Run the LR-range test, and keep its curves and bounds with the study."""
+    space, test = study.settings.space, study.settings.space.lr_range
+    assert test is not None  # noqa: S101 - for mypy; a space with measured rates has it
+    kept = folder.sweeps / study.settings.data.split
+    kept.mkdir(parents=True, exist_ok=True)
+    corners = corners_of(space)
+    findings = measure(
+        [(corner.recipe, Ramp(test.low, test.high)) for corner in corners],
+        test.seeds,
+        pool,
+        study.settings.seed,
+        kept,
+        observe,
+        stop_requested,
+    )
+    bounds = combine_all(space, corners, findings)
+    study.write(attributes.LR_CURVES, curves_document(corners, findings))
+    study.write(attributes.LR_BOUNDS, [one.to_dict() for one in bounds])
+    return bounds

@@ -1,0 +1,146 @@
+"""The LR-range test on the pool's workers: sweeps at some recipes, kept until all are there."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from cifar_core.files import write_atomically
+from cifar_core.lr_range import Finding, Ramp, Sweep, find_bounds
+from cifar_core.recipe import Recipe
+from cifar_core.seeds import derive
+from search.errors import ServiceError
+from search.events import Notice, Observer, SweepsProgress
+from search.workers.messages import Died, Failed, SweepDone, SweepTask
+from search.workers.pool import Pool
+
+__all__ = ["StopBeforeTrials", "measure"]
+
+SLOWER = 3
+"""How many times as many steps a recipe gets whose loss hardly fell: some only need longer to learn."""
+ATTEMPTS = 3
+"""Times a sweep is tried if its worker is killed."""
+
+
+class StopBeforeTrials(Exception):  # noqa: N818 - not an error: somebody asked for it
+    """A stop was asked for during the LR-range test; finished sweeps are kept."""
+
+
+def measure(
+    subjects: Sequence[tuple[Recipe, Ramp]],
+    seeds: int,
+    pool: Pool,
+    seed: int,
+    folder: Path,
+    observer: Observer,
+    stop_requested: Callable[[], bool],
+) -> list[Finding]:
+    """Run the LR-range test at some recipes.
+
+    Where the loss hardly falls, a recipe is swept once more, more slowly. Every finished sweep is kept
+    in `folder`, so that a restart goes on with the next one.
+
+    Args:
+        subjects: What is swept, and through which rates.
+        seeds: Sweeps of each.
+        pool: The workers.
+        seed: Where the sweeps' seeds start.
+        folder: Where finished sweeps are kept; it must exist.
+        observer: Told how far it is.
+        stop_requested: Whether to stop.
+
+    Returns:
+        What was found of each, in their order.
+
+    Raises:
+        ServiceError: A sweep's worker keeps dying.
+        StopBeforeTrials: `stop_requested` said so.
+    """
+
+    def run(wanted: Sequence[tuple[int, Recipe, Ramp]]) -> list[Finding]:
+        tasks = [
+            [_task(recipe, ramp, derive(seed, "sweep", index, repeat)) for repeat in range(seeds)]
+            for index, recipe, ramp in wanted
+        ]
+        every = [task for own in tasks for task in own]
+        sweeps = _run(every, pool, folder, observer, stop_requested)
+        return [find_bounds([sweeps[task.key] for task in own]) for own in tasks]
+
+    numbered = [(index, recipe, ramp) for index, (recipe, ramp) in enumerate(subjects)]
+    findings = run(numbered)
+    again = [
+        (index, recipe, ramp.slower(recipe.batch_size, SLOWER))
+        for (index, recipe, ramp), finding in zip(numbered, findings, strict=True)
+        # A number of steps that the user has chosen is left alone.
+        if finding.too_flat and ramp.steps is None
+    ]
+    if again:
+        observer(
+            Notice(
+                f"The loss hardly fell in the LR-range test at {len(again)} of {len(subjects)} "
+                f"recipes; they are swept again in {SLOWER} times as many steps."
+            )
+        )
+        for (index, _, _), finding in zip(again, run(again), strict=True):
+            epochs = findings[index].epochs + finding.epochs
+            findings[index] = replace(finding, epochs=epochs)
+    return findings
+
+
+def _task(recipe: Recipe, ramp: Ramp, seed: int) -> SweepTask:
+    # A sweep that another recipe, ramp or seed has left behind must not be taken for this one.
+    about = f"{recipe.digest} {ramp} {seed}"
+    key = hashlib.sha256(about.encode()).hexdigest()[:16]
+    return SweepTask(key, recipe, ramp, seed)
+
+
+def _run(
+    tasks: list[SweepTask],
+    pool: Pool,
+    folder: Path,
+    observer: Observer,
+    stop_requested: Callable[[], bool],
+) -> dict[str, Sweep]:
+    done = {task.key: sweep for task in tasks if (sweep := _load(folder / f"{task.key}.json"))}
+    waiting = [task for task in tasks if task.key not in done]
+    attempts: dict[str, int] = {}
+    observer(SweepsProgress(len(done), len(tasks)))
+    while len(done) < len(tasks):
+        if stop_requested():
+            raise StopBeforeTrials
+        for worker in pool.workers:
+            if worker.idle and waiting:
+                pool.assign(worker, waiting.pop(0))
+        for _, task, message in pool.poll(0.25):
+            match task, message:
+                case SweepTask(), SweepDone(sweep):
+                    _keep(sweep, folder / f"{task.key}.json", observer)
+                    done[task.key] = sweep
+                    observer(SweepsProgress(len(done), len(tasks)))
+                case SweepTask(), Failed(reason) | Died(reason):
+                    attempts[task.key] = attempts.get(task.key, 0) + 1
+                    if isinstance(message, Failed) or attempts[task.key] >= ATTEMPTS:
+                        raise ServiceError(
+                            f"The LR-range test cannot be run: {reason}. "
+                            "A search does without it with --lr-bounds off or --lr-bounds LOW:HIGH, "
+                            "and --study and a new name."
+                        )
+                    waiting.insert(0, task)
+    return done
+
+
+def _keep(sweep: Sweep, path: Path, observer: Observer) -> None:
+    """Keep a sweep for a restart; without it a restart sweeps again."""
+    try:
+        write_atomically(path, json.dumps(asdict(sweep)).encode())
+    except OSError as error:
+        observer(Notice(f"A finished sweep cannot be kept: {path}: {error.strerror}."))
+
+
+def _load(path: Path) -> Sweep | None:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Sweep(tuple(values["lr"]), tuple(values["loss"]), float(values["epochs"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,60 @@
+"""What policies are asked, and what they answer."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
+
+from optuna.trial import Trial, TrialState
+
+__all__ = ["InvalidParametersError", "InvalidTrialError", "Policy", "Prepare", "Verdict"]
+
+Verdict = Literal["go on", "pause", "stop"]
+
+Prepare = Callable[[Trial, int], Mapping[str, Any]]
+"""Chooses all parameters of a trial, whose number comes second, and returns notes to keep with it; may
+raise
+`InvalidParametersError`."""
+
+
+class InvalidParametersError(Exception):
+    """These parameters make no training; the text says why."""
+
+
+class InvalidTrialError(Exception):
+    """A trial's parameters make no training; the cause says why.
+
+    Args:
+        trial: The trial; it is running.
+    """
+
+    def __init__(self, trial: Trial) -> None:
+        super().__init__(f"trial {trial.number} cannot be trained")
+        self.trial = trial
+
+
+class Policy(Protocol):
+    """Decides which configuration is next, and whether a trial goes on after an epoch."""
+
+    @property
+    def paused(self) -> list[int]:
+        """The trials that wait, by number."""
+
+    def ask(self, prepare: Prepare) -> Trial:
+        """Begin a trial: one that was enqueued, else a new one; raises `InvalidTrialError`."""
+
+    def complete(self, trial: Trial, prepare: Prepare) -> Trial:
+        """Choose what an enqueued or interrupted trial still lacks; raises `InvalidTrialError`."""
+
+    def promote(self, *, last: bool) -> Trial | None:
+        """Take up the paused trial that goes on next, if one does; `last`: no more will be begun."""
+
+    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Verdict:
+        """Whether a trial goes on after the last of its epochs, whose scores the study has."""
+
+    def pause(self, trial: Trial) -> None:
+        """Let a trial wait."""
+
+    def hopeless(self, to_come: int) -> list[Trial]:
+        """Paused trials that need not wait any longer, if so many may still be begun."""
+
+    def ended(self, number: int, state: TrialState) -> None:
+        """A trial has become final."""

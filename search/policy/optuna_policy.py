@@ -1,0 +1,74 @@
+"""The policy of Optuna's own samplers and pruners: trials are stopped for good, and none waits."""
+
+from collections.abc import Callable, Mapping
+
+import optuna
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.trial import Trial, TrialState
+
+from search.policy.base import InvalidParametersError, InvalidTrialError, Prepare, Verdict
+
+__all__ = ["OptunaPolicy"]
+
+
+class OptunaPolicy:
+    """Asks an Optuna sampler and an Optuna pruner, which see the study as it is.
+
+    Args:
+        study: Where trials are written.
+        sampler: Makes the sampler for a trial of this number.
+        pruner: What stops trials.
+        exempt: Whether a trial is trained to its end whatever it is worth. The pruner is asked about it
+            all the same, because some learn by that.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        sampler: Callable[[int], BaseSampler],
+        pruner: BasePruner,
+        *,
+        exempt: Callable[[Trial], bool] = lambda _trial: False,
+    ) -> None:
+        self._study = study
+        self._sampler = sampler
+        self._exempt = exempt
+        study.pruner = pruner
+        # A grid's sampler must be there when a trial is made: it then chooses the trial's cell.
+        study.sampler = sampler(0)
+
+    paused: list[int] = []
+
+    def ask(self, prepare: Prepare) -> Trial:
+        """As `Policy` says."""
+        return self.complete(self._study.ask(), prepare)
+
+    def complete(self, trial: Trial, prepare: Prepare) -> Trial:
+        """As `Policy` says."""
+        self._study.sampler = self._sampler(trial.number)
+        try:
+            notes = prepare(trial, trial.number)
+        except InvalidParametersError as error:
+            raise InvalidTrialError(trial) from error
+        for key, value in notes.items():
+            trial.set_user_attr(key, value)
+        return trial
+
+    def promote(self, *, last: bool) -> Trial | None:
+        """Nobody waits."""
+
+    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Verdict:
+        """As `Policy` says."""
+        return "stop" if trial.should_prune() and not self._exempt(trial) else "go on"
+
+    def pause(self, trial: Trial) -> None:
+        """Nobody waits: no verdict of this policy is to pause."""
+        raise AssertionError(f"trial {trial.number} is to pause, which this policy never asks for")
+
+    def hopeless(self, to_come: int) -> list[Trial]:
+        """Nobody waits."""
+        return []
+
+    def ended(self, number: int, state: TrialState) -> None:
+        """The study knows."""

@@ -1,0 +1,121 @@
+"""The best configurations as files: the recipe, and where its score comes from."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+import yaml
+
+from cifar_core.files import write_atomically
+from cifar_core.recipe import Recipe
+from search.errors import ServiceError, UsageError
+from search.home import StudyFolder
+from search.study import attributes
+from search.study.rows import TrialRow, best_rows
+from search.study.study import SearchStudy
+
+__all__ = ["FORMATS", "Format", "export_best", "export_weights", "exported_file"]
+
+Format = Literal["toml", "json", "yaml"]
+
+FORMATS: dict[Format, Callable[[dict[str, Any]], str]] = {
+    "toml": tomli_w.dumps,
+    "json": lambda document: json.dumps(document, indent=2) + "\n",
+    "yaml": lambda document: yaml.safe_dump(document, sort_keys=False),
+}
+
+
+def export_best(
+    study: SearchStudy,
+    own: StudyFolder,
+    folder: Path,
+    count: int = 1,
+    format_: Format = "toml",
+) -> list[Path]:
+    """Write the best complete trials of a study, a file each, named by rank.
+
+    Beside it comes the trained network, where the study has kept it.
+
+    Args:
+        study: The study.
+        own: Its own files.
+        folder: Where to write to; made if it is not there.
+        count: How many; fewer if the study has fewer.
+        format_: The files' format.
+
+    Raises:
+        UsageError: No trial is complete.
+        ServiceError: A file cannot be written.
+    """
+    best = best_rows(study.rows(), count)
+    if not best:
+        raise UsageError(
+            f"Study {study.name} has no complete trial yet, so there is nothing to export."
+        )
+    paths = []
+    for rank, row in enumerate(best, start=1):
+        path = exported_file(folder, rank, format_)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, FORMATS[format_](_document(study, row, rank)).encode())
+        except OSError as error:
+            raise ServiceError(f"{path} cannot be written: {error.strerror}.") from error
+        weights = export_weights(own.checkpoint(row.number), path.with_suffix(".pt"))
+        paths += [path] if weights is None else [path, weights]
+    return paths
+
+
+def exported_file(folder: Path, rank: int = 1, format_: Format = "toml") -> Path:
+    """The file of the configuration of this rank."""
+    return folder / f"best-{rank}.{format_}"
+
+
+def _document(study: SearchStudy, row: TrialRow, rank: int) -> dict[str, Any]:
+    settings = study.settings
+    return {
+        "recipe": row.recipe,
+        "provenance": {
+            "study": study.name,
+            "space": settings.space.name,
+            "scale": settings.scale,
+            "trial": row.number,
+            "rank": rank,
+            "seed": row.seed,
+            "validation_accuracy": row.validation_accuracy,
+            "epochs": row.epochs,
+            "score": "validation accuracy after the last epoch, one run; the test split was not opened",
+            "recipe_digest": Recipe.read(row.recipe, f"the recipe of trial {row.number}").digest,
+            "data": settings.data.model_dump(mode="json"),
+            "versions": study.note(attributes.VERSIONS) or {},
+        },
+    }
+
+
+def export_weights(checkpoint: Path, path: Path) -> Path | None:
+    """Write the network of a trial as a file of its own, if its state has been kept.
+
+    Args:
+        checkpoint: The trial's state.
+        path: The file to write: a dictionary of tensors, as `Module.load_state_dict` takes it.
+
+    Returns:
+        `path`; None if there is no state. A file that was there for another trial is then removed.
+
+    Raises:
+        ServiceError: The file cannot be written, or the state is damaged.
+    """
+    if not checkpoint.exists():
+        path.unlink(missing_ok=True)
+        return None
+    from cifar_core.checkpoint import load_state, save_state  # which load PyTorch
+    from cifar_core.errors import CheckpointError
+
+    try:
+        save_state(load_state(checkpoint)["network"], path)
+    except (CheckpointError, KeyError) as error:
+        raise ServiceError(f"The trained network cannot be exported: {error}") from error
+    except OSError as error:
+        raise ServiceError(f"{path} cannot be written: {error.strerror}.") from error
+    return path

@@ -1,0 +1,101 @@
+"""The table of a grid: what was published about each cell, and what was measured here."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from search.policy.factory import SEED
+from search.study.rows import TrialRow
+from spaces.grid import Published
+from spaces.space import Space, Values
+
+__all__ = ["Cell", "cells_of", "plain"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of a grid's choices.
+
+    Attributes:
+        values: The combination.
+        published: What was published about it, or None.
+        accuracies: Validation accuracy after the last epoch of each complete training, 0-1.
+        train_losses: Mean training loss of their last epochs.
+        train_accuracies: Accuracy on augmented training images in their last epochs, 0-1.
+        epochs: Validation accuracy after each epoch, the mean over the trainings, 0-1.
+        lost: Trainings that diverged or failed, and have no part in the figures.
+    """
+
+    values: Values
+    published: Published | None
+    accuracies: tuple[float, ...]
+    train_losses: tuple[float, ...]
+    train_accuracies: tuple[float, ...]
+    epochs: tuple[float, ...]
+    lost: int = 0
+
+    @property
+    def mean(self) -> float | None:
+        """Mean accuracy; None before the first training is complete."""
+        return statistics.fmean(self.accuracies) if self.accuracies else None
+
+    @property
+    def spread(self) -> float | None:
+        """Sample standard deviation of the accuracies; None for fewer than two."""
+        return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
+
+
+def cells_of(space: Space, rows: list[TrialRow]) -> list[Cell]:
+    """The cells of a grid in the order of its file, with what the study knows about each."""
+    published = space.grid.published if space.grid is not None else []
+    found = []
+    for values in space.cells():
+        all_own = [row for row in rows if _without_seed(row.values) == values]
+        own = [row for row in all_own if row.state == "complete"]
+        accuracies = [one.validation_accuracy for one in own]
+        found.append(
+            Cell(
+                values,
+                next((one for one in published if one.values == values), None),
+                tuple(one for one in accuracies if one is not None),
+                _last(own, "train_loss"),
+                _last(own, "train_accuracy"),
+                _mean_by_epoch(own),
+                sum(row.state in {"pruned", "failed"} for row in all_own),
+            )
+        )
+    return found
+
+
+def plain(cells: list[Cell]) -> list[dict[str, Any]]:
+    """The table as plain JSON."""
+    return [
+        {
+            **asdict(cell),
+            "published": cell.published.model_dump(mode="json") if cell.published else None,
+            "mean": cell.mean,
+            "spread": cell.spread,
+            "n": len(cell.accuracies),
+        }
+        for cell in cells
+    ]
+
+
+def _without_seed(values: Values) -> Values:
+    return {name: value for name, value in values.items() if name != SEED}
+
+
+def _last(rows: list[TrialRow], key: str) -> tuple[float, ...]:
+    values = [row.history[-1].get(key) for row in rows if row.history]
+    return tuple(float(one) for one in values if one is not None)
+
+
+def _mean_by_epoch(rows: list[TrialRow]) -> tuple[float, ...]:
+    histories = [[epoch["validation_accuracy"] for epoch in row.history] for row in rows]
+    length = min((len(one) for one in histories), default=0)
+    return tuple(statistics.fmean(one[index] for one in histories) for index in range(length))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None

@@ -1,0 +1,1 @@
+"""A search from images to result."""

@@ -1,0 +1,250 @@
+"""Optuna's database storage, with few statements: a trial is written and read as a whole."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    check_distribution_compatibility,
+    distribution_to_json,
+    json_to_distribution,
+)
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import BindParameter, Connection, Select, Table, bindparam, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+__all__ = ["FastRDBStorage"]
+
+TRIALS: Table = models.TrialModel.__table__
+PARAMS: Table = models.TrialParamModel.__table__
+PARTS: Mapping[str, Table] = {
+    "values": models.TrialValueModel.__table__,
+    "params": PARAMS,
+    "user_attributes": models.TrialUserAttributeModel.__table__,
+    "system_attributes": models.TrialSystemAttributeModel.__table__,
+    "intermediate_values": models.TrialIntermediateValueModel.__table__,
+}
+"""What a trial consists of, under the names that Optuna's model of a trial has for it."""
+
+# Statements are made once: to make one takes longer than SQLite takes to answer it.
+THE_TRIAL: BindParameter[int] = bindparam("the_trial")
+TRIAL = select(TRIALS).where(TRIALS.c.trial_id == THE_TRIAL)
+PART = {name: select(one).where(one.c.trial_id == THE_TRIAL) for name, one in PARTS.items()}
+STATE = select(TRIALS.c.state).where(TRIALS.c.trial_id == THE_TRIAL)
+STATE_TO_CHANGE = STATE.with_for_update()
+KEYS = {
+    "values": "objective",
+    "user_attributes": "key",
+    "system_attributes": "key",
+    "intermediate_values": "step",
+}
+CHANGE = {
+    part: one.update().where(one.c.trial_id == THE_TRIAL, one.c[key] == bindparam("the_key"))
+    for part, key in KEYS.items()
+    for one in [PARTS[part]]
+}
+NUMBER = select(func.count(TRIALS.c.trial_id)).where(
+    TRIALS.c.study_id == bindparam("the_study"), TRIALS.c.trial_id < THE_TRIAL
+)
+CHANGE_TRIAL = TRIALS.update().where(TRIALS.c.trial_id == THE_TRIAL)
+
+
+class FastRDBStorage(RDBStorage):
+    """Optuna's storage, in which neither a new trial nor a look at one takes a hundred statements.
+
+    Before Optuna writes a parameter or an attribute of a new trial it looks whether it may, each time anew,
+    it reads a trial through objects that fetch their parts when they are touched, and it writes a trial's
+    state through such objects, which take longer than the database. What is stored, what is refused and
+    what is read are the same here.
+    """
+
+    def __init__(self, url: str, engine_kwargs: dict[str, Any] | None = None) -> None:
+        self._distributions: dict[tuple[int, str], BaseDistribution] = {}
+        super().__init__(url, engine_kwargs=engine_kwargs)
+
+    def delete_study(self, study_id: int) -> None:
+        """As Optuna says."""
+        super().delete_study(study_id)
+        self._distributions.clear()  # SQLite may give the number to another study
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """As Optuna says."""
+        with _create_scoped_session(self.scoped_session) as session:
+            connection, which = session.connection(), {"the_trial": trial_id}
+            trial = connection.execute(TRIAL, which).first()
+            if trial is None:
+                raise KeyError(models.NOT_FOUND_MSG)
+            parts = {name: connection.execute(one, which).all() for name, one in PART.items()}
+        # Optuna's own model of a trial fetches its parts one by one, when they are touched.
+        whole: Any = SimpleNamespace(
+            trial_id=trial_id,
+            number=trial.number,
+            state=trial.state,
+            datetime_start=_local(trial.datetime_start),
+            datetime_complete=_local(trial.datetime_complete),
+            **parts,
+        )
+        return self._build_frozen_trial_from_trial_model(whole)
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        """As Optuna says."""
+        now = datetime.now(UTC).replace(tzinfo=None)
+        change: dict[str, Any] = {"state": state}
+        if state is TrialState.RUNNING:
+            change["datetime_start"] = now
+        elif state.is_finished():
+            change["datetime_complete"] = now
+        try:
+            with _create_scoped_session(self.scoped_session) as session:
+                connection, which = session.connection(), {"the_trial": trial_id}
+                before = self._writable(connection, trial_id, STATE_TO_CHANGE)
+                if state is TrialState.RUNNING and before is not TrialState.WAITING:
+                    return False  # somebody else was faster
+                for row in _values(values):
+                    self._write(connection, "values", trial_id, row["objective"], row)
+                connection.execute(CHANGE_TRIAL, which | change)
+        except IntegrityError:
+            return False
+        return True
+
+    def _set_trial_intermediate_value_without_commit(
+        self, session: Session, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        row = _score(step, intermediate_value)
+        self._put(session.connection(), "intermediate_values", trial_id, step, row)
+
+    def _set_trial_attr_without_commit(
+        self, session: Session, model_cls: Any, trial_id: int, key: str, value: Any
+    ) -> None:
+        ours = model_cls is models.TrialUserAttributeModel
+        part = "user_attributes" if ours else "system_attributes"
+        self._put(session.connection(), part, trial_id, key, _attribute(key, value))
+
+    def _put(
+        self, connection: Connection, part: str, trial_id: int, key: int | str, row: dict[str, Any]
+    ) -> None:
+        """Write a row of a trial that may be written, over the one of this key if there is one."""
+        self._writable(connection, trial_id, STATE)
+        self._write(connection, part, trial_id, key, row)
+
+    def _writable(self, connection: Connection, trial_id: int, question: Select[Any]) -> TrialState:
+        """The state of a trial, which is refused if it is finished."""
+        state: TrialState | None = connection.scalar(question, {"the_trial": trial_id})
+        if state is None:
+            raise KeyError(models.NOT_FOUND_MSG)
+        self.check_trial_is_updatable(trial_id, state)
+        return state
+
+    @staticmethod
+    def _write(
+        connection: Connection, part: str, trial_id: int, key: int | str, row: dict[str, Any]
+    ) -> None:
+        changed = connection.execute(CHANGE[part], {"the_trial": trial_id, "the_key": key, **row})
+        if not changed.rowcount:
+            connection.execute(PARTS[part].insert(), {"trial_id": trial_id, **row})
+
+    def _get_prepared_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None, session: Session
+    ) -> Any:
+        """As Optuna does, within its transaction: all of the trial is committed, or nothing."""
+        connection = session.connection()
+        template = template_trial or create_trial(state=TrialState.RUNNING)
+        self._check_distributions(connection, study_id, template.distributions)
+        start = _stored(template.datetime_start)
+        row = {
+            "study_id": study_id,
+            "state": template.state,
+            "datetime_start": start,
+            "datetime_complete": _stored(template.datetime_complete),
+        }
+        # Written first: from then on no other process has this number.
+        (trial_id,) = connection.execute(TRIALS.insert(), row).inserted_primary_key or (None,)
+        which = {"the_trial": trial_id}
+        number = connection.scalar(NUMBER, which | {"the_study": study_id})
+        connection.execute(CHANGE_TRIAL, which | {"number": number})
+        for name, rows in _parts_of(template).items():
+            if rows:
+                found = [{"trial_id": trial_id, **row} for row in rows]
+                connection.execute(PARTS[name].insert(), found)
+        return SimpleNamespace(
+            trial_id=trial_id,
+            number=number,
+            state=template.state,
+            datetime_start=_local(start),
+        )
+
+    def _check_distributions(
+        self, connection: Connection, study_id: int, distributions: Mapping[str, BaseDistribution]
+    ) -> None:
+        """Refuse a parameter that the study has with another kind of distribution, as Optuna does."""
+        for name, distribution in distributions.items():
+            known = self._distributions.get((study_id, name))
+            if known is None:
+                of_study = select(PARAMS.c.distribution_json).join(TRIALS).limit(1)
+                stored = connection.scalar(
+                    of_study.where(TRIALS.c.study_id == study_id, PARAMS.c.param_name == name)
+                )
+                if stored is None:
+                    continue  # not known before it is committed
+                known = self._distributions[study_id, name] = json_to_distribution(stored)
+            check_distribution_compatibility(known, distribution)
+
+
+def _parts_of(trial: FrozenTrial) -> Mapping[str, list[dict[str, Any]]]:
+    """The rows of a trial's parts, but for the trial that they belong to."""
+    return {
+        "values": _values(trial.values),
+        "params": [
+            {
+                "param_name": name,
+                "param_value": trial.distributions[name].to_internal_repr(value),
+                "distribution_json": distribution_to_json(trial.distributions[name]),
+            }
+            for name, value in trial.params.items()
+        ],
+        "user_attributes": _attributes(trial.user_attrs),
+        "system_attributes": _attributes(trial.system_attrs),
+        "intermediate_values": [
+            _score(step, score) for step, score in trial.intermediate_values.items()
+        ],
+    }
+
+
+def _values(values: Sequence[float] | None) -> list[dict[str, Any]]:
+    stored = map(models.TrialValueModel.value_to_stored_repr, values or ())
+    return [
+        {"objective": objective, "value": value, "value_type": kind}
+        for objective, (value, kind) in enumerate(stored)
+    ]
+
+
+def _score(step: int, score: float) -> dict[str, Any]:
+    stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(score)
+    return {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
+
+
+def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [_attribute(key, value) for key, value in attributes.items()]
+
+
+def _attribute(key: str, value: Any) -> dict[str, Any]:
+    return {"key": key, "value_json": json.dumps(value)}
+
+
+def _stored(local: datetime | None) -> datetime | None:
+    """The other way round."""
+    return None if local is None else local.astimezone(UTC).replace(tzinfo=None)
+
+
+def _local(stored: datetime | None) -> datetime | None:
+    """A time as Optuna shows it: what it stores is UTC, and both are without a zone."""
+    return None if stored is None else stored.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)

@@ -1,0 +1,1 @@
+"""One Optuna study, its settings and its trials."""

@@ -1,0 +1,135 @@
+"""What makes a study the study it is, and what it may cost."""
+
+from re import fullmatch
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from cifar_core.records import Record, no_control
+from spaces.space import Space
+
+__all__ = [
+    "DEFAULT_KEEP",
+    "LARGEST_LR",
+    "Budget",
+    "DataIdentity",
+    "LrBoundsWish",
+    "OptunaPruner",
+    "Pruner",
+    "Sampler",
+    "SearchSampler",
+    "Settings",
+    "differences",
+    "given_range",
+]
+
+SearchSampler = Literal["tpe", "random"]
+Sampler = Literal[SearchSampler, "grid"]
+OptunaPruner = Literal["halving", "hyperband", "median", "none"]
+Pruner = Literal["promotion", OptunaPruner]
+LrBoundsWish = Annotated[str, Field(pattern=r"^(auto|off|[0-9.eE+-]+:[0-9.eE+-]+)$")]
+LARGEST_LR = 1000.0
+DEFAULT_KEEP = 1
+
+
+class DataIdentity(Record):
+    """What a figure of this study was measured on.
+
+    Attributes:
+        name: ``cifar10`` or ``synthetic``.
+        official: The files have the official checksums.
+        train: Images trained on.
+        validation: Images scored on.
+        split: Hash over the pixels and labels of both parts.
+    """
+
+    name: Literal["cifar10", "synthetic"]
+    official: bool
+    train: int
+    validation: int
+    split: Annotated[str, AfterValidator(no_control)]
+
+    def described(self) -> str:
+        """In words, to stand beside a figure."""
+        kinds = {
+            ("cifar10", True): "CIFAR-10",
+            ("cifar10", False): "CIFAR-10 (not the official files)",
+        }
+        name = kinds.get((self.name, self.official), "SYNTHETIC images, not CIFAR-10")
+        return (
+            f"{name}, {self.train:,} training / {self.validation:,} validation, split {self.split}"
+        )
+
+
+class Settings(Record):
+    """What must be the same whenever a study is continued.
+
+    Attributes:
+        space: The space as searched: a quick run's is narrowed already.
+        scale: Whether `space` is the full one.
+        data: The images.
+        seed: Where all random choices of the study start.
+        seeds: Trainings of each cell of a grid; None where the space is searched.
+        sampler: How configurations are chosen.
+        pruner: How trials are stopped early.
+        lr_bounds: ``auto``, ``off``, or ``LOW:HIGH``.
+    """
+
+    space: Space
+    scale: Literal["full", "quick"]
+    data: DataIdentity
+    seed: int
+    seeds: Annotated[int, Field(ge=1, le=1000)] | None = None
+    sampler: Sampler
+    pruner: Pruner
+    lr_bounds: LrBoundsWish
+
+
+class Budget(Record):
+    """What a study may cost in all; it may be raised when the study is continued.
+
+    Attributes:
+        trials: Finished trials.
+        timeout: Seconds of running, over all its sessions; None for no limit.
+        keep: The best trials whose trained networks are kept.
+        patience: Trials without a new best after which no more are begun; None for no such limit.
+    """
+
+    trials: Annotated[int, Field(ge=1)]
+    timeout: Annotated[float, Field(gt=0)] | None = None
+    keep: Annotated[int, Field(ge=0)] = DEFAULT_KEEP
+    patience: Annotated[int, Field(ge=1)] | None = None
+
+
+def given_range(wish: str) -> tuple[float, float] | None:
+    """The ends of a ``LOW:HIGH``; None for ``auto`` and ``off``.
+
+    Raises:
+        ValueError: It is none of the three.
+    """
+    if wish in {"auto", "off"}:
+        return None
+    ends = wish.split(":") if fullmatch(r"[0-9.eE+-]+:[0-9.eE+-]+", wish) else []
+    low, high = (float(end) for end in ends)
+    if not 0.0 < low < high <= LARGEST_LR:
+        raise ValueError(f"not 0 < {low:g} < {high:g} <= {LARGEST_LR:g}")
+    return low, high
+
+
+def differences(stored: Record, wanted: Record) -> list[str]:
+    """What differs between two records of a kind, a line each."""
+    old, new = _flat(stored.model_dump(mode="json")), _flat(wanted.model_dump(mode="json"))
+    return [
+        f"{key}: the study has {old.get(key)!r}, this command asks for {new.get(key)!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        return {prefix: values}
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat

@@ -1,0 +1,233 @@
+"""A study of ours in Optuna's storage: made once, opened again, its notes read and written."""
+
+import platform
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from pydantic import ValidationError
+
+from search.errors import UsageError
+from search.study import attributes
+from search.study.budget import enqueued_to, trials_in_all
+from search.study.rows import TrialRow, best_rows, rows_of
+from search.study.settings import Budget, Settings, differences
+from search.study.validation import check_notes, readable
+
+__all__ = [
+    "SearchStudy",
+    "create_or_open",
+    "newest_name",
+    "open_study",
+    "summaries",
+    "versions",
+    "was_never_finished",
+]
+
+
+METRIC_NAMES = ["validation accuracy"]
+
+
+@dataclass(frozen=True)
+class SearchStudy:
+    """An Optuna study with the service's notes.
+
+    Attributes:
+        optuna: The study as Optuna has it.
+        settings: What makes it the study it is.
+        budget: What it may cost.
+    """
+
+    optuna: optuna.Study
+    settings: Settings
+    budget: Budget
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.optuna.study_name
+
+    def note(self, key: str) -> Any:
+        """One of the service's notes, or None."""
+        return self.optuna.user_attrs.get(key)
+
+    def write(self, key: str, value: Any) -> None:
+        """Keep a note; `value` is plain JSON."""
+        self.optuna.set_user_attr(key, value)
+
+    def rows(self) -> list[TrialRow]:
+        """Its trials."""
+        return rows_of(self.optuna)
+
+    @property
+    def seconds(self) -> float:
+        """Time it has been running, over all sessions."""
+        return float(self.note(attributes.SECONDS) or 0.0)
+
+    @property
+    def complete(self) -> bool:
+        """Its budget is used up."""
+        rows = self.rows()
+        best = next(iter(best_rows(rows)), None)
+        most = trials_in_all(
+            self.budget.trials,
+            self.budget.patience,
+            best.number if best else None,
+            enqueued_to(rows),
+        )
+        finished = sum(row.finished for row in rows)
+        timeout = self.budget.timeout
+        return finished >= most or (timeout is not None and self.seconds >= timeout)
+
+
+def create_or_open(
+    storage: BaseStorage, name: str, settings: Settings, budget: Budget
+) -> tuple[SearchStudy, bool]:
+    """The study of this name with these settings, and whether it is new.
+
+    The budget of a study that is there already becomes `budget`.
+
+    Raises:
+        UsageError: There is a study of this name with other settings; the text says which.
+        ServiceError: Somebody has changed its notes.
+    """
+    if name not in optuna.get_all_study_names(storage):
+        study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(METRIC_NAMES)  # what a dashboard calls the value
+        found = SearchStudy(study, settings, budget)
+        found.write(attributes.STORED_AT, datetime.now(UTC).isoformat(timespec="seconds"))
+        found.write(attributes.VERSIONS, versions())
+        found.write(attributes.BUDGET, budget.model_dump(mode="json"))
+        # The settings come last: a study that has them is whole.
+        found.write(attributes.SETTINGS, settings.model_dump(mode="json"))
+        return found, True
+    study = _loaded(storage, name)
+    if was_never_finished(study):
+        optuna.delete_study(storage=storage, study_name=name)
+        return create_or_open(storage, name, settings, budget)
+    stored = _settings_of(study)
+    if found_differences := differences(stored, settings):
+        listed = "\n".join(f"  {line}" for line in found_differences)
+        raise UsageError(
+            f"Study {name} exists with other settings:\n{listed}\n"
+            f"Go on with it as it is:  cifar-search resume {name}\n"
+            f"Or start another:        --study NAME"
+        )
+    found = SearchStudy(study, stored, budget)
+    found.write(attributes.BUDGET, budget.model_dump(mode="json"))
+    return found, False
+
+
+def open_study(storage: BaseStorage, name: str | None) -> SearchStudy:
+    """A study that is there already.
+
+    Args:
+        storage: Where to look.
+        name: Its name; None for the newest.
+
+    Raises:
+        UsageError: There is no such study, or it was not made by this service.
+        ServiceError: Somebody has changed its notes.
+    """
+    name = name or newest_name(storage)
+    if name not in optuna.get_all_study_names(storage):
+        names = ", ".join(one.study_name for one in summaries(storage)) or "none yet"
+        raise UsageError(f"There is no study named {name!r} here. Studies: {names}.")
+    study = _loaded(storage, name)
+    settings = _settings_of(study)
+    budget = Budget.model_validate(study.user_attrs[attributes.BUDGET])
+    return SearchStudy(study, settings, budget)
+
+
+def summaries(storage: BaseStorage) -> list[FrozenStudy]:
+    """The service's studies in `storage`, the newest last.
+
+    Raises:
+        ServiceError: The storage holds something that Optuna cannot read.
+    """
+    with readable("The storage"):
+        found = storage.get_all_studies()  # without their trials, which may be many
+    ours = [one for one in found if attributes.SETTINGS in one.user_attrs]
+    return sorted(ours, key=lambda one: str(one.user_attrs.get(attributes.STORED_AT, "")))
+
+
+def was_never_finished(study: optuna.Study) -> bool:
+    """Its process ended between its creation and its settings: ours beyond doubt, and no study yet.
+
+    A new one holds nothing; a copy, which says that it is one, has its original.
+    """
+    notes = study.user_attrs
+    first_notes = {attributes.STORED_AT, attributes.VERSIONS, attributes.BUDGET}
+    new = notes.keys() <= first_notes and not study.get_trials(deepcopy=False)
+    return (
+        study.directions == [StudyDirection.MAXIMIZE]
+        and study.metric_names in (None, METRIC_NAMES)
+        and (new or _is_half_copy(notes))
+    )
+
+
+def newest_name(storage: BaseStorage) -> str:
+    """The name of the newest study.
+
+    Raises:
+        UsageError: There is none.
+    """
+    found = summaries(storage)
+    if not found:
+        raise UsageError(
+            "There is no study here yet. Start one with: "
+            "cifar-search start --space baseline_constrained"
+        )
+    return found[-1].study_name
+
+
+def versions() -> Mapping[str, str]:
+    """The versions that a figure depends on."""
+    names = ("cifar-search", "torch", "torchvision", "optuna", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _loaded(storage: BaseStorage, name: str) -> optuna.Study:
+    """A study of which everything can be read."""
+    with readable(f"Study {name}"):
+        study = optuna.load_study(storage=storage, study_name=name)
+        study.get_trials(deepcopy=False)
+    return study
+
+
+def _is_half_copy(notes: Mapping[str, Any]) -> bool:
+    origin = notes.get(attributes.COPY_OF)
+    named = isinstance(origin, dict) and origin.keys() == {"study", "host", "to", "begun"}
+    return named and attributes.SETTINGS not in notes
+
+
+def _settings_of(study: optuna.Study) -> Settings:
+    note = study.user_attrs.get(attributes.SETTINGS)
+    if _is_half_copy(study.user_attrs):
+        raise UsageError(
+            f"Study {study.study_name} is a copy that was interrupted. Make it anew with the same command, "
+            "cifar-search copy, or choose another name."
+        )
+    if note is None or study.directions != [StudyDirection.MAXIMIZE]:
+        raise UsageError(
+            f"Study {study.study_name} was not made by cifar-search, and is left alone. "
+            "Choose another name with --study."
+        )
+    try:
+        settings = Settings.model_validate(note)
+    except ValidationError as error:
+        raise UsageError(
+            f"Study {study.study_name} was made by another version of cifar-search that kept other "
+            "settings. Start a new one with --study NAME."
+        ) from error
+    check_notes(study, settings)
+    return settings

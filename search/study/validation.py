@@ -1,0 +1,146 @@
+"""What the service notes in a study, checked when the study is opened: others can write there too."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from cifar_core.errors import RecipeError
+from cifar_core.recipe import Recipe
+from cifar_core.records import explain, no_control
+from cifar_core.text_files import one_line
+from search.errors import ServiceError
+from search.study import attributes
+from search.study.settings import Budget, Settings
+from spaces.checks import problems_of
+
+__all__ = ["check_notes", "readable"]
+
+Shown = Annotated[str, AfterValidator(no_control)]
+
+
+def check_notes(study: optuna.Study, settings: Settings) -> None:
+    """Refuse a study whose notes or trials somebody has changed into what the service cannot work with.
+
+    Args:
+        study: A study of ours.
+        settings: Its settings, which have been read.
+
+    Raises:
+        ServiceError: Something is not as the service writes it; the text says which note.
+    """
+    problem = _problem_of_study(study.user_attrs)
+    if problem is None:
+        problem = next(problems_of(settings.space), None)
+    for trial in study.get_trials(deepcopy=False) if problem is None else ():
+        if (problem := _problem_of_trial(trial)) is not None:
+            problem = f"trial {trial.number}: {problem}"
+            break
+    if problem is not None:
+        raise ServiceError(
+            f"Study {study.study_name} cannot be used: somebody has changed it, or another version of "
+            f"cifar-search has made it ({problem}). The other studies are not touched by that; start "
+            "another with --study NAME."
+        )
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Within this context Optuna reads; what it says about contents that are damaged is no error of ours.
+
+    Args:
+        what: What is read, to begin a sentence with.
+
+    Raises:
+        ServiceError: Optuna cannot read it.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError) as error:
+        cause = one_line(str(error))[:200].rstrip(".") or type(error).__name__
+        raise ServiceError(
+            f"{what} cannot be read: the database holds what Optuna does not understand ({cause}). "
+            "If you have a copy of the database, put it back; or name another with --storage or --home."
+        ) from error
+
+
+class _Notes(BaseModel):
+    """Notes of which the service reads these; their names are those in `search.study.attributes`."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Range(_Notes):
+    parameter: Shown
+    optimizer: Shown
+    low: float = Field(gt=0.0, allow_inf_nan=False)
+    high: float = Field(gt=0.0, allow_inf_nan=False)
+    suggested: float | None
+    conclusive: bool
+    how: Shown
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class _Curves(_Notes):
+    epochs: float = 0.0
+
+
+class _StudyNotes(_Notes):
+    budget: Budget
+    lr_bounds: list[_Range] | None = None
+    lr_range_curves: _Curves | None = None
+    seconds: float = Field(0.0, ge=0.0, allow_inf_nan=False)
+    versions: dict[str, str] | None = None
+    warm_start: dict[Shown, dict[Shown, dict[str, Any]]] | None = None
+
+
+class _Epoch(_Notes):
+    validation_accuracy: float | None
+    train_loss: float | None = None
+    train_accuracy: float | None = None
+
+
+class _TrialNotes(_Notes):
+    epochs: list[_Epoch] = []
+    interruptions: int = 0
+    known: Shown | None = None
+    reason: str | None = None
+    recipe: dict[str, Any] | None = None
+    seconds: float = 0.0
+    seed: int | None = None
+    suggested: Shown | None = None
+    warm_start: Shown | None = None
+
+
+def _problem_of_study(notes: dict[str, Any]) -> str | None:
+    try:
+        _StudyNotes.model_validate(notes)
+    except ValidationError as error:
+        return explain(error)[0].rstrip(".")
+    return None
+
+
+def _problem_of_trial(trial: FrozenTrial) -> str | None:
+    try:
+        notes = _TrialNotes.model_validate(trial.user_attrs)
+    except ValidationError as error:
+        return explain(error)[0].rstrip(".")
+    if not all(isinstance(one, float) for one in trial.intermediate_values.values()):
+        return "the accuracy of an epoch is no number"
+    complete = trial.state is TrialState.COMPLETE
+    if complete and notes.recipe is None:
+        return f"it is complete without a {attributes.RECIPE}"
+    if complete and not trial.intermediate_values:
+        return "it is complete without an epoch"
+    if notes.recipe is not None and notes.seed is None:
+        return f"it has no {attributes.SEED}"
+    if notes.recipe is not None and not trial.state.is_finished():  # it will go on
+        try:
+            Recipe.read(notes.recipe)
+        except RecipeError as error:
+            return f"{attributes.RECIPE}: {str(error).splitlines()[1].strip().rstrip('.')}"
+    return None

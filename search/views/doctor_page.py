@@ -1,0 +1,116 @@
+"""An examination as sections for the terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cifar_core.recipe import Augmentation, Net, Recipe
+from search.doctor.check import Check, Section, Verdict
+from search.doctor.estimate import Outlook
+from search.doctor.examine import SPACE, Examination
+from search.doctor.speed import Speed
+from search.formatting import about, one_line, short
+
+__all__ = ["examination_page"]
+
+HEADINGS: dict[Section, str] = {
+    "versions": "Versions",
+    "machine": "Machine",
+    "images": "Images",
+    "places": "Where a search keeps its files",
+    "speed": "Speed",
+}
+STYLES: dict[Verdict, str] = {"ok": "green", "warning": "yellow", "failed": "bold red"}
+
+
+def examination_page(found: Examination) -> RenderableType:
+    """The whole examination: what was looked at, what it means, and whether a search can run."""
+    parts: list[RenderableType] = []
+    for section, heading in HEADINGS.items():
+        checks = [one for one in found.checks if one.section == section]
+        parts += [Text(heading, style="bold"), _rows(checks), Text()]
+    if found.outlook is not None:
+        parts += [_speed_table(found.speeds), Text(), Text("What it means", style="bold")]
+        parts += [Text(f"  {line}") for line in _meaning(found.outlook)]
+        parts.append(Text())
+    return Group(*parts, _verdict(found))
+
+
+def _rows(checks: Sequence[Check]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for one in checks:
+        said = Text(one_line(one.found))
+        if one.advice is not None:
+            said.append(f"\n{one_line(one.advice)}", style="dim")
+        table.add_row(Text(f"  {one.verdict}", style=STYLES[one.verdict]), Text(one.name), said)
+    return table
+
+
+def _speed_table(speeds: Sequence[Speed]) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="bold")
+    for heading, right in (
+        ("images a second", False),
+        ("training", True),
+        ("each worker", True),
+        ("scoring", True),
+        ("trained as", False),
+    ):
+        table.add_column(heading, justify="right" if right else "left", no_wrap=right)
+    for one in speeds:
+        each = " ".join(f"{worker.training:,.0f}" for worker in one.workers)
+        figures = (f"{one.training:,.0f}", each, f"{one.evaluation:,.0f}")
+        table.add_row(*map(Text, (one.name, *figures, _described(one.recipe))))
+    return table
+
+
+def _meaning(outlook: Outlook) -> list[str]:
+    default, trial = outlook.default, outlook.trial
+    size = f"{default.epochs} epochs of {default.train_images:,} images, validation included"
+    lines = [f"The default network for {size}: {about(outlook.default_seconds)}."]
+    narrow, wide = outlook.trial_seconds
+    if trial != default:
+        size = f"{trial.epochs} epochs of {trial.train_images:,} images"
+        lines.append(f"A trial of a search here ({size}): {_span(narrow, wide)}.")
+    else:
+        lines.append(f"A trial of a search here, of the same length: {_span(narrow, wide)}.")
+    narrow, wide = outlook.search_seconds
+    lines += [
+        f"A search of {outlook.trials} trials of {SPACE}: {_span(narrow, wide)}, from the narrowest",
+        "network in every trial to the widest in every trial. Stopping poor trials early saves half",
+        "of that or more. The test of learning rates that comes first is not in it.",
+    ]
+    return lines
+
+
+def _span(narrow: float, wide: float) -> str:
+    first, last = about(narrow), about(wide)
+    return first if first == last else f"{first} to {last.removeprefix('about ')}"
+
+
+def _described(recipe: Recipe) -> str:
+    """What of a recipe decides its speed."""
+    network = recipe.network
+    channels = (
+        {"channels1": network.channels1, "channels2": network.channels2}
+        if isinstance(network, Net)
+        else {}
+    )
+    values = {"optimizer": recipe.optimizer.name, "batch_size": recipe.batch_size, **channels}
+    words = short({**values, "batch_norm": network.has_batch_norm})
+    return words if recipe.augmentation == Augmentation() else f"{words} augmented"
+
+
+def _verdict(found: Examination) -> Text:
+    if found.works:
+        command = f"cifar-search start --space {SPACE}"
+        return Text.assemble(
+            ("A search can run here.", "bold green"),
+            f" Start one, with the same options: {command}",
+        )
+    failed = ", ".join(one.name for one in found.checks if one.verdict == "failed")
+    return Text(f"A search cannot run here. What failed: {failed}", style="bold red")

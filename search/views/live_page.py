@@ -1,0 +1,198 @@
+"""A search on one page of the terminal: how far it is, what runs, what ended, what is best."""
+
+import textwrap
+from itertools import chain
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Column, Table
+from rich.text import Text
+
+from search.formatting import (
+    about,
+    duration,
+    how_it_ended,
+    number,
+    one_line,
+    percent,
+    points,
+    short,
+    why,
+)
+from search.study.rows import TrialRow
+from search.views.progress import Progress, RunningTrial
+
+__all__ = ["draw"]
+
+ENDED_SHOWN = 6
+NARROW = 60
+"""Columns below which a trial's parameters are left out."""
+STATE_WIDTH = len("stopped early")
+STATE_STYLES = {"complete": "green", "pruned": "yellow", "failed": "red"}
+STOP_HINT = "Ctrl-C: finish the epoch, save, stop"
+DASHBOARD_HINT = "in another terminal: cifar-search dashboard"
+
+
+def draw(progress: Progress, width: int, height: int, hints: bool = True) -> RenderableType:
+    """A page of `progress`.
+
+    Args:
+        progress: How far the search is.
+        width: Columns there are.
+        height: Lines there are; fewer trials are shown where they are few.
+        hints: Whether to say which keys and commands there are.
+    """
+    below = _closing(progress, width, hints)
+    if progress.search is None:
+        return Group(*_header("cifar-search", progress, width), *_sweeps(progress, width), *below)
+    above = [
+        *_header(progress.search.study, progress, width),
+        Text(f"validation accuracy on {one_line(progress.search.data)}"),
+        *_trials_done(progress, width),
+        Text(),
+    ]
+    below = [*_best(progress), *below]
+    taken = sum(_lines(part, width) for part in chain(above, below)) + 1  # the table's heading
+    table = _trials(progress, width, height - taken)
+    return Group(*above, table, *below)
+
+
+def _header(name: str, progress: Progress, width: int) -> list[RenderableType]:
+    times = f"{duration(progress.elapsed)} elapsed"
+    if left := progress.time_left:
+        times += f", {about(left)} left"
+    if width < NARROW:
+        return [_line(one_line(name), style="bold"), _line(times)]
+    grid = Table.grid(Column(ratio=1), Column(no_wrap=True), expand=True, padding=(0, 2, 0, 0))
+    grid.add_row(_line(one_line(name), style="bold"), times)
+    return [grid]
+
+
+def _sweeps(progress: Progress, width: int) -> list[RenderableType]:
+    if progress.sweeps is None:
+        return [_line("getting ready")]
+    done, total = progress.sweeps.done, progress.sweeps.total
+    return [_line("LR-range test: which learning rates train at all"), _bar(done, total, width)]
+
+
+def _trials_done(progress: Progress, width: int) -> list[RenderableType]:
+    assert progress.search is not None  # noqa: S101 - for mypy; `draw` looked
+    complete, pruned, failed = map(progress.count, ("complete", "pruned", "failed"))
+    counts = f"{complete} complete, {pruned} stopped early (pruned), {failed} failed"
+    if progress.waiting:
+        counts += f", {progress.waiting} paused"
+        counts += " may go on" if progress.last_calls else ""
+    pace = one_line(progress.search.workers)
+    if rate := progress.images_per_second:
+        pace += f", {rate:,.0f} images/s"
+    rates = (
+        f"{one_line(found.optimizer)} {number(found.low)} to {number(found.high)}"
+        for found in progress.bounds.values()
+    )
+    ranges = [Text(f"learning rate: {', '.join(rates)}")] if progress.bounds else []
+    return [_bar(progress.done, progress.total, width), Text(counts), Text(pace), *ranges]
+
+
+def _trials(progress: Progress, width: int, room: int) -> Table:
+    """Running trials, as many as there is room for, and below them the last that ended."""
+    epochs = progress.search.epochs if progress.search else 0
+    running = list(progress.running.values())
+    shown = running[: max(1, room)] if len(running) <= room else running[: max(1, room - 1)]
+    table = Table(
+        Column("trial", justify="right", width=5),
+        Column("epoch", justify="right", width=max(5, len(f"{epochs}/{epochs}"))),
+        Column("", width=STATE_WIDTH),
+        Column("accuracy", justify="right", width=8),
+        box=None,
+        expand=True,
+        padding=(0, 2, 0, 0),
+        pad_edge=False,
+        header_style="dim",
+    )
+    if width >= NARROW:
+        table.add_column("parameters", ratio=1, no_wrap=True, overflow="ellipsis")
+    for trial in shown:
+        _add(table, _running_cells(trial, epochs))
+    if hidden := len(running) - len(shown):
+        _add(table, ["", "", Text(f"and {hidden} more"), "", ""])
+    free = max(0, min(ENDED_SHOWN, room - len(shown) - bool(hidden)))
+    for row in reversed(progress.ended[-free:] if free else []):
+        _add(table, _ended_cells(row, epochs))
+    return table
+
+
+def _add(table: Table, cells: list[RenderableType]) -> None:
+    table.add_row(*cells[: len(table.columns)])
+
+
+def _running_cells(trial: RunningTrial, epochs: int) -> list[RenderableType]:
+    return [
+        str(trial.number),
+        f"{trial.epochs_done}/{epochs}",
+        _progress_bar(trial.epochs_done, epochs, STATE_WIDTH),
+        percent(trial.validation_accuracy),
+        _parameters(trial.label, short(trial.values), style=""),
+    ]
+
+
+def _ended_cells(row: TrialRow, epochs: int) -> list[RenderableType]:
+    reason = why(row)
+    return [
+        Text(str(row.number), style="dim"),
+        Text(f"{row.epochs}/{epochs}", style="dim"),
+        Text(how_it_ended(row), style=STATE_STYLES.get(row.state, "")),
+        percent(row.validation_accuracy),
+        Text(reason, style="red") if reason else _parameters(row.label, short(row.values), "dim"),
+    ]
+
+
+def _parameters(label: str | None, summary: str, style: str) -> Text:
+    return Text.assemble((f"{one_line(label)}: ", "cyan") if label else "", (summary, style))
+
+
+def _best(progress: Progress) -> list[RenderableType]:
+    best = progress.best
+    if best is None:
+        return [Text(), Text("best so far: no trial is complete yet")]
+    name = f"trial {best.number}" + (f" ({one_line(best.label)})" if best.label else "")
+    gains = "".join(f", {points(gain)} over {one_line(label)}" for label, gain in progress.gains())
+    accuracy = percent(best.validation_accuracy)
+    line = Text.assemble(f"best so far: {name}, ", (accuracy, "bold green"), gains)
+    return [Text(), line]
+
+
+def _closing(progress: Progress, width: int, hints: bool) -> list[RenderableType]:
+    """Why the search stops, or else what the user can do."""
+    if progress.stopping is not None:
+        return [Text(one_line(progress.stopping), style="yellow")]
+    if not hints:
+        return []
+    where = progress.search.where if progress.search is not None else ""
+    dashboard = f"{DASHBOARD_HINT}{where}"
+    both = f"{STOP_HINT}   |   {dashboard}"
+    lines = [both] if len(both) <= width else [STOP_HINT, dashboard]
+    return [Text(), *(Text(line, style="dim") for line in lines)]
+
+
+def _bar(done: int, total: int, width: int) -> RenderableType:
+    shown = f"{done}/{total}"
+    grid = Table.grid(Column(ratio=1), Column(no_wrap=True), expand=True, padding=(0, 2, 0, 0))
+    grid.add_row(_progress_bar(done, total, width - len(shown) - 2), shown)
+    return grid
+
+
+def _progress_bar(done: int, total: int, width: int) -> ProgressBar:
+    # rich's own colour for what is under way is close to red, which here means failure.
+    return ProgressBar(total=max(1, total), completed=done, width=width, complete_style="cyan")
+
+
+def _line(text: str, style: str = "") -> Text:
+    """One line, shortened where the terminal is narrower."""
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _lines(part: RenderableType, width: int) -> int:
+    """Lines that a part takes: text is wrapped, everything else is on one line."""
+    if not isinstance(part, Text) or part.no_wrap:
+        return 1
+    return max(1, len(textwrap.wrap(part.plain, width)))

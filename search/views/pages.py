@@ -1,0 +1,203 @@
+"""Spaces and studies as tables and pages for the terminal."""
+
+import shlex
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from search.formatting import (
+    cut,
+    duration,
+    how_it_ended,
+    number,
+    one_line,
+    percent,
+    points,
+    short,
+    why,
+)
+from search.results.grid import cells_of
+from search.results.summary import compared
+from search.study.rows import TrialRow
+from search.study.settings import DataIdentity
+from search.views.grid_table import drawn
+from spaces.space import Space
+
+__all__ = ["space_list", "space_page", "study_list", "study_page"]
+
+
+def space_list(spaces: list[Space]) -> RenderableType:
+    """All spaces, a line each."""
+    table = Table.grid(padding=(0, 2))
+    for space in spaces:
+        table.add_row(Text(space.name, style="bold"), Text(space.title))
+    return Group(table, Text(), Text("One in full: cifar-search spaces NAME", style="dim"))
+
+
+def space_page(space: Space, given: str) -> RenderableType:
+    """One space in full; `given` is the name or file by which it was asked for."""
+    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    for heading in ("parameter", "searched", "sets", "when"):
+        table.add_column(heading, overflow="fold")
+    for name, parameter in space.parameters.items():
+        conditions = ", ".join(
+            f"{other} is {' or '.join(map(str, wanted))}"
+            for other, wanted in parameter.when.items()
+        )
+        searched = parameter.described() + (" (measured)" if parameter.measured else "")
+        sets = ", ".join(sorted(parameter.fields()))
+        table.add_row(*(Text(one_line(part)) for part in (name, searched, sets, conditions)))
+    fixed = Table.grid(padding=(0, 2))
+    for key, value in _flat(space.recipe):
+        fixed.add_row(*(Text(one_line(str(part))) for part in (key, value)))
+    parts: list[RenderableType] = [Text.assemble((space.name, "bold"), f": {space.title}")]
+    if space.about:
+        parts.append(Text(f"\n{space.about}"))
+    parts += [Text(), table]
+    for name, parameter in space.parameters.items():
+        if parameter.variants is not None:
+            parts += [Text(f"\n{name}", style="bold"), _variants(parameter.variants)]
+    if space.recipe:
+        parts += [Text("\nFixed", style="bold"), fixed]
+    if space.known:
+        parts.append(Text("\nTried first", style="bold"))
+    for known in space.known:
+        parts.append(Text.assemble((known.name, "bold"), f": {known.about or short(known.values)}"))
+    if space.grid is not None:
+        cells, seeds = space.cell_count, space.grid.seeds
+        parts.append(
+            Text(
+                f"\nA grid: {cells} cells, each trained to the end over {seeds} "
+                f"seed{'s' if seeds > 1 else ''} (--seeds)"
+                f"{', beside the published figures' if space.grid.published else ''}."
+            )
+        )
+    if space.quick:
+        changes = [f"{name} {_changed(new)}" for name, new in space.quick.ranges.items()]
+        if space.grid is None:
+            changes.insert(0, f"{space.quick.trials} trials")
+        parts.append(
+            Text(
+                f"\nWithout a GPU (--scale quick): {space.quick.epochs} epochs, "
+                f"{'; '.join([f'{space.quick.train_images:,} training images', *changes])}"
+            )
+        )
+    parts.append(Text(f"\nRun it: cifar-search start --space {shlex.quote(given)}", style="dim"))
+    return Group(*parts)
+
+
+def _variants(variants: dict[str, dict[str, Any]]) -> Table:
+    """What each variant changes."""
+    table = Table.grid(padding=(0, 2))
+    for name, changes in variants.items():
+        said = ", ".join(f"{field} {value}" for field, value in _flat(changes))
+        table.add_row(Text(one_line(name)), Text(one_line(said) or "no change"))
+    return table
+
+
+def study_list(summaries: list[dict[str, Any]], place: str) -> RenderableType:
+    """All studies of a home or a storage, which `place` names, a line each."""
+    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
+    for heading in ("study", "data", "state", "trials", "best"):
+        table.add_column(heading, no_wrap=heading == "study")
+    for one in summaries:
+        if "problem" in one:
+            table.add_row(Text(one_line(one["study"])), Text("-"), Text(one["state"]))
+            continue
+        trials, best = one["trials"], one["best"]
+        data = one["data"]["name"] + ("" if one["data"]["official"] else " (not official)")
+        table.add_row(
+            *map(
+                Text,
+                (
+                    one["study"],
+                    data if one["data"]["name"] == "cifar10" else "SYNTHETIC",
+                    one["state"],
+                    f"{trials['finished']}/{trials['total']}",
+                    percent(best["validation_accuracy"]) if best else "-",
+                ),
+            )
+        )
+    note = f"Best: validation accuracy of one run. Studies in {place}."
+    problems = [Text(one_line(one["problem"])) for one in summaries if "problem" in one]
+    return Group(table, Text(one_line(note), style="dim"), *problems)
+
+
+def study_page(
+    summary: dict[str, Any], rows: list[TrialRow], space: Space, where: str
+) -> RenderableType:
+    """One study: how it stands, what was found, and every trial that was begun.
+
+    `where` is what further commands must name to find it.
+    """
+    trials = summary["trials"]
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (summary["study"], "bold"),
+            f": {summary['state']}, {trials['finished']} of {trials['total']} trials "
+            f"({trials['complete']} complete, {trials['pruned']} stopped early, "
+            f"{trials['failed']} failed, {trials['running']} running, {trials['paused']} paused), "
+            f"{duration(summary['seconds'])}",
+        ),
+        Text(DataIdentity.model_validate(summary["data"]).described(), style="dim"),
+    ]
+    for optimizer, bounds in summary["lr_bounds"].items():
+        line = (
+            f"{optimizer} lr {number(bounds['low'])} to {number(bounds['high'])}, {bounds['how']}"
+        )
+        parts.append(Text(line, style="dim"))
+    if space.grid is not None:
+        data = DataIdentity.model_validate(summary["data"]).described()
+        parts += [Text(), drawn(space, cells_of(space, rows), data, summary["scale"])]
+    elif best := summary["best"]:
+        over = ", ".join(compared(rows))
+        line = f"Best: trial {best['number']}, {percent(best['validation_accuracy'])}"
+        parts.append(Text(f"{line} ({over})" if over else line, style="bold green"))
+        if (lately := summary["last_hour"]) is not None:
+            gain = points(lately["gain"]) if lately["gain"] else "nothing"
+            parts.append(Text(f"The last hour brought {gain}.", style="dim"))
+        if edge := best["at_edge"]:
+            parts.append(Text(f"{edge['words']} Search further: {edge['option']}", style="yellow"))
+    parts += [Text(), _trial_table(rows, summary["state"] == "running")]
+    if summary["state"] == "stopped":
+        parts.append(Text(f"\nGo on: cifar-search resume {summary['study']}{where}", style="dim"))
+    return Group(*parts)
+
+
+def _trial_table(rows: list[TrialRow], running: bool) -> Table:
+    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold", expand=True)
+    table.add_column("trial", justify="right")
+    table.add_column("validation", justify="right")
+    table.add_column("epochs", justify="right")
+    table.add_column("state")
+    table.add_column("configuration", no_wrap=True, overflow="ellipsis", ratio=1)
+    for row in rows:
+        if row.state == "waiting":
+            continue
+        interrupted = row.state == "running" and not running
+        state = "paused" if interrupted else how_it_ended(row)
+        if (reason := why(row)) is not None:
+            state = f"{state}: {cut(reason, 60)}"
+        named = f"{row.label}: " if row.label else ""
+        table.add_row(
+            str(row.number),
+            percent(row.validation_accuracy),
+            str(row.epochs),
+            Text(state),
+            Text(named + short(row.values)),
+        )
+    return table
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        pairs += _flat(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
+    return pairs
+
+
+def _changed(new: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in new.items())

@@ -1,0 +1,117 @@
+"""A search as plain lines, for logs, pipes and terminals that cannot redraw."""
+
+import time
+from typing import IO
+
+from search.events import (
+    BoundsFound,
+    Event,
+    Notice,
+    SearchStarted,
+    Stopping,
+    SweepsProgress,
+    TrialEnded,
+    TrialPaused,
+    TrialStarted,
+)
+from search.formatting import about, bounds_line, cut, how_it_ended, one_line, percent, short, why
+from search.study.rows import TrialRow
+from search.views.progress import Clock, Progress
+
+__all__ = ["PlainView"]
+
+SUMMARY_WIDTH = 72
+REASON_WIDTH = 80
+
+
+class PlainView:
+    """Writes a line for each thing that is worth one; an observer of a search.
+
+    Args:
+        stream: Where lines go; each is flushed.
+        clock: Seconds, from any start.
+
+    Attributes:
+        progress: How far the search is.
+    """
+
+    def __init__(self, stream: IO[str], clock: Clock = time.monotonic) -> None:
+        self.progress = Progress(clock)
+        self._stream = stream
+        self._quarters = -1
+
+    def __enter__(self) -> "PlainView":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """There is nothing to put back."""
+
+    def __call__(self, event: Event) -> None:
+        """Take in what has happened, and write it if it is worth a line."""
+        self.progress.handle(event)
+        match event:
+            case Notice(text):
+                self._write(f"note: {text}")
+            case SweepsProgress(done, total):
+                self._write_sweeps(done, total)
+            case BoundsFound():
+                self._write(bounds_line(event))
+            case SearchStarted():
+                self._write_start(event)
+            case TrialStarted(number, _, _, epochs_done) if epochs_done:
+                self._write(f"trial {number} goes on after epoch {epochs_done}")
+            case TrialEnded(row) | TrialPaused(row):
+                self._write(_trial_line(row, self.progress))
+            case Stopping(reason):
+                self._write(reason)
+
+    def _write_sweeps(self, done: int, total: int) -> None:
+        quarters = 4 * done // max(1, total)
+        if quarters > self._quarters:
+            self._quarters = quarters
+            self._write(f"LR-range test: {done}/{total} sweeps")
+
+    def _write_start(self, search: SearchStarted) -> None:
+        size = f"{search.trials} trials of {search.epochs} epochs"
+        self._write(f"study {search.study}: {size}, {search.workers}")
+        self._write(f"every figure is validation accuracy on {search.data}")
+        if self.progress.done:
+            waiting = f", {self.progress.waiting} paused" if self.progress.waiting else ""
+            self._write(
+                f"{self.progress.done} trials are done already: "
+                f"{self.progress.count('complete')} complete, "
+                f"{self.progress.count('pruned')} stopped early, "
+                f"{self.progress.count('failed')} failed{waiting}{_best(self.progress)}"
+            )
+
+    def _write(self, text: str) -> None:
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        # A log in an old encoding must not end a search because of a study's name.
+        line = one_line(text).encode(encoding, "replace").decode(encoding)
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
+
+
+def _trial_line(row: TrialRow, progress: Progress) -> str:
+    epochs = progress.search.epochs if progress.search else row.epochs
+    reason = why(row)
+    label = f"{row.label}: " if row.label else ""
+    left = progress.time_left
+    fields = [
+        f"{progress.done}/{progress.total}",
+        f"trial {row.number}",
+        percent(row.validation_accuracy),
+        how_it_ended(row) + (f": {cut(reason, REASON_WIDTH)}" if reason else ""),
+        f"epoch {row.epochs}/{epochs}",
+        label + short(row.values, SUMMARY_WIDTH),
+    ]
+    if left:
+        fields.append(f"{about(left)} left")
+    elif progress.last_calls:
+        fields.append(f"all are begun, {progress.last_calls} paused may go on")
+    return " | ".join(fields) + _best(progress)
+
+
+def _best(progress: Progress) -> str:
+    best = progress.best
+    return f" | best {percent(best.validation_accuracy)} (trial {best.number})" if best else ""

@@ -1,0 +1,168 @@
+"""What coordinator and workers say to each other."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cifar_core.epoch import Epoch
+from cifar_core.lr_range import Ramp, Sweep
+from cifar_core.recipe import Recipe
+from cifar_core.throughput import Throughput
+
+__all__ = [
+    "Beat",
+    "Died",
+    "EpochsDone",
+    "Failed",
+    "Finished",
+    "Ready",
+    "Remark",
+    "SpeedDone",
+    "SpeedTask",
+    "SweepDone",
+    "SweepTask",
+    "Task",
+    "TrainTask",
+    "Unsaved",
+    "WorkerMessage",
+]
+
+
+@dataclass(frozen=True)
+class TrainTask:
+    """Train a trial, from its checkpoint if there is one.
+
+    Attributes:
+        number: The trial's number.
+        recipe: What to train.
+        seed: The trial's seed.
+        checkpoint: Where the state is kept after every epoch.
+    """
+
+    number: int
+    recipe: Recipe
+    seed: int
+    checkpoint: Path
+
+
+@dataclass(frozen=True)
+class SweepTask:
+    """Run one sweep of the LR-range test.
+
+    Attributes:
+        key: Names the sweep.
+        recipe: What to train.
+        ramp: The learning rates.
+        seed: The sweep's seed.
+    """
+
+    key: str
+    recipe: Recipe
+    ramp: Ramp
+    seed: int
+
+
+@dataclass(frozen=True)
+class SpeedTask:
+    """Measure how fast a recipe trains.
+
+    Attributes:
+        recipe: What to train.
+        seconds: How long, after a warm-up.
+    """
+
+    recipe: Recipe
+    seconds: float
+
+
+Task = TrainTask | SweepTask | SpeedTask
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker holds the images and waits for a task."""
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A task is getting on: a worker that says nothing for long hangs."""
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """The state after an epoch cannot be saved; the worker waits for a word: try again, or give it up.
+
+    Attributes:
+        reason: One line for the user.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class EpochsDone:
+    """A trial has these epochs behind it, its state is saved, and the worker waits for a word.
+
+    Attributes:
+        epochs: The newest; after a resume all so far, some of which may have been seen before.
+    """
+
+    epochs: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trial has no further epochs, or was told to stop."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something about a trial that the user should know; the trial goes on.
+
+    Attributes:
+        text: One sentence.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
+class SweepDone:
+    """A sweep is done."""
+
+    sweep: Sweep
+
+
+@dataclass(frozen=True)
+class SpeedDone:
+    """A speed is measured."""
+
+    throughput: Throughput
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A task cannot be done.
+
+    Attributes:
+        reason: One line for the user; the worker's log has the rest.
+        worker_ends: The error has left the worker without a device that works. It ends with this word.
+    """
+
+    reason: str
+    worker_ends: bool = False
+
+
+@dataclass(frozen=True)
+class Died:
+    """A worker's process has ended by itself or was killed; said by the pool.
+
+    Attributes:
+        reason: How it ended, such as ``killed by signal 9``.
+    """
+
+    reason: str
+
+
+WorkerMessage = (
+    Ready | Beat | Remark | EpochsDone | Unsaved | Finished | SweepDone | SpeedDone | Failed | Died
+)

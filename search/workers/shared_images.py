@@ -1,0 +1,109 @@
+"""The prepared images of a study: one file that every worker maps instead of holding a copy."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cifar_core.data.dataset import DataSet
+from cifar_core.data.resident import Part, Splits, splits_of
+from cifar_core.data.split import CLASS_COUNT, VALIDATION_IMAGES, split
+from cifar_core.files import write_atomically
+from search.errors import ServiceError, UsageError
+from search.study.settings import DataIdentity
+
+__all__ = ["check_train_images", "map_images", "prepare_images", "store_images"]
+
+MOST_TRAINING_IMAGES = 50_000 - VALIDATION_IMAGES
+
+RECORD = 3 * 32 * 32
+PAGE = 4096
+
+
+def check_train_images(wanted: int | None) -> None:
+    """Refuse a number of training images that there cannot be.
+
+    Raises:
+        UsageError: It is too small for every class to have one, or there are not so many.
+    """
+    if wanted is not None and not CLASS_COUNT <= wanted <= MOST_TRAINING_IMAGES:
+        raise UsageError(
+            f"--train-images must be from {CLASS_COUNT} to {MOST_TRAINING_IMAGES}, "
+            f"but got {wanted}."
+        )
+
+
+def prepare_images(data: DataSet, train_images: int | None, path: Path) -> DataIdentity:
+    """Read the training files, split them, and store what the workers map.
+
+    Args:
+        data: The data set; its test files are not opened.
+        train_images: Images to train on; None for all that validation leaves.
+        path: The file to write.
+
+    Raises:
+        ServiceError: The file cannot be written.
+    """
+    labelled = data.read_train()
+    splits = splits_of(labelled, split(labelled, train_images))
+    try:
+        store_images(splits, path)
+    except OSError as error:
+        raise ServiceError(
+            f"The images cannot be written to {path}: {error.strerror}. "
+            "Make space, or choose another home with --home."
+        ) from error
+    return DataIdentity(
+        name=data.name,
+        official=labelled.official,
+        train=len(splits.train),
+        validation=len(splits.validation),
+        split=splits.digest,
+    )
+
+
+def store_images(splits: Splits, path: Path) -> None:
+    """Write both parts: a page with a JSON header, then all images, then all labels as int64.
+
+    Images are written as they lie in memory, channels last: a worker has nothing to rearrange. Those to
+    train on are there twice, the second time mirrored, because all workers share the file, and each
+    would mirror half of them in every epoch.
+    """
+    header = json.dumps(
+        {
+            "train": len(splits.train),
+            "validation": len(splits.validation),
+            "mean": splits.mean,
+            "std": splits.std,
+            "digest": splits.digest,
+        }
+    ).encode()
+    train, validation = splits.train, splits.validation
+    images = (train.images, train.images.flip(-1), validation.images)
+    pieces = [
+        *(one.permute(0, 2, 3, 1).contiguous().numpy() for one in images),
+        train.labels.numpy(),
+        validation.labels.numpy(),
+    ]
+    write_atomically(path, header.ljust(PAGE), *(piece.data for piece in pieces))
+
+
+def map_images(path: Path) -> Splits:
+    """The images of `path`; the operating system keeps one copy for all processes that map it."""
+    # Copy-on-write: torch wants memory that could be written; nobody writes, so nothing is copied.
+    content = np.memmap(path, dtype=np.uint8, mode="c")
+    header = json.loads(bytes(content[:PAGE]))
+    train, validation = header["train"], header["validation"]
+    images_end = PAGE + (2 * train + validation) * RECORD
+    images = torch.from_numpy(content[PAGE:images_end]).view(-1, 32, 32, 3).permute(0, 3, 1, 2)
+    labels = torch.from_numpy(content[images_end:].view(np.int64))
+    both_ways, validation_images = torch.split(images, [2 * train, validation])
+    train_labels, validation_labels = torch.split(labels, [train, validation])
+    return Splits(
+        Part(both_ways[:train], train_labels, both_ways),
+        Part(validation_images, validation_labels),
+        tuple(header["mean"]),
+        tuple(header["std"]),
+        header["digest"],
+    )

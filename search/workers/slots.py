@@ -1,0 +1,48 @@
+"""The workers' shares of the devices."""
+
+from dataclasses import dataclass
+
+import torch
+
+from cifar_core.device import available_cores
+
+__all__ = ["Slot", "slots_of"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A share of a device.
+
+    Attributes:
+        device: Such as ``cpu`` or ``cuda:0``.
+        threads: CPU threads of the worker.
+        memory_share: The worker's part of a GPU's memory, above 0 and up to 1; None on a CPU.
+    """
+
+    device: str
+    threads: int
+    memory_share: float | None = None
+
+
+MOST_DEFAULT_CPU_WORKERS = 8
+
+
+def slots_of(devices: list[torch.device], workers: int | None) -> list[Slot]:
+    """The workers' shares of the devices.
+
+    On the CPU there is by default a worker for each core, up to eight: for networks of this size two
+    trainings with one thread each are faster than one with two. On GPUs there is one worker for each;
+    where there are more, those of one GPU have equal shares of its memory.
+    """
+    cores = available_cores()
+    if devices[0].type == "cuda":
+        count = workers or len(devices)
+        threads = 1  # everything but the launching of kernels happens on the GPU
+    else:
+        count = workers or min(cores, MOST_DEFAULT_CPU_WORKERS)
+        threads = max(1, cores // count)
+    places = [devices[index % len(devices)] for index in range(count)]
+    return [
+        Slot(str(place), threads, 1 / places.count(place) if place.type == "cuda" else None)
+        for place in places
+    ]

@@ -1,0 +1,223 @@
+"""A worker: a process that trains what it is given, an epoch at a time."""
+
+import gc
+import os
+import sys
+import time
+import traceback
+from contextlib import suppress
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+
+from cifar_core.checkpoint import load_state, save_state
+from cifar_core.data.resident import Splits
+from cifar_core.device import ran_out_of_memory, release_memory, settle_on, still_works
+from cifar_core.errors import CheckpointError
+from cifar_core.lr_range import sweep
+from cifar_core.throughput import measure_throughput
+from cifar_core.trainer import Training
+from search.workers.messages import (
+    Beat,
+    EpochsDone,
+    Failed,
+    Finished,
+    Ready,
+    Remark,
+    SpeedDone,
+    SpeedTask,
+    SweepDone,
+    SweepTask,
+    Task,
+    TrainTask,
+    Unsaved,
+    WorkerMessage,
+)
+from search.workers.shared_images import map_images
+
+__all__ = ["work"]
+
+SECONDS_BETWEEN_BEATS = 1.0
+LARGEST_LOG = 2**20
+"""Bytes of a worker's log, beside the one before it, when it starts."""
+
+
+def work(
+    connection: Connection,
+    device: str,
+    threads: int,
+    memory_share: float | None,
+    images: Path,
+    log: Path,
+    compile_networks: bool,
+) -> None:
+    """Do tasks until the coordinator closes the connection or is gone.
+
+    Args:
+        connection: To the coordinator.
+        device: Where to train, such as ``cpu`` or ``cuda:0``.
+        threads: CPU threads to use.
+        memory_share: This process's part of a GPU's memory; None on a CPU.
+        images: The file of the prepared images.
+        log: Where this process's output goes.
+        compile_networks: Train trials, not sweeps, with compiled networks, where that works.
+    """
+    _send_output_to(log)
+    torch.set_num_threads(threads)
+    place = torch.device(device)
+    settle_on(place, memory_share)
+    splits = map_images(images).to(place)
+    try:
+        connection.send(Ready())
+        while True:
+            task: Task = connection.recv()
+            outcome = _outcome(task, splits, place, connection, compile_networks)
+            connection.send(outcome)
+            if isinstance(outcome, Failed) and outcome.worker_ends:
+                _end(1)
+            # An error has been let go of with all that it kept alive when `_outcome` returned.
+            release_memory(place)
+            # What is alive between two tasks is there for good, PyTorch above all. Looking through it again
+            # after every trial would take longer than to begin one.
+            gc.freeze()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        _end(0)  # the coordinator has closed its end
+
+
+def _outcome(
+    task: Task,
+    splits: Splits,
+    device: torch.device,
+    connection: Connection,
+    compile_networks: bool,
+) -> WorkerMessage:
+    try:
+        if isinstance(task, SweepTask):
+            training = Training(
+                task.recipe,
+                splits,
+                seed=task.seed,
+                device=device,
+                each_step=_Beats(connection),
+            )
+            return SweepDone(sweep(training, task.ramp))
+        if isinstance(task, SpeedTask):
+            return SpeedDone(measure_throughput(task.recipe, splits, device, task.seconds))
+        return _train(task, splits, device, connection, compile_networks)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise
+    except Exception as error:
+        _log_error()
+        return Failed(_reason(error), worker_ends=not still_works(device))
+
+
+def _train(
+    task: TrainTask,
+    splits: Splits,
+    device: torch.device,
+    connection: Connection,
+    compile_networks: bool,
+) -> WorkerMessage:
+    begin = partial(
+        Training,
+        task.recipe,
+        splits,
+        seed=task.seed,
+        device=device,
+        compile_network=compile_networks,
+        each_step=_Beats(connection),
+    )
+    training = begin()
+    if training.not_compiled is not None:
+        connection.send(
+            Remark(
+                f"Networks are trained without --compile, which fails here: {training.not_compiled}"
+            )
+        )
+    if task.checkpoint.exists():
+        try:
+            training.load_state_dict(load_state(task.checkpoint))
+        except CheckpointError as error:
+            if ran_out_of_memory(error):
+                raise  # nothing is wrong with the checkpoint
+            _log_error()  # the trial starts again: the same seed trains the same network
+            training = begin()
+    if training.history:
+        connection.send(EpochsDone(tuple(training.history)))
+        if not connection.recv():
+            return Finished()
+    for epoch in training.epochs():
+        if not _saves(training, task.checkpoint, connection):
+            break
+        connection.send(EpochsDone((epoch,)))
+        if not connection.recv():
+            break
+    return Finished()
+
+
+def _saves(training: Training, checkpoint: Path, connection: Connection) -> bool:
+    """Save the state, however often that fails, until the coordinator gives it up."""
+    while True:
+        try:
+            checkpoint.parent.mkdir(exist_ok=True)
+            save_state(training.state_dict(), checkpoint)
+        except OSError as error:
+            connection.send(Unsaved(f"{checkpoint}: {error.strerror or error}"))
+            if not connection.recv():
+                return False
+        else:
+            return True
+
+
+class _Beats:
+    """Lets the coordinator know now and then that steps are being made."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._last > SECONDS_BETWEEN_BEATS:
+            self._last = now
+            self._connection.send(Beat())
+
+
+def _log_error() -> None:
+    """Write the error that is being handled into the log. A full disk must not make two of it."""
+    with suppress(OSError):
+        traceback.print_exc()
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    text = lines[0][:300]
+    if ran_out_of_memory(error):
+        return f"out of memory: {text}"
+    return f"{type(error).__name__}: {text}"
+
+
+def _end(code: int) -> NoReturn:
+    """End at once. Unloading PyTorch would take a second, and a broken GPU may not let it."""
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def _send_output_to(log: Path) -> None:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > LARGEST_LOG:
+            log.replace(log.with_suffix(".old.log"))
+        file = log.open("a", encoding="utf-8")
+    except OSError:
+        # A full disk must not keep it from working.
+        file = Path(os.devnull).open("a", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for stream in (1, 2):
+        os.dup2(file.fileno(), stream)

@@ -1,0 +1,201 @@
+"""The dashboard in a real browser: that it works as it is guarded, and what cannot run there."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from optuna.artifacts import FileSystemArtifactStore
+from optuna_dashboard import wsgi
+
+from search.dashboard.access import Access
+from search.dashboard.app import serving
+from search.dashboard.server import LOOPBACK, listening, place_of
+from search.dashboard.wsgi import Environ
+from search.storage.opening import open_storage
+from tests.search.asking import MARK, Shown, shown_study
+from tests.search.conftest import Undisturbed
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = Path("/usr/bin/chromium")
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SIGNED_IN = {"username": "me", "password": "open sesame"}
+A_PAGE_OF_IT = "/api/meta"  # one without two megabytes of scripts
+EMBED = """([tag, attribute, path]) => {
+  const made = document.createElement(tag);
+  made[attribute] = path;
+  document.body.append(made);
+}"""
+SECONDS_TO_RUN = 0.5
+"""In which a script that is not kept from it has asked the dashboard for something."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no browser at {CHROMIUM}")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as browsers:
+        browser = browsers.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> Iterator[Shown]:
+    made = shown_study(tmp_path)
+    yield made
+    made.storage.engine.dispose()
+
+
+def ran(shown: Shown) -> bool:
+    """Whether the script of an artifact has had its way."""
+    return any(study.study_name == "it ran" for study in shown.storage.get_all_studies())
+
+
+def opened(browser: Any, address: str, seconds: float) -> None:
+    """Open an artifact as a page."""
+    page = browser.new_page()
+    try:
+        page.goto(address)
+        page.wait_for_timeout(1000 * seconds)
+    except Exception as error:
+        if "Download is starting" not in str(error):
+            raise
+    finally:
+        page.close()
+
+
+# ----------------------------------------------------------------------------------------- it works
+
+
+def test_it_shows_the_study_its_plot_and_its_trials(
+    browser: Any, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    storage = open_storage(undisturbed.database.url)
+    artifacts = undisturbed.home / "artifacts"
+    access = Access(password=SIGNED_IN["password"])
+    errors: list[str] = []
+    with serving(storage, place_of(LOOPBACK, 0), artifacts, access) as address:
+        page = browser.new_page(
+            viewport={"width": 1400, "height": 1000}, http_credentials=SIGNED_IN
+        )
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        page.goto(f"{address}dashboard/studies/1")
+        page.get_by_text("tiny").first.wait_for(timeout=30_000)
+        plot = page.locator("img[src*='/artifacts/']").first
+        plot.wait_for(timeout=30_000)
+        plot.scroll_into_view_if_needed()
+        shown = "image => image.decode().then(() => image.naturalWidth)"
+        assert plot.evaluate(shown) > 800
+        page.get_by_text("lr-range-sgd_lr.png").first.wait_for(timeout=30_000)
+        page.screenshot(path=tmp_path / "study.png")
+        page.goto(f"{address}dashboard/studies/1/trials")
+        page.get_by_text(re.compile("Trial 10")).first.wait_for(timeout=30_000)
+        page.get_by_text("by hand").first.wait_for(timeout=30_000, state="attached")
+        page.screenshot(path=tmp_path / "trials.png")
+        page.close()
+    storage.engine.dispose()
+    assert errors == []
+
+
+def test_its_own_page_may_change_things_and_read_only_may_not(browser: Any, shown: Shown) -> None:
+    change = f"async () => {{ {MARK.replace('fetch(', 'return (await fetch(', 1)} }}"
+    change = change.replace("});", "})).status;")
+    for access, expected in ((Access(read_only=True), 403), (Access(), 201)):
+        with serving(shown.storage, place_of(LOOPBACK, 0), shown.folder, access) as address:
+            page = browser.new_page()
+            page.goto(address.removesuffix("/") + A_PAGE_OF_IT)
+            assert page.evaluate(change) == expected
+            assert ran(shown) is (expected == 201)
+            page.close()
+
+
+def test_an_artifact_is_saved_under_its_name(browser: Any, shown: Shown) -> None:
+    with serving(shown.storage, place_of(LOOPBACK, 0), shown.folder, Access()) as address:
+        page = browser.new_page()
+        page.goto(f"{address}dashboard/studies/1")
+        link = page.locator("a[download='page.html'], button[download='page.html']").first
+        link.wait_for(timeout=30_000)
+        with page.expect_download(timeout=30_000) as download:
+            link.click()
+        assert download.value.suggested_filename == "page.html"
+        assert b"<script>" in Path(download.value.path()).read_bytes()
+        page.close()
+
+
+# ----------------------------------------------------------------------------------- what cannot run
+
+
+def test_no_artifacts_script_runs(browser: Any, shown: Shown) -> None:
+    paths = [path for name, path in shown.paths.items() if name.endswith(("html", "svg"))]
+    assert len(paths) == 6
+    with serving(shown.storage, place_of(LOOPBACK, 0), shown.folder, Access()) as address:
+        base = address.removesuffix("/")
+        page = browser.new_page()
+        page.goto(f"{base}{A_PAGE_OF_IT}")
+        for path in paths:
+            for opening in (path, path.replace("/artifacts", "/%ffartifacts")):
+                opened(browser, base + opening, 0.0)
+            for tag in ("iframe.src", "object.data", "embed.src", "img.src"):
+                page.evaluate(EMBED, [*tag.split("."), path])
+        page.wait_for_timeout(1000 * SECONDS_TO_RUN)
+        page.close()
+        assert not ran(shown)
+
+
+def test_in_an_unguarded_dashboard_it_would_run(browser: Any, shown: Shown) -> None:
+    """What the tests above rest upon."""
+    app = wsgi(shown.storage, FileSystemArtifactStore(shown.folder))
+    with listening(app, place_of(LOOPBACK, 0)) as address:
+        address = address.removesuffix("/")
+        opened(browser, address + shown.paths["study: page.html"], SECONDS_TO_RUN)
+        assert ran(shown)
+
+
+def test_a_page_of_another_site_can_neither_show_nor_frame_nor_change_it(
+    browser: Any, shown: Shown
+) -> None:
+    plot = shown.paths["study: image.png"]
+    with serving(shown.storage, place_of(LOOPBACK, 0), shown.folder, Access()) as address:
+        base = address.removesuffix("/")
+        foreign = (
+            f"<!doctype html><title>foreign</title><img src='{base}{plot}'>"
+            f"<iframe src='{base}/dashboard'></iframe>"
+            f"<script>{MARK.replace('/api', base + '/api')}</script>"
+        )
+
+        def evil(_: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+            start_response("200 OK", [("Content-Type", "text/html")])
+            return [foreign.encode()]
+
+        with listening(evil, place_of(LOOPBACK, 0)) as there:
+            # As another site, and as another port of the same one.
+            for host in ("localhost", LOOPBACK):
+                page = browser.new_page()
+                page.goto(f"http://{host}:{urlsplit(there).port}/")
+                page.wait_for_timeout(1000 * SECONDS_TO_RUN)
+                assert page.locator("img").evaluate("image => image.naturalWidth") == 0
+                (frame,) = page.frames[1:]
+                assert frame.url.startswith("chrome-error:")
+                page.close()
+        assert not ran(shown)
+        # The image is one, and is shown where it belongs.
+        page = browser.new_page()
+        page.goto(base + plot)
+        assert page.locator("img").evaluate("image => image.naturalWidth") == 1
+        page.close()

@@ -1,0 +1,266 @@
+"""Whatever is killed and whenever: finished trials stay, interrupted ones go on, totals are exact."""
+
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from cifar_core.checkpoint import load_state
+from tests.search.conftest import Undisturbed
+from tests.search.running import (
+    FAST,
+    Database,
+    Running,
+    begin,
+    ended,
+    needs_proc,
+    run,
+    space_file,
+    values_of,
+    wait_for_epoch,
+)
+
+pytestmark = needs_proc
+
+
+def epochs_in_checkpoint(home: Path, trial: int, study: str = "tiny") -> list[dict[str, float]]:
+    path = home / "studies" / study / "checkpoints" / f"{trial}.pt"
+    return list(load_state(path)["history"])
+
+
+def kill(worker: int) -> None:
+    os.kill(worker, signal.SIGKILL)
+
+
+def kill_coordinator(running: Running) -> None:
+    """Its workers are alive until then, and end by themselves soon after."""
+    assert running.workers(), running.story
+    running.signal(signal.SIGKILL)
+    assert running.wait().code == -signal.SIGKILL
+    running.assert_gone(seconds=5.0)
+
+
+def deaths_of(database: Database, trial: int) -> int:
+    return int(database.trials()[trial].user_attrs.get("interruptions", 0))
+
+
+def assert_same_rows(before: dict[object, object], after: dict[object, object]) -> None:
+    """What the study had is still there: the same rows with the same values."""
+    assert {key: after.get(key) for key in before} == before
+
+
+@pytest.mark.slow
+def test_after_kills_of_the_coordinator_a_study_ends_as_if_nothing_had_been(
+    undisturbed: Undisturbed, plain_images: Path, tmp_path: Path
+) -> None:
+    database = Database(tmp_path)
+    command = ("start", *undisturbed.options, "--home", tmp_path)
+    # In the LR-range test: what is done is not done again.
+    sweeps = tmp_path / "studies" / "tiny" / "sweeps"
+    with begin(*command, folder=tmp_path, data=plain_images) as running:
+        running.until(lambda: list(sweeps.rglob("[!.]*.json")), "a sweep is done")
+        kill_coordinator(running)
+    assert len(list(sweeps.rglob("[!.]*.json"))) == 1
+    # In a trial whose values come from the sampler's model.
+    with begin(*command, folder=tmp_path, data=plain_images) as running:
+        wait_for_epoch(running, database, 0, 1)
+        wait_for_epoch(running, database, 10, 1)
+        assert running.out.startswith("LR-range test: 1/2 sweeps"), running.story
+        kill_coordinator(running)
+    before, killed = database.epochs(), database.trials()
+    # By then it may have come to a rung, where it waits, goes on or ends; when it ends its state goes.
+    if killed[10].state.is_finished():
+        saved = killed[10].user_attrs["epochs"]
+    else:
+        saved = epochs_in_checkpoint(tmp_path, 10)
+    assert len(saved) >= len(killed[10].intermediate_values) >= 1
+    with begin(*command, folder=tmp_path, data=plain_images) as running:
+        result = ended(running, 0)
+    assert "sweeps" not in result.out
+    for trial in killed:
+        if trial.state is TrialState.RUNNING:
+            epochs = len(trial.intermediate_values)
+            assert f"trial {trial.number} goes on after epoch {epochs}\n" in result.out
+    assert result.err == ""
+    assert_same_rows(before, database.epochs())
+    assert len(database.finished()) == len(database.states()) == 11
+    after = database.trials()
+    # Seconds are measured anew whenever an epoch is trained: these were not.
+    seconds = [epoch["seconds"] for epoch in after[10].user_attrs["epochs"]]
+    assert seconds[: len(saved)] == pytest.approx([one["seconds"] for one in saved], rel=1e-5)
+    for was, became in zip(values_of(killed), values_of(after), strict=True):
+        if was["state"] in {"RUNNING", "WAITING"}:  # it has gone on since, or ended where it waited
+            assert was["accuracies"].items() <= became["accuracies"].items()
+        else:
+            assert became == was
+    assert values_of(after) == values_of(undisturbed.database.trials())
+    for note in ("lr_bounds", "lr_range_curves"):
+        assert database.note(note) == undisturbed.database.note(note)
+    # Three processes came by; one of them made the image.
+    assert [one.filename for one in database.artifacts()] == ["lr-range-sgd_lr.png"]
+    assert len(list((tmp_path / "artifacts").iterdir())) == 1
+
+
+def test_a_trial_that_was_to_be_stopped_when_the_coordinator_was_killed_is_stopped(
+    undisturbed: Undisturbed, plain_images: Path, tmp_path: Path
+) -> None:
+    home = shutil.copytree(undisturbed.home, tmp_path / "home")
+    database = Database(home)
+    number = max(key for key, state in database.states().items() if state == "PRUNED")
+    # As if the kill had come between the trial's last note and its end.
+    with closing(sqlite3.connect(database.path)) as connection, connection:
+        connection.execute(
+            "UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE number = ?",
+            (number,),
+        )
+    command = ("start", *undisturbed.options, "--home", home)
+    with begin(*command, folder=tmp_path, data=plain_images) as running:
+        ended(running, 0)
+    assert database.states() == undisturbed.database.states()
+    assert database.epochs() == undisturbed.database.epochs()
+
+
+def test_a_trial_whose_worker_is_killed_goes_on(
+    undisturbed: Undisturbed, plain_images: Path, tmp_path: Path
+) -> None:
+    database = Database(tmp_path)
+    command = ("start", *undisturbed.options, "--home", tmp_path)
+    # A known configuration is the same whatever the rates that are searched.
+    wishes = ("--trials", 1, "--lr-bounds", "off")
+    with begin(*command, *wishes, folder=tmp_path, data=plain_images) as running:
+        wait_for_epoch(running, database, 0, 1)
+        (worker,) = running.workers()
+        kill(worker)
+        before = database.epochs(0)
+        result = ended(running, 0)
+    assert "note: The worker of trial 0 was killed by SIGKILL" in result.out
+    assert_same_rows(before, database.epochs())
+    trials = database.trials()
+    assert trials[0].user_attrs["interruptions"] == 1
+    assert values_of(trials)[0] == values_of(undisturbed.database.trials())[0]
+
+
+@pytest.mark.slow
+def test_a_trial_that_kills_its_workers_in_its_first_epoch_fails_and_the_search_goes_on(
+    plain_images: Path, tmp_path: Path
+) -> None:
+    """What the kernel does where memory runs out, which is mostly in the first steps of a network."""
+    database = Database(tmp_path)
+    command = ("start", "--space", space_file(tmp_path), *FAST, "--home", tmp_path)
+    wishes = ("--trials", 2, "--epochs", 1, "--lr-bounds", "off", "--train-images", 20_000)
+    with begin(*command, *wishes, folder=tmp_path, data=plain_images) as running:
+        for death in (1, 2, 3):
+            running.until(lambda: database.states().get(0) == "RUNNING", "trial 0 is running")
+            worker = running.until(running.busy_worker, "a worker has the images")
+            time.sleep(0.5)  # it is given the trial as soon as it says that it has them
+            assert not database.epochs(0), "the first epoch was over too soon for this test"
+            kill(worker)
+            running.until(
+                lambda death=death: deaths_of(database, 0) == death or None,
+                f"death {death} is in the study",
+            )
+        result = ended(running, 0)
+    failed, after = database.trials()
+    assert failed.state.name == "FAIL"
+    assert failed.user_attrs["reason"] == "its worker ended 3 times, at last killed by SIGKILL"
+    assert failed.user_attrs["reason"] in result.out
+    assert after.state.name == "COMPLETE"
+
+
+@pytest.mark.slow
+def test_sigterm_finishes_the_epoch_and_saves_and_resume_completes_the_same_total(
+    plain_images: Path, tmp_path: Path
+) -> None:
+    database = Database(tmp_path)
+    command = ("start", "--space", space_file(tmp_path), *FAST, "--home", tmp_path)
+    wishes = ("--trials", 1, "--epochs", 10, "--lr-bounds", "off")
+    with begin(*command, *wishes, folder=tmp_path, data=plain_images) as running:
+        wait_for_epoch(running, database, 0, 1)
+        running.signal(signal.SIGTERM)  # Ctrl-C is pressed in test_terminal.py
+        result = ended(running, 130, seconds=15.0)
+    assert "running trials finish their epoch" in result.out
+    assert "stopped, everything is saved" in result.out
+    assert "cifar-search resume tiny" in result.out
+    before = database.epochs()
+    # Every epoch that was trained is in the study and in the checkpoint.
+    assert len(epochs_in_checkpoint(tmp_path, 0)) == len(before) < 10
+    assert database.states()[0] == "RUNNING"
+    with begin("resume", "--home", tmp_path, folder=tmp_path, data=plain_images) as running:
+        result = ended(running, 0)
+    assert f"trial 0 goes on after epoch {len(before)}" in result.out
+    assert_same_rows(before, database.epochs())
+    assert database.finished() == {0: "COMPLETE"}
+    assert len(database.epochs()) == 10
+
+
+def test_a_signal_to_the_whole_group_is_not_held_against_the_trial(
+    plain_images: Path, tmp_path: Path
+) -> None:
+    """What systemd and batch systems do to stop a job, and a terminal that is closed."""
+    database = Database(tmp_path)
+    command = ("start", "--space", space_file(tmp_path), *FAST, "--home", tmp_path)
+    wishes = ("--epochs", 100, "--lr-bounds", "off")
+    with begin(*command, *wishes, folder=tmp_path, data=plain_images) as running:
+        wait_for_epoch(running, database, 0, 1)
+        os.killpg(running.pid, signal.SIGTERM)
+        result = ended(running, 130, seconds=15.0)
+    assert "stopped, everything is saved" in result.out
+    assert "killed by" not in result.out
+    assert deaths_of(database, 0) == 0
+
+
+def test_a_second_ctrl_c_stops_at_once(plain_images: Path, tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    command = ("start", "--space", space_file(tmp_path), *FAST, "--home", tmp_path)
+    # An epoch takes several seconds, so that waiting for its end would show.
+    wishes = ("--lr-bounds", "off", "--train-images", 45_000)
+    with begin(*command, *wishes, folder=tmp_path, data=plain_images) as running:
+        running.until(lambda: database.states().get(0) == "RUNNING", "a trial is running")
+        running.signal(signal.SIGINT)
+        running.until(lambda: "finish their epoch" in running.out, "it says that it stops")
+        began = time.monotonic()
+        running.signal(signal.SIGINT)
+        result = ended(running, 130)
+        assert time.monotonic() - began < 6.0, running.story
+    assert "Traceback" not in result.err
+    assert database.states()[0] == "RUNNING"
+
+
+@pytest.mark.slow
+def test_a_running_study_is_not_started_twice_and_is_stopped_alone(
+    plain_images: Path, tmp_path: Path
+) -> None:
+    """Two studies begin in one new home at the same moment; one of them is stopped from elsewhere."""
+    command = ("start", "--space", space_file(tmp_path), *FAST, "--home", tmp_path)
+    wishes = ("--trials", 2, "--lr-bounds", "off")
+    long = (*command, *wishes, "--study", "long", "--epochs", 500)
+    short = (*command, *wishes, "--study", "short", "--epochs", 2)
+    database = Database(tmp_path, "long")
+    with (
+        begin(*long, folder=tmp_path, data=plain_images, core=0) as running,
+        begin(*short, folder=tmp_path, data=plain_images, core=1) as other,
+    ):
+        wait_for_epoch(running, database, 0, 1)
+        second = run(*long, folder=tmp_path, data=plain_images)
+        assert second.code == 1, second
+        assert f"Study long is already running: process {running.pid} on" in second.err
+        assert re.search(r"since \d{4}-\d\d-\d\dT", second.err)
+        epochs = len(database.epochs(0))
+        running.until(lambda: len(database.epochs(0)) > epochs, "the first search goes on")
+        stopped = run("stop", "long", "--home", tmp_path, folder=tmp_path)
+        # `stop` has waited, so there is nothing left to wait for.
+        result = ended(running, 130, seconds=3.0)
+        ended(other, 0)
+    assert stopped.code == 0, stopped
+    assert "Stopped. Go on with: cifar-search resume long" in stopped.out
+    assert "stopped, everything is saved" in result.out
+    assert len(epochs_in_checkpoint(tmp_path, 0, "long")) == len(database.epochs(0))
+    assert database.states()[0] == "RUNNING"
+    assert Database(tmp_path, "short").finished() == {0: "COMPLETE", 1: "COMPLETE"}

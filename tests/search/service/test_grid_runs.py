@@ -1,0 +1,65 @@
+"""Grids as a user runs them: every cell, a table at the end, and the same table later."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.search.running import run
+
+SMALL = ("--epochs", 1, "--train-images", 100, "--workers", 1)
+
+
+@pytest.mark.slow
+def test_a_grid_ends_with_its_table_and_keeps_it(plain_images: Path, tmp_path: Path) -> None:
+    home = ("--home", tmp_path / "home")
+    command = ("start", "--space", "optimizer", *home, *SMALL)
+    ended = run(*command, folder=tmp_path, data=plain_images)
+    assert ended.code == 0, ended
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert ["optimizer", "published", "measured", "n"] in lines
+    (sgd,) = [line for line in lines if line[:3] == ["SGD", "56", "%"]]
+    assert (sgd[4], sgd[-1]) == ("+-", "2")
+    assert "% after epoch" in ended.out
+    assert "Grid optimizer finished: 4 of 4 trials" in ended.out
+    assert "official images, one run each" in ended.out
+
+    later = run("status", "optimizer", *home, folder=tmp_path, data=plain_images)
+    assert sgd in [line.split() for line in later.out.splitlines()]
+    told = run("status", "optimizer", *home, "--json", folder=tmp_path, data=plain_images)
+    first, second = json.loads(told.out)["table"]
+    assert (first["values"], first["n"]) == ({"optimizer": "SGD"}, 2)
+    assert first["published"]["accuracy"] == 0.56
+    assert sgd[3] == f"{100 * first['mean']:.1f}"
+    assert len(second["accuracies"]) == 2
+
+    again = run(*command, folder=tmp_path, data=plain_images)
+    assert again.code == 0
+    assert sgd in [line.split() for line in again.out.splitlines()]
+
+    resume = ("resume", "optimizer", *home, "--workers", 1, "--patience", 3)
+    refused = run(*resume, folder=tmp_path, data=plain_images)
+    assert refused.code == 2
+    assert "every cell is trained; leave --patience out" in " ".join(refused.err.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ("--space", "optimizer", "--sampler", "random"),
+            "leave --sampler, --pruner and --patience out",
+        ),
+        (("--space", "optimizer", "--patience", 3), "leave --sampler, --pruner and --patience out"),
+        (("--space", "optimizer", "--trials", 99), "has 4 trainings with 2 seeds"),
+        (("--space", "tutorial", "--epochs", 3), "leave --epochs out"),
+        (("--space", "baseline_constrained", "--seeds", 3), "--seeds is for grids"),
+    ],
+)
+def test_what_has_no_meaning_is_refused_before_anything_is_made(
+    options: tuple[str | int, ...], words: str, tmp_path: Path
+) -> None:
+    ended = run("start", *options, "--home", tmp_path / "home", folder=tmp_path, data=tmp_path)
+    assert ended.code == 2
+    assert words in " ".join(ended.err.split())
+    assert not (tmp_path / "home").exists()

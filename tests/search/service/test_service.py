@@ -1,0 +1,38 @@
+"""What the service says before trials begin."""
+
+from pathlib import Path
+
+import pytest
+
+from search.events import Event, Notice
+from search.service.service import _say_what_begins_anew
+from search.study.trial_states import pause
+from tests.search.scripted import folder_in, new_study
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        ({0, 1}, None),
+        ({1}, "Trial 0 begins again with epoch 1: this home has no checkpoint of it."),
+        (set(), "Trials 0, 1 begin again with epoch 1: this home has no checkpoint of them."),
+    ],
+)
+@pytest.mark.parametrize("paused", [False, True])
+def test_trials_that_begin_again_are_named(
+    tmp_path: Path, there: set[int], words: str | None, paused: bool
+) -> None:
+    study, folder = new_study(), folder_in(tmp_path)
+    trials = [study.optuna.ask() for _ in range(2)]
+    for trial in trials:
+        trial.report(0.5, 1)
+    study.optuna.ask()  # it had no epoch to lose
+    study.optuna.tell(study.optuna.ask(), 0.5)
+    if paused:
+        pause(trials[0])
+    for number in there:
+        folder.checkpoint(number).touch()
+    study.optuna.enqueue_trial({})  # nor had this one
+    told: list[Event] = []
+    _say_what_begins_anew(study, folder, told.append)
+    assert told == ([] if words is None else [Notice(words)])
