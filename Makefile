@@ -5,9 +5,11 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SEED ?= 0
+# Markers of the tests that take longest, or need a browser or a server.
+LONGER := browser or postgres or reference
 
 .DEFAULT_GOAL := help
-.PHONY: help start test chaos check lint types contracts format clean
+.PHONY: help start test test-all chaos check lint types contracts format clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,7 +18,10 @@ start: $(INSTALLED) ## Search baseline_constrained and export the best configura
 	$(BIN)/cifar-search start --space baseline_constrained --data auto
 
 test: check ## Lint, types, import contracts, then the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not ($(LONGER))"
+
+test-all: test ## The same, then the tests in a browser, with PostgreSQL, and of published figures
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(LONGER)"
 
 chaos: $(INSTALLED) ## Kill small searches 200 times at random, and check that nothing is lost
 	$(BIN)/python -m tests.chaos.chaos --kills 200 --seed $(SEED)
