@@ -1,8 +1,9 @@
 """Knowledge that a search may start with: beliefs about parameters, and trainings of older studies.
 
 Both are optional and neither is trusted. A belief shifts where new configurations are looked for, and the
-more the search has seen, the less it counts (Hvarfner et al. 2022, "piBO", arXiv 2204.11051, equation 6). An
-older study is another task to the model, whose likeness to this one is learned from the scores of both.
+more the search has seen, the less it counts (Hvarfner et al. 2022, "piBO", arXiv 2204.11051, equation
+6). An older study is another task to the model, whose likeness to this one is learned from the scores
+of both.
 """
 
 import math

@@ -7,6 +7,7 @@ Parameters hold only what was searched; everything else stands in user attribute
 SETTINGS = "settings"
 BUDGET = "budget"
 COPY_OF = "copy_of"
+CURVE_MODEL = "curve_model"
 HOLDER = "holder"
 LR_BOUNDS = "lr_bounds"
 LR_CURVES = "lr_range_curves"
@@ -18,6 +19,7 @@ WARM_SOURCES = "warm_start"
 
 # Of a trial.
 EPOCHS = "epochs"
+FORECAST = "forecast"
 INTERRUPTIONS = "interruptions"
 KNOWN = "known"
 REASON = "reason"

@@ -1,0 +1,96 @@
+"""The choice between going on with a paused trial and beginning a new one.
+
+The measure is MFPI-random (Rakotoarison et al. 2024, "In-Context Freeze-Thaw Bayesian Optimization",
+arXiv 2404.16795, section 4): the probability that a training, continued for h units of work, is better
+than the best score so far by a margin T, where h and T are drawn anew, log-uniformly, for every
+decision. A short horizon favours what is nearly done, a long one what may still become good; a small
+margin favours what is sure to be a little better, a large one what is uncertain. Work is counted in
+seconds as a cost model expects them, so within one horizon a narrow network comes further than a wide
+one.
+
+New configurations to choose among are random ones and changes of the best (as CARBS, Fetterman et al.
+2023, arXiv 2306.08055, searches around the best it has).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import log_ndtr
+
+__all__ = ["MARGIN", "Horizon", "log_improvement", "mutated", "next_look"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+MARGIN = (-4.0, -1.0)
+"""Decimal logarithms of the smallest and the largest margin, as shares of the range of all scores."""
+SHARES = (0.1, 0.25, 0.5)
+"""Shares of the parameters that are changed."""
+STEPS = (0.05, 0.1, 0.25, 0.5)
+"""Standard deviations of the changes, as shares of a parameter's range."""
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """What one decision asks for.
+
+    Attributes:
+        share: Work that may be spent, as a share of that of a whole training of usual cost, above 0.
+        margin: By how much the best score is to be bettered, as a share of the range of all scores.
+    """
+
+    share: float
+    margin: float
+
+    @classmethod
+    def drawn(cls, epochs: int, rng: np.random.Generator) -> "Horizon":
+        """A random one, for trainings of so many epochs."""
+        work = float(np.exp(rng.uniform(0.0, np.log(epochs + 0.99))))
+        return cls(int(work) / epochs, float(10.0 ** rng.uniform(*MARGIN)))
+
+    def reach(self, at: Ints, looks: Sequence[int], cost: Floats) -> Ints:
+        """The epoch that each candidate would come to.
+
+        Args:
+            at: (n,) epochs that it was trained for.
+            looks: The epochs at which trials may pause, the last of a whole training at their end.
+            cost: (n,) seconds of its epoch, as a multiple of the usual ones.
+
+        Returns:
+            (n,) epochs, from the next look to the last.
+        """
+        further = np.floor(self.share * looks[-1] / cost).astype(np.int64)
+        return np.asarray(np.clip(at + further, next_look(at, looks), looks[-1]))
+
+
+def next_look(at: Ints, looks: Sequence[int]) -> Ints:
+    """(n,) the first look behind each epoch; the last one for those that are there."""
+    places = np.searchsorted(np.asarray(looks), at, side="right")
+    return np.asarray(looks)[np.minimum(places, len(looks) - 1)]
+
+
+def log_improvement(mean: Floats, deviation: Floats, threshold: float) -> Floats:
+    """(n,) log probability that a normally distributed score is above `threshold`."""
+    return np.asarray(log_ndtr((mean - threshold) / deviation))
+
+
+def mutated(best: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """Changes of the best configurations: one to half of the parameters, by steps of several sizes.
+
+    Args:
+        best: (b, p) coordinates.
+        count: How many are wanted.
+        rng: Where the random choices come from.
+
+    Returns:
+        (count, p) coordinates, reflected at the ends of the ranges.
+    """
+    p = best.shape[1]
+    changed = best[rng.integers(len(best), size=count)]
+    which = rng.random((count, p)) < rng.choice(SHARES, (count, 1))
+    which[np.arange(count), rng.integers(p, size=count)] = True
+    steps = rng.normal(0.0, 1.0, (count, p)) * rng.choice(STEPS, (count, 1))
+    moved = np.abs(changed + which * steps)
+    return np.asarray(np.clip(np.where(moved > 1.0, 2.0 - moved, moved), 0.0, 1.0))
