@@ -22,7 +22,13 @@ from optuna.samplers import (
 )
 
 from search.policy import OptunaPolicy, Policy, Promotion
-from search.policy.factory import alternating, default_policy, ladder_of, pruner_of
+from search.policy.factory import (
+    alternating,
+    default_policy,
+    ladder_of,
+    promotion_policy,
+    pruner_of,
+)
 from search.policy.joint_tpe import JointTPESampler
 from search.policy.simulation import Curve
 from spaces.space import Space
@@ -108,12 +114,18 @@ def ray_tune(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
 
 def ours(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
     """What `cifar-search start` does."""
-    return default_policy(study, epochs=trainer.epochs, seed=seed)
+    choose = trainer.space.suggest
+    return default_policy(study, choose=choose, epochs=trainer.epochs, seed=seed)
 
 
-def ours_random(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
+def promotion(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
+    """`--pruner promotion`: every other configuration by TPE, promoted from rung to rung."""
+    return promotion_policy(study, epochs=trainer.epochs, seed=seed)
+
+
+def promotion_random(study: optuna.Study, seed: int, trainer: Trainer) -> Policy:
     """The same with random configurations."""
-    return default_policy(study, epochs=trainer.epochs, seed=seed, sampler="random")
+    return promotion_policy(study, epochs=trainer.epochs, seed=seed, sampler="random")
 
 
 def ours_with(
@@ -142,7 +154,8 @@ COMMON: Mapping[str, Make] = {
     "TPE + SHA(2, 3)": optunas(tpe, sha),
     RAY: ray_tune,
     # What ours is made of.
-    "ours, random": ours_random,
+    "promotion": promotion,
+    "promotion, random": promotion_random,
     "ours before": optunas(tpe, lambda epochs: pruner_of("halving", epochs)),
 }
 """Those that are compared if nothing else is asked for."""

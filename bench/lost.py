@@ -27,7 +27,7 @@ from bench.search import SPACES, ends_of, stage
 from search.policy import run_search
 
 COMPARED = [
-    *("ours", "ours, random", "ours before"),
+    *("ours", "promotion, random", "ours before"),
     *("TPE", "TPE + Median", "TPE + Hyperband", "TPE + SHA(2, 3)"),
 ]
 TENTH = 90

@@ -26,7 +26,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.errors import ServiceError
-from search.policy.base import InvalidParametersError, InvalidTrialError, Prepare, Verdict
+from search.policy.base import Decision, InvalidParametersError, InvalidTrialError, Prepare
 from search.study.trial_states import is_queued
 
 __all__ = ["RayTune"]
@@ -116,7 +116,7 @@ class RayTune:
     def promote(self, *, last: bool) -> Trial | None:
         """Nobody waits."""
 
-    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Verdict:
+    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:
         """As `Policy` says."""
         theirs = self._trials[trial.number]
         epoch = max(scores)

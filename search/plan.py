@@ -42,7 +42,7 @@ def plan_of(request: StartRequest, space: Space, devices: list[torch.device]) ->
     """What `request` comes to on these devices.
 
     Raises:
-        UsageError: A quick run is asked for of a space that has none.
+        UsageError: A quick run is asked for of a space that has none, or options that do not go together.
     """
     on_gpu = any(device.type == "cuda" for device in devices)
     if request.scale == "quick" and space.quick is None:
@@ -57,6 +57,9 @@ def plan_of(request: StartRequest, space: Space, devices: list[torch.device]) ->
     seeds, most = _grid(request, space, quick is not None)
     trials, epochs = request.trials or most or trials, request.epochs or epochs
     train_images = request.train_images or train_images
+    sampler: Sampler
+    pruner: Pruner
+    sampler, pruner = ("grid", "none") if seeds is not None else _policy(request)
     notice = None
     if quick is not None:
         why = "asked for" if request.scale == "quick" else "no GPU is used"
@@ -72,8 +75,8 @@ def plan_of(request: StartRequest, space: Space, devices: list[torch.device]) ->
             patience=request.patience,
         ),
         seeds,
-        request.sampler or ("tpe" if seeds is None else "grid"),
-        request.pruner or ("promotion" if seeds is None else "none"),
+        sampler,
+        pruner,
         notice,
     )
 
@@ -110,6 +113,25 @@ def _grid(request: StartRequest, space: Space, is_quick: bool) -> tuple[int | No
             f"{request.trials}. More seeds: --seeds N."
         )
     return seeds, most
+
+
+def _policy(request: StartRequest) -> tuple[Sampler, Pruner]:
+    """How configurations are chosen and how trials are stopped early, in a space that is searched.
+
+    Raises:
+        UsageError: The two do not go together.
+    """
+    sampler, pruner = request.sampler, request.pruner
+    if sampler is None:
+        sampler = "model" if pruner in {None, "freeze-thaw"} else "tpe"
+    if pruner is None:
+        pruner = "freeze-thaw" if sampler == "model" else "promotion"
+    if (sampler == "model") != (pruner == "freeze-thaw"):
+        raise UsageError(
+            f"--sampler {sampler} does not go with --pruner {pruner}: the model and freeze-thaw are "
+            "one policy. Leave one of the two options out."
+        )
+    return sampler, pruner
 
 
 def _quick_notice(

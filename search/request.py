@@ -29,8 +29,8 @@ class StartRequest:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:0,cuda:1``.
         data: ``auto``, ``synthetic``, or a folder.
         lr_bounds: ``auto``, ``off`` or ``LOW:HIGH``.
-        sampler: How configurations are chosen; TPE by default.
-        pruner: How trials are stopped early; promotion by default.
+        sampler: How configurations are chosen; by the model of freeze-thaw by default.
+        pruner: How trials are stopped early; by freeze-thaw by default.
         seed: Where all random choices start.
         seeds: Trainings of each cell of a grid; the space's number by default.
         scale: Whether a run without a GPU is made smaller.

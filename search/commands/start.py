@@ -77,13 +77,14 @@ def _default(name: str) -> object:
 @click.option(
     "--sampler",
     type=click.Choice(get_args(SearchSampler)),
-    help="How configurations are chosen; with the default pruner tpe chooses every other one, and the rest "
-    "are random.  [default: tpe; a grid has all]",
+    help="How configurations are chosen: model is the Gaussian process of freeze-thaw; with promotion, tpe "
+    "chooses every other one, and the rest are random.  [default: model; a grid has all]",
 )
 @click.option(
     "--pruner",
     type=click.Choice(get_args(Pruner)),
-    help="How trials are stopped early.  [default: promotion; none in a grid]",
+    help="How trials are stopped early; freeze-thaw pauses them and goes on with the most promising.  "
+    "[default: freeze-thaw; none in a grid]",
 )
 @click.option(
     "--seed",

@@ -99,7 +99,14 @@ class Coordinator:
         self._stopping: Literal["stop", "timeout"] | None = None
         self._shortage = SaveRetries(pool, observer, clock)
         self._pruner = study.settings.pruner
-        self._policy = policy_of(study.settings, study.optuna)
+        self._policy = policy_of(
+            study.settings,
+            study.optuna,
+            space=space,
+            trials=study.budget.trials,
+            seconds_left=self._seconds_left,
+            say=self._pass_on,
+        )
         self._supply = TrialQueue(study, space, self._policy)
         self._active: dict[int, Trial] = {}
         self._histories = Histories(folder)
@@ -118,6 +125,11 @@ class Coordinator:
     def seconds(self) -> float:
         """Time the study has been running, over all sessions."""
         return self._seconds_before + self._clock() - self._started
+
+    def _seconds_left(self) -> float | None:
+        """Seconds until the time is used up; None where there is no such limit."""
+        timeout = self._study.budget.timeout
+        return None if timeout is None else max(0.0, timeout - self.seconds)
 
     def run(self) -> Outcome:
         """Search until the budget is used up or a stop is asked for.

@@ -1,24 +1,31 @@
 """What decides in a search: which configuration is next, and whether a trial goes on after an epoch.
 
-Nothing here knows of processes, files or terminals. `Promotion` is the default policy, `OptunaPolicy` asks
-a sampler and a pruner of Optuna; `run_search` runs a whole search by either, or by any other that fits
-`Policy`, against whatever yields learning curves. The service asks the same policies.
+Nothing here knows of processes, files or terminals. `FreezeThaw` is the default policy, `Promotion`
+promotes trials from rung to rung, `OptunaPolicy` asks a sampler and a pruner of Optuna; `run_search`
+runs a whole search by any of them, or by any other that fits `Policy`, against whatever yields learning
+curves. The service asks the same policies.
 """
 
-from search.policy.base import InvalidTrialError, Policy, Verdict
+from search.policy.base import Decision, InvalidTrialError, Policy
+from search.policy.freeze_thaw import FreezeThaw
+from search.policy.knowledge import Belief, ExperienceRecord, Knowledge
 from search.policy.optuna_policy import OptunaPolicy
 from search.policy.promotion import Promotion
 from search.policy.rungs import RungSystem, rungs_of
 from search.policy.simulation import Seen, run_search
 
 __all__ = [
+    "Belief",
+    "Decision",
+    "ExperienceRecord",
+    "FreezeThaw",
     "InvalidTrialError",
+    "Knowledge",
     "OptunaPolicy",
     "Policy",
     "Promotion",
     "RungSystem",
     "Seen",
-    "Verdict",
     "run_search",
     "rungs_of",
 ]

@@ -5,14 +5,15 @@ from typing import Any, Literal, Protocol
 
 from optuna.trial import Trial, TrialState
 
-__all__ = ["InvalidParametersError", "InvalidTrialError", "Policy", "Prepare", "Verdict"]
+from search.study.trial_states import pause
 
-Verdict = Literal["go on", "pause", "stop"]
+__all__ = ["Decision", "InvalidParametersError", "InvalidTrialError", "Policy", "Prepare"]
+
+Decision = Literal["go on", "pause", "stop"]
 
 Prepare = Callable[[Trial, int], Mapping[str, Any]]
 """Chooses all parameters of a trial, whose number comes second, and returns notes to keep with it; may
-raise
-`InvalidParametersError`."""
+raise `InvalidParametersError`."""
 
 
 class InvalidParametersError(Exception):
@@ -32,11 +33,15 @@ class InvalidTrialError(Exception):
 
 
 class Policy(Protocol):
-    """Decides which configuration is next, and whether a trial goes on after an epoch."""
+    """Decides which configuration is next, and whether a trial goes on after an epoch.
+
+    A policy that never lets a trial wait inherits all but `ask`, `complete` and `verdict`.
+    """
 
     @property
     def paused(self) -> list[int]:
         """The trials that wait, by number."""
+        return []
 
     def ask(self, prepare: Prepare) -> Trial:
         """Begin a trial: one that was enqueued, else a new one; raises `InvalidTrialError`."""
@@ -46,15 +51,19 @@ class Policy(Protocol):
 
     def promote(self, *, last: bool) -> Trial | None:
         """Take up the paused trial that goes on next, if one does; `last`: no more will be begun."""
+        return None
 
-    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Verdict:
+    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:
         """Whether a trial goes on after the last of its epochs, whose scores the study has."""
 
     def pause(self, trial: Trial) -> None:
         """Let a trial wait."""
+        pause(trial)
 
     def hopeless(self, to_come: int) -> list[Trial]:
         """Paused trials that need not wait any longer, if so many may still be begun."""
+        return []
 
     def ended(self, number: int, state: TrialState) -> None:
-        """A trial has become final."""
+        """Take note that a trial has become final."""
+        return

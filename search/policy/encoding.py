@@ -26,7 +26,7 @@ from optuna.distributions import (
 from optuna.samplers import RandomSampler
 from optuna.trial import Trial
 
-from search.policy.draft import Drafts
+from search.policy.draft_study import Drafts
 from search.policy.knowledge import Value
 
 __all__ = ["Encoding"]

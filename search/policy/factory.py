@@ -15,13 +15,16 @@ from optuna.trial import FrozenTrial, Trial
 
 from cifar_core.seeds import derive
 from search.policy.base import Policy
+from search.policy.freeze_thaw import FreezeThaw
 from search.policy.joint_tpe import JointTPESampler
+from search.policy.knowledge import NOTHING, Knowledge
 from search.policy.optuna_policy import OptunaPolicy
 from search.policy.promotion import Promotion
 from search.policy.rungs import RungSystem, rungs_of
 from search.policy.successive_halving import HalvingPruner
 from search.study import attributes
 from search.study.settings import OptunaPruner, Settings
+from spaces.space import Space
 
 __all__ = [
     "SEED",
@@ -29,6 +32,7 @@ __all__ = [
     "default_policy",
     "ladder_of",
     "policy_of",
+    "promotion_policy",
     "pruner_of",
     "sampler_of",
     "seeds_of",
@@ -66,7 +70,7 @@ def sampler_of(settings: Settings, seed: int) -> BaseSampler:
     match settings.sampler:
         case "tpe":
             return TPESampler(seed=seed % 2**32)
-        case "random":
+        case "random" | "model":  # the model's own policy asks for what a given trial lacks
             return RandomSampler(seed=seed % 2**32)
         case "grid":
             return _Grid(_all_choices(settings), seed=settings.seed % 2**32)
@@ -91,7 +95,7 @@ def seeds_of(settings: Settings) -> range:
     return range(settings.seed, settings.seed + (settings.seeds or 0))
 
 
-def default_policy(
+def promotion_policy(
     study: optuna.Study,
     *,
     epochs: int,
@@ -99,13 +103,13 @@ def default_policy(
     sampler: Literal["tpe", "random"] = "tpe",
     exempt: Callable[[FrozenTrial], bool] = lambda _trial: False,
 ) -> Promotion:
-    """The policy of a search that doesn't ask for another.
+    """Promote trials from rung to rung; every other configuration is random.
 
     Args:
         study: Where trials are written.
         epochs: Of a trial that is trained to its end.
-        seed: Where the sampler's random choices start.
-        sampler: How configurations are chosen.
+        seed: Random seed.
+        sampler: How the other configurations are chosen.
         exempt: Whether a trial is trained to its end whatever it is worth.
     """
     learning = RandomSampler if sampler == "random" else JointTPESampler
@@ -133,33 +137,88 @@ def alternating(
 
 
 def ladder_of(epochs: int) -> RungSystem:
-    """The ladder of the default policy, for trials of so many epochs."""
+    """Return the rungs of `promotion_policy` for trials of so many epochs."""
     rungs = rungs_of(epochs, max(1, round(epochs / FIRST_OF)), REDUCTION)
     nearly_done = bool(rungs) and 2 * rungs[-1] > epochs
     return RungSystem(rungs, PROMOTED, screen=SCREENED, finish=nearly_done)
 
 
-def policy_of(settings: Settings, study: optuna.Study) -> Policy:
-    """What decides in this study.
+def default_policy(
+    study: optuna.Study,
+    *,
+    choose: Callable[[Trial], object],
+    epochs: int,
+    seed: int,
+    trials: int | None = None,
+    knowledge: Knowledge = NOTHING,
+    exempt: Callable[[FrozenTrial], bool] = lambda _trial: False,
+    seconds_left: Callable[[], float | None] = lambda: None,
+    say: Callable[[str], None] = lambda _notice: None,
+) -> FreezeThaw:
+    """Return the policy of a search that asks for no other; see `FreezeThaw` for the arguments."""
+    return FreezeThaw(
+        study,
+        choose,
+        epochs=epochs,
+        seed=seed,
+        trials=trials,
+        knowledge=knowledge,
+        exempt=exempt,
+        seconds_left=seconds_left,
+        say=say,
+    )
+
+
+def policy_of(
+    settings: Settings,
+    study: optuna.Study,
+    *,
+    space: Space | None = None,
+    trials: int | None = None,
+    knowledge: Knowledge = NOTHING,
+    seconds_left: Callable[[], float | None] = lambda: None,
+    say: Callable[[str], None] = lambda _notice: None,
+) -> Policy:
+    """Return what decides in this study.
 
     The known configurations are trained to their end whatever they are worth: gains are measured against
     them.
+
+    Args:
+        settings: Of the study.
+        study: Where its trials are written.
+        space: Its space with the learning-rate bounds it is searched in; by default that of the settings.
+        trials: Trials in all; None where nothing but a stop ends the search.
+        knowledge: What the search knows before its first trial; only a model has a use for it.
+        seconds_left: Seconds until the search must end; None where there is no such limit.
+        say: Told, in a sentence, when a model cannot be fitted.
     """
 
     def sampler(number: int) -> BaseSampler:
         return sampler_of(settings, derive(settings.seed, "sampler", number))
 
     epochs = settings.space.epochs
-    if settings.pruner == "promotion":
-        assert settings.sampler != "grid"  # noqa: S101 - for mypy; a grid has no such pruner
-        return default_policy(
-            study,
-            epochs=epochs,
-            seed=settings.seed,
-            sampler=settings.sampler,
-            exempt=_is_known,
-        )
-    return OptunaPolicy(study, sampler, pruner_of(settings.pruner, epochs), exempt=_is_known)
+    match settings.pruner:
+        case "freeze-thaw":
+            return default_policy(
+                study,
+                choose=(space or settings.space).suggest,
+                epochs=epochs,
+                seed=settings.seed,
+                trials=trials,
+                knowledge=knowledge,
+                exempt=_is_known,
+                seconds_left=seconds_left,
+                say=say,
+            )
+        case "promotion":
+            learning: Literal["tpe", "random"] = "random" if settings.sampler == "random" else "tpe"
+            return promotion_policy(
+                study, epochs=epochs, seed=settings.seed, sampler=learning, exempt=_is_known
+            )
+        case _:
+            pruner = pruner_of(settings.pruner, epochs)
+            return OptunaPolicy(study, sampler, pruner, exempt=_is_known)
 
 
 def _is_known(trial: Trial | FrozenTrial) -> bool:

@@ -1,7 +1,7 @@
 """The default policy: freeze-thaw Bayesian optimisation (Swersky et al. 2014, arXiv 1406.3896).
 
 Trials pause at looks. One model of all training curves (`curve_model`) decides, every time a worker is
-free, whether a paused trial goes on to its next look or a new configuration begins (`decision`), by the
+free, whether a paused trial goes on to its next look or a new configuration begins (`choice`), by the
 probability that it betters the best within a random amount of time (`acquisition`). So neither a
 pruner's fixed shares nor a sampler that knows nothing of paused trials is needed.
 
@@ -27,17 +27,23 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cifar_core.seeds import derive
-from search import attributes
+from search.policy.base import (
+    Decision,
+    InvalidParametersError,
+    InvalidTrialError,
+    Policy,
+    Prepare,
+)
 from search.policy.beliefs import Beliefs
+from search.policy.choice import Choice, Situation, Standing, choose_next, drawn
 from search.policy.curve_model import Curve, CurveModel, Forecasts, Hyperparameters
-from search.policy.decision import Choice, Situation, Standing, decide, drawn
-from search.policy.draft import Drafts
+from search.policy.draft_study import Drafts
 from search.policy.encoding import Encoding, Floats
 from search.policy.gaussian_process import FitError
-from search.policy.knowledge import Knowledge
-from search.policy.ledger import attach, begin, is_paused, is_queued, known, pause, take_up
-from search.policy.verdict import Prepare, Refused, Unusable, Verdict
+from search.policy.knowledge import NOTHING, Knowledge
 from search.policy.work import Allowance, looks_of
+from search.study import attributes
+from search.study.trial_states import attach, begin, is_paused, is_queued, known, pause, take_up
 
 __all__ = ["MOST_PAUSED", "FreezeThaw"]
 
@@ -69,7 +75,7 @@ class _Member:
         return max(self.scores, default=0)
 
 
-class FreezeThaw:
+class FreezeThaw(Policy):
     """Goes on with a paused trial or begins a new one, whichever a model expects more of.
 
     Args:
@@ -94,7 +100,7 @@ class FreezeThaw:
         epochs: int,
         seed: int,
         trials: int | None = None,
-        knowledge: Knowledge = Knowledge(),  # noqa: B008 - frozen
+        knowledge: Knowledge = NOTHING,
         exempt: Callable[[FrozenTrial], bool] = lambda _trial: False,
         seconds_left: Callable[[], float | None] = lambda: None,
         say: Callable[[str], None] = lambda _notice: None,
@@ -171,7 +177,7 @@ class FreezeThaw:
             prepare: Chooses all parameters of the trial that it is given, and returns notes about it.
 
         Raises:
-            Unusable: `prepare` refused what was chosen; the trial is written and running.
+            InvalidTrialError: `prepare` refused what was chosen; the trial is written and running.
         """
         if self._queued:
             trial = take_up(self._study, self._queued.pop(0))
@@ -187,22 +193,22 @@ class FreezeThaw:
         refused = None
         try:
             notes: Mapping[str, Any] = prepare(drafted, number)
-        except Refused as error:
+        except InvalidParametersError as error:
             refused, notes = error, {}
         trial = begin(self._study, drafted, {attributes.FORECAST: _note(choice), **notes})
         self._add(known(trial))
         if refused is not None:
-            raise Unusable(trial) from refused
+            raise InvalidTrialError(trial) from refused
         return trial
 
     def complete(self, trial: Trial, prepare: Prepare) -> Trial:
-        """Choose what a running trial that was enqueued, or interrupted, lacks; raises `Unusable`."""
+        """Choose what an enqueued or interrupted trial still lacks; raises `InvalidTrialError`."""
         seed = derive(self._seed, "sampler", trial.number) % 2**32
         self._study.sampler = RandomSampler(seed=seed)
         try:
             notes = prepare(trial, trial.number)
-        except Refused as error:
-            raise Unusable(trial) from error
+        except InvalidParametersError as error:
+            raise InvalidTrialError(trial) from error
         finally:
             self._add(known(trial))
         for key, value in notes.items():
@@ -210,7 +216,7 @@ class FreezeThaw:
         self._add(known(trial))
         return trial
 
-    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Verdict:
+    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:
         """Whether a trial goes on after the last of these epochs.
 
         Args:
@@ -288,7 +294,7 @@ class FreezeThaw:
             if situation.may_begin:
                 return drawn(self._encoding, self._beliefs, self._looks, rng)
             return self._furthest(situation)
-        choice = decide(forecasts, situation, self._encoding, self._beliefs, rng)
+        choice = choose_next(forecasts, situation, self._encoding, self._beliefs, rng)
         if (
             choice is None
             and running == 0

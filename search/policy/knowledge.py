@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Belief", "ExperienceRecord", "Knowledge", "Value"]
+__all__ = ["NOTHING", "Belief", "ExperienceRecord", "Knowledge", "Value"]
 
 Value = bool | int | float | str
 
@@ -90,3 +90,6 @@ class Knowledge:
 
     beliefs: Mapping[str, Belief] = field(default_factory=dict)
     experience: tuple[ExperienceRecord, ...] = ()
+
+
+NOTHING = Knowledge()

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 import optuna
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from optuna.trial import Trial, TrialState
+from optuna.trial import Trial
 
-from search.policy.base import InvalidParametersError, InvalidTrialError, Prepare, Verdict
+from search.policy.base import Decision, InvalidParametersError, InvalidTrialError, Policy, Prepare
 
 __all__ = ["OptunaPolicy"]
 
 
-class OptunaPolicy:
+class OptunaPolicy(Policy):
     """Asks an Optuna sampler and an Optuna pruner, which see the study as it is.
 
     Args:
@@ -38,8 +38,6 @@ class OptunaPolicy:
         # A grid's sampler must be there when a trial is made: it then chooses the trial's cell.
         study.sampler = sampler(0)
 
-    paused: list[int] = []
-
     def ask(self, prepare: Prepare) -> Trial:
         """As `Policy` says."""
         return self.complete(self._study.ask(), prepare)
@@ -55,20 +53,6 @@ class OptunaPolicy:
             trial.set_user_attr(key, value)
         return trial
 
-    def promote(self, *, last: bool) -> Trial | None:
-        """Nobody waits."""
-
-    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Verdict:
+    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:
         """As `Policy` says."""
         return "stop" if trial.should_prune() and not self._exempt(trial) else "go on"
-
-    def pause(self, trial: Trial) -> None:
-        """Nobody waits: no verdict of this policy is to pause."""
-        raise AssertionError(f"trial {trial.number} is to pause, which this policy never asks for")
-
-    def hopeless(self, to_come: int) -> list[Trial]:
-        """Nobody waits."""
-        return []
-
-    def ended(self, number: int, state: TrialState) -> None:
-        """The study knows."""

@@ -11,7 +11,13 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from search.policy.base import InvalidParametersError, InvalidTrialError, Prepare, Verdict
+from search.policy.base import (
+    Decision,
+    InvalidParametersError,
+    InvalidTrialError,
+    Policy,
+    Prepare,
+)
 from search.policy.draft_study import Drafts
 from search.policy.rungs import RungSystem
 from search.study.trial_states import attach, begin, is_paused, is_queued, known, pause, take_up
@@ -45,7 +51,7 @@ class _Candidate:
     shell: tuple[float | None, FrozenTrial] | None = None
 
 
-class Promotion:
+class Promotion(Policy):
     """Promotes trials from rung to rung, and draws new ones by a sampler that sees how far each has come.
 
     Everything it decides by stands in the study, and is read from there once; from then on the process that
@@ -173,7 +179,7 @@ class Promotion:
         self._ladder.go_on(number, one.granted)
         return take_up(self._study, number)
 
-    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Verdict:
+    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:
         """Whether a trial goes on after the last of these epochs.
 
         Args:

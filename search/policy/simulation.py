@@ -18,6 +18,7 @@ import optuna
 from optuna.trial import Trial, TrialState
 
 from search.policy.base import Policy
+from search.study import attributes
 from search.study.trial_states import give_up
 
 __all__ = ["Curve", "Seen", "run_search"]
@@ -133,6 +134,7 @@ def run_search(
             heapq.heappush(busy, (now + job.seconds, next(order), number))
             continue
         free += 1
+        job.trial.set_user_attr(attributes.TRIAL_SECONDS, job.seconds * len(job.scores))
         if verdict == "pause":
             policy.pause(job.trial)
         elif verdict == "stop":

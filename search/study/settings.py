@@ -23,10 +23,10 @@ __all__ = [
     "given_range",
 ]
 
-SearchSampler = Literal["tpe", "random"]
+SearchSampler = Literal["model", "tpe", "random"]
 Sampler = Literal[SearchSampler, "grid"]
 OptunaPruner = Literal["halving", "hyperband", "median", "none"]
-Pruner = Literal["promotion", OptunaPruner]
+Pruner = Literal["freeze-thaw", "promotion", OptunaPruner]
 LrBoundsWish = Annotated[str, Field(pattern=r"^(auto|off|[0-9.eE+-]+:[0-9.eE+-]+)$")]
 LARGEST_LR = 1000.0
 DEFAULT_KEEP = 1
@@ -70,7 +70,7 @@ class Settings(Record):
         data: The images.
         seed: Where all random choices of the study start.
         seeds: Trainings of each cell of a grid; None where the space is searched.
-        sampler: How configurations are chosen.
+        sampler: How configurations are chosen; ``model`` where the pruner is ``freeze-thaw``, only there.
         pruner: How trials are stopped early.
         lr_bounds: ``auto``, ``off``, or ``LOW:HIGH``.
     """

@@ -89,8 +89,21 @@ class _Curves(_Notes):
     epochs: float = 0.0
 
 
+class _CurveModel(_Notes):
+    rows: int = Field(ge=0)
+    logs: list[float]
+
+
+class _Forecast(_Notes):
+    until: int = Field(ge=0)
+    low: float | None = None
+    expected: float | None = None
+    high: float | None = None
+
+
 class _StudyNotes(_Notes):
     budget: Budget
+    curve_model: _CurveModel | None = None
     lr_bounds: list[_Range] | None = None
     lr_range_curves: _Curves | None = None
     seconds: float = Field(0.0, ge=0.0, allow_inf_nan=False)
@@ -106,6 +119,7 @@ class _Epoch(_Notes):
 
 class _TrialNotes(_Notes):
     epochs: list[_Epoch] = []
+    forecast: _Forecast | None = None
     interruptions: int = 0
     known: Shown | None = None
     reason: str | None = None

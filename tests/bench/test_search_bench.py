@@ -98,7 +98,7 @@ def test_a_whole_search_that_stops_nobody_loses_nothing_and_costs_its_trials() -
     everything = whole.run("random", "net", 1, 12)
     assert (everything.cost, everything.complete, everything.lost) == (12.0, 12, 0)
     assert everything.missed == 0.0
-    stopping = whole.run("ours, random", "net", 1, 12)
+    stopping = whole.run("promotion, random", "net", 1, 12)
     assert stopping.cost < 6
     assert 1 <= stopping.complete <= 6
     assert whole.row_of("ours", [replace(stopping, good=4, lost=1)])[4] == "25 %"

@@ -39,8 +39,9 @@ def test_a_fit_finds_which_feature_matters_and_predicts_what_was_held_out() -> N
     prior = Prior(GROUPS, 1)
     seen, held = np.arange(60), np.arange(60, 80)
     logs = fit(points[seen], scores[seen], prior, prior.mean, 50)
-    assert log_density(logs, points[seen], scores[seen], prior)[0] < (
-        log_density(prior.mean, points[seen], scores[seen], prior)[0]
+    assert (
+        log_density(logs, points[seen], scores[seen], prior)[0]
+        < (log_density(prior.mean, points[seen], scores[seen], prior)[0])
     )
     assert logs[0] < logs[1] - 0.3
     assert logs[0] < logs[2] - 0.3

@@ -10,7 +10,7 @@ from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import Trial, TrialState
 
 from search.policy import OptunaPolicy, Policy, Promotion, RungSystem, Seen, run_search
-from search.policy.factory import default_policy, pruner_of
+from search.policy.factory import promotion_policy, pruner_of
 from tests.search.scripted import ScriptedPool, accuracy_of, folder_in, new_study, search
 
 EPOCHS = 9
@@ -89,7 +89,7 @@ def test_the_service_decides_what_the_simulation_decides(
     alike = optuna.create_study(direction="maximize")
     policy: Policy
     if pruner == "promotion":
-        policy = default_policy(alike, epochs=space.epochs, seed=0, sampler=sampler)
+        policy = promotion_policy(alike, epochs=space.epochs, seed=0, sampler=sampler)
     else:
         policy = OptunaPolicy(
             alike,

@@ -1,6 +1,6 @@
 """The one decision of a freeze-thaw search: which paused trial goes on, or which new one begins.
 
-`decide` is a function of what was observed and of a seed; it neither reads nor writes a study.
+`choose_next` is a function of what was observed and of a seed; it neither reads nor writes a study.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from search.policy.cost_model import relative_costs
 from search.policy.curve_model import Forecasts
 from search.policy.encoding import Encoding
 
-__all__ = ["Choice", "Forecast", "Situation", "Standing", "decide", "drawn"]
+__all__ = ["Choice", "Forecast", "Situation", "Standing", "choose_next", "drawn"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -116,7 +116,7 @@ def drawn(
     return Choice(None, unit, looks[0])
 
 
-def decide(
+def choose_next(
     forecasts: Forecasts,
     situation: Situation,
     encoding: Encoding,
