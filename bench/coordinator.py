@@ -26,7 +26,7 @@ from cifar_core.seeds import derive
 from search.execution.coordinator import Coordinator
 from search.home import Home
 from search.storage.opening import open_storage
-from search.study.settings import Budget, DataIdentity, OptunaPruner, Settings
+from search.study.settings import Budget, DataIdentity, Pruner, Settings
 from search.study.study import create_or_open
 from search.workers.messages import EpochsDone, Finished, Task, TrainTask, WorkerMessage
 from search.workers.pool import Worker
@@ -114,7 +114,7 @@ def measure(trials: int, pruner: Any, folder: Path) -> InstantPool:
         scale="full",
         data=MADE_UP,
         seed=0,
-        sampler="tpe",
+        sampler="model" if pruner == "freeze-thaw" else "tpe",
         pruner=pruner,
         lr_bounds="off",
     )
@@ -139,9 +139,7 @@ def main() -> None:
     )
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 1_000, 5_000])
     parser.add_argument("--measured", type=int, default=100, help="of the last trials")
-    parser.add_argument(
-        "--pruner", choices=["promotion", *get_args(OptunaPruner)], default="promotion"
-    )
+    parser.add_argument("--pruner", choices=get_args(Pruner), default="freeze-thaw")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         pool = measure(max(wanted.trials), wanted.pruner, Path(folder))
@@ -162,7 +160,7 @@ def main() -> None:
         rows.append(cells)
     # Half of the trials are chosen by TPE, half at random: a median lies between the two, and moves easily.
     head = ["trials", "ms a trial", "median", "95 %", "ms an epoch", "median", "95 %"]
-    print(f"pruner {wanted.pruner}, sampler tpe, of the last {wanted.measured} trials")
+    print(f"pruner {wanted.pruner}, of the last {wanted.measured} trials")
     print(in_columns(head, rows))
 
 

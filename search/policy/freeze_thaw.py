@@ -143,9 +143,11 @@ class FreezeThaw(Policy):
         )
         if state == "running":
             note = trial.user_attrs.get(attributes.FORECAST) or {}
-            member.until = self._looks[-1] if member.exempt else int(note.get("until", 0))
-            if member.until <= member.at and member.at < self._looks[-1]:
-                member.until = next(look for look in self._looks if look > member.at)
+            # It is asked about again where it stands if it had come to its look when the search was killed.
+            look = min(look for look in self._looks if look >= min(member.at, self._looks[-1]))
+            member.until = (
+                self._looks[-1] if member.exempt else max(look, int(note.get("until", 0)))
+            )
         self._members[trial.number] = member
 
     @property

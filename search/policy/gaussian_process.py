@@ -297,4 +297,4 @@ def _cholesky(covariance: Floats) -> Floats:
         factor, failed = dpotrf(raised, lower=1)
         if not failed and np.isfinite(factor).all():
             return np.asarray(np.tril(factor))
-    raise FitError(f"the covariance of {n} scores has no Cholesky factor")
+    raise FitError("the covariance of the scores is not positive definite")

@@ -114,6 +114,7 @@ SCENARIOS = (
     Scenario(4, "random", "halving", 8),
     Scenario(5, "tpe", "promotion", 9),
     Scenario(6, "random", "promotion", 12),
+    Scenario(7, "model", "freeze-thaw", 12),
 )
 
 

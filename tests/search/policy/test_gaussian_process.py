@@ -88,5 +88,5 @@ def test_equal_points_and_a_thousandfold_scale_are_no_trouble() -> None:
 def test_what_cannot_be_factored_says_so() -> None:
     points, scores = made(5, tasks=1)
     prior = Prior(GROUPS, 1)
-    with pytest.raises(FitError, match="5 scores"):
+    with pytest.raises(FitError, match="not positive definite"):
         Posterior(points, scores, prior, np.full(len(prior.mean), np.nan))
