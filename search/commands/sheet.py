@@ -21,7 +21,7 @@ __all__ = ["sheet"]
 @click.option(
     "--space",
     metavar="NAME|FILE",
-    help="Show the augmentation of a space's last known configuration.",
+    help="Show the augmentation of a space's first known configuration.",
 )
 @click.option(
     "--set",
@@ -99,9 +99,9 @@ def _chosen(config: Path | None, space: str | None) -> tuple[str, "Augmentation"
         return "augmentation", Augmentation()
     loaded = load_space(space)
     if loaded.known:
-        last = loaded.known[-1]
-        named = f"known configuration {one_line(last.name)!r} of space {loaded.name}"
-        return named, loaded.recipe_of(last.values).augmentation
+        first = loaded.known[0]
+        named = f"known configuration {one_line(first.name)!r} of space {loaded.name}"
+        return named, loaded.recipe_of(first.values).augmentation
     # Only this section: without its parameters the rest may be no recipe.
     section = {"augmentation": loaded.recipe.get("augmentation", {})}
     named = f"fixed recipe of space {loaded.name}, which has no known configuration"

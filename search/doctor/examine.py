@@ -102,7 +102,7 @@ def examine(home: Home, request: DoctorRequest, data_folder: Path, tell: Tell) -
 
 def widest(space: Space) -> Recipe:
     """The recipe of the strongest known configuration of a space, with its widest network."""
-    values = space.fit(space.known[-1].values)
+    values = space.fit(space.known[0].values)
     for name, parameter in space.parameters.items():
         if (parameter.sets or "").startswith("network.") and parameter.is_integer:
             values[name] = parameter.extremes()[-1]

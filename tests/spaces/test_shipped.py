@@ -15,6 +15,7 @@ from cifar_core.recipe import (
     Constant,
     Cosine,
     Net,
+    OneCycle,
     Plateau,
     Recipe,
     ResNet9,
@@ -202,6 +203,26 @@ def test_the_reference_net4_has_the_published_settings() -> None:
     )
 
 
+def test_the_one_cycle_sgd_is_what_its_sources_have_in_common() -> None:
+    assert known_recipe("one-cycle SGD") == Recipe(
+        network=Net(channels1=256, channels2=256, batch_norm=True),
+        optimizer=Sgd(lr=0.05, nesterov=True, weight_decay=5e-4),
+        schedule=OneCycle(),
+        batch_size=64,
+        augmentation=Augmentation(flip=0.5, crop_padding=2, probability=0.6),
+        label_smoothing=0.1,
+    )
+
+
+def test_the_best_known_configuration_stands_first_and_the_weak_reference_last() -> None:
+    names = [one.name for one in constrained().known]
+    assert names == ["one-cycle SGD", "reference Net4", "reference base"]
+    for name in ("baseline_constrained", "speed"):
+        first = load_space(name).recipe_of(load_space(name).known[0].values)
+        assert isinstance(first.optimizer, Sgd)
+        assert first.optimizer.nesterov
+
+
 def test_the_constrained_space_keeps_two_convolutions_three_linear_layers_and_12_epochs() -> None:
     space = constrained()
     for values in suggestions(space, seed=1, count=8):
@@ -221,6 +242,7 @@ def test_the_constrained_space_searches_everything_else() -> None:
         "optimizer": "optimizer.name",
         "sgd_lr": "optimizer.lr",
         "adam_lr": "optimizer.lr",
+        "nesterov": "optimizer.nesterov",
         "batch_size": "batch_size",
         "weight_decay": "optimizer.weight_decay",
         "channels1": "network.channels1",
@@ -246,6 +268,7 @@ def test_each_optimizer_of_the_constrained_space_has_its_own_learning_rate() -> 
     for values in found:
         own = f"{values['optimizer']}_lr"
         assert [name for name in values if name.endswith("_lr")] == [own]
+        assert ("nesterov" in values) == (values["optimizer"] == "sgd")
         assert constrained().recipe_of(values).optimizer.lr == values[own]
 
 

@@ -104,11 +104,11 @@ def test_a_configuration_is_shown_and_changed_by_set(
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (SEARCHED, "known configuration 'last' of space mine: flip 0.25, cutout 8"),
+        (SEARCHED, "known configuration 'first' of space mine: flip 0.25, cutout 4"),
         ("", "fixed recipe of space mine, which has no known configuration: flip 0.25"),
     ],
 )
-def test_of_a_space_its_last_known_configuration_is_shown(
+def test_of_a_space_its_first_known_configuration_is_shown(
     capsys: pytest.CaptureFixture[str], here: Path, more: str, words: str
 ) -> None:
     (here / "mine.toml").write_text(SPACE + more)
