@@ -8,6 +8,7 @@ from cifar_core.errors import RecipeError
 from cifar_core.records import UNIONS, shown
 from spaces.grid import MOST_CELLS
 from spaces.parameter import Parameter, Value, Values
+from spaces.prior import Prior
 
 if TYPE_CHECKING:
     from spaces.grid import Grid
@@ -54,6 +55,12 @@ def problems_of(space: "Space") -> Iterator[str]:
     for index, known in enumerate(space.known):
         yield from _problems_of_known(space, index, known)
     yield from _problems_of_lr_range(space)
+    for name, parameter in space.parameters.items():
+        if parameter.prior is not None:
+            key = f"parameters.{name}.prior"
+            yield from (
+                f"{key}{problem}" for problem in _problems_of_prior(parameter, parameter.prior)
+            )
 
 
 def _problems_of_conditions(space: "Space") -> Iterator[str]:
@@ -185,6 +192,29 @@ def _problems_of_lr_range(space: "Space") -> Iterator[str]:
                 yield f"lr_range.corners: {name} stays where it is: it is measured, or decides what is."
 
 
+def _problems_of_prior(parameter: Parameter, prior: Prior) -> Iterator[str]:
+    """What is wrong with a prior of this parameter, to follow the prior's key."""
+    if parameter.options is not None:
+        if prior.weights is None:
+            yield ".value: is for a range; choices have `weights`."
+        for choice in prior.weights or {}:
+            if choice not in parameter.choice_names:
+                names = ", ".join(parameter.choice_names)
+                yield f".weights.{choice}: must be among {names}."
+        return
+    if prior.weights is not None or prior.value is None or prior.spread is None:
+        yield ".weights: is for choices; a range has `value` and `spread`."
+        return
+    low, high = (float(end) for end in parameter.extremes())
+    # The range of a learning rate may be measured anew, and the belief then be cut to it.
+    if not (low <= prior.value <= high or (parameter.measured and prior.value > 0)):
+        yield f".value: must be in {parameter.described()}, but got {prior.value:g}."
+    if parameter.log and prior.spread <= 1:
+        yield (
+            f".spread: must be above 1 where `log` is true, for it is a factor, but got {prior.spread:g}."
+        )
+
+
 def _described(values: Values) -> str:
     return ", ".join(f"{name} = {value!r}" for name, value in values.items())
 
@@ -197,6 +227,8 @@ def _problems_of_grid(space: "Space", grid: "Grid") -> Iterator[str]:
             yield f"parameters.{name}: a grid needs `choices` or `variants`, not a range."
         if parameter.when:
             yield f"parameters.{name}.when: a grid has every combination; it has no conditions."
+        if parameter.prior is not None:
+            yield f"parameters.{name}.prior: a grid trains every combination, whatever is believed."
         if name == "seed":
             yield "parameters.seed: this name is taken: a grid is run over several seeds."
     if space.known or space.lr_range is not None:

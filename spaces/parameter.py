@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from cifar_core.records import Record, no_control, shown
+from spaces.prior import Prior
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -49,6 +50,7 @@ class Parameter(Record):
         log: Search the logarithm.
         measured: The LR-range test replaces `low` and `high`, which are what is searched without it.
         when: Other parameters and the values of theirs for which this one applies.
+        prior: Where its best value is expected; None where nobody has said.
     """
 
     sets: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")] | None = None
@@ -61,6 +63,7 @@ class Parameter(Record):
     log: bool = False
     measured: bool = False
     when: dict[Name, Annotated[list[Value], Field(min_length=1)]] = {}
+    prior: Prior | None = None
 
     @model_validator(mode="after")
     def _is_one_of_three_kinds(self) -> "Parameter":
@@ -93,6 +96,11 @@ class Parameter(Record):
     def options(self) -> list[Value] | None:
         """What there is to choose from, names of variants among it; None for a range."""
         return list(self.variants) if self.variants is not None else self.choices
+
+    @property
+    def choice_names(self) -> list[str]:
+        """What there is to choose from, as a space file writes it; empty for a range."""
+        return [_as_in_file(choice) for choice in self.options or []]
 
     def fields(self) -> set[str]:
         """The recipe's fields that it can set, such as ``optimizer.lr``."""
@@ -130,6 +138,17 @@ class Parameter(Record):
         low, high = self.extremes()
         return min(max(value, low), high)
 
+    def prior_within(self) -> Prior | None:
+        """The prior cut to the range or the choices: its value moved inside, other weights left out."""
+        if self.prior is None:
+            return None
+        if self.prior.weights is not None:
+            weights = {k: v for k, v in self.prior.weights.items() if k in self.choice_names}
+            return Prior(weights=weights) if weights else None
+        value = self.prior.value
+        assert value is not None  # noqa: S101 - for mypy; checked when the record was made
+        return self.prior.model_copy(update={"value": float(self.clip(value))})
+
     def applies(self, values: Values) -> bool:
         """The values of the parameters before it are those that `when` asks for."""
         return all(name in values and values[name] in wanted for name, wanted in self.when.items())
@@ -149,7 +168,7 @@ class Parameter(Record):
         if self.variants is not None:
             return ", ".join(self.variants)
         if self.choices is not None:
-            return ", ".join(_as_in_file(choice) for choice in self.choices)
+            return ", ".join(self.choice_names)
         words = f"{self.low:g} to {self.high:g}"
         return f"{words}, log" if self.log else words
 

@@ -87,7 +87,7 @@ class Space(Record):
         about: What it is for.
         recipe: The recipe's fixed fields; those not named have the recipe's defaults.
         parameters: The searched parameters, in the order in which they are chosen.
-        known: Configurations tried first, the strongest last.
+        known: Configurations tried first, in this order; the strongest first.
         lr_range: Where the LR-range test measures; None where no parameter is `measured`.
         quick: What a quick run makes smaller, or None if there is no such run.
         grid: How every combination of the choices is trained; None where the space is searched.
@@ -147,8 +147,8 @@ class Space(Record):
     def with_ranges(self, ranges: Mapping[str, Mapping[str, Any]]) -> "Space":
         """The same space with other `low`, `high` or `choices` for some parameters.
 
-        The known configurations are cut to the new ranges, and say so. A space whose ranges were
-        changed has no quick version any more.
+        The known configurations are cut to the new ranges, and say so; so are the priors. A space whose
+        ranges were changed has no quick version any more.
 
         Raises:
             SpaceError: A parameter is not there, or its range is not valid.
@@ -163,6 +163,11 @@ class Space(Record):
         except ValidationError as error:
             problems = "; ".join(explain(error))
             raise SpaceError(f"Space {self.name} with other ranges: {problems}") from error
+        for name in ranges:
+            if (prior := changed.parameters[name].prior_within()) is not None:
+                plain["parameters"][name]["prior"] = prior.model_dump(mode="python")
+            else:
+                plain["parameters"][name]["prior"] = None
         plain["known"] = [_cut(known, changed) for known in self.known]
         if self.grid is not None:
             # What was published about cells that are no more has no place any more.
