@@ -139,14 +139,19 @@ def quality(records: Records, seed: int = 0) -> dict[str, float]:
 
 
 def read_records(path: Path, space: Space, least: int = 1) -> Records:
-    """Records as `bench.curves` writes them."""
+    """Records as `bench.curves` writes them.
+
+    The space is without parameters that no record has: they are younger than the records.
+    """
     found = json.loads(path.read_text(encoding="utf-8"))
     rows = found["curves"]
     if len(rows) < least:
         raise SystemExit(f"{path} holds {len(rows)} curves, but at least {least} are needed.")
+    there = {name for row in rows for name in row["values"]}
+    parameters = {name: one for name, one in space.parameters.items() if name in there}
     return Records(
         found["about"],
-        space,
+        space.model_copy(update={"parameters": parameters}),
         [row["values"] for row in rows],
         np.array([row["accuracy"] for row in rows]),
         np.array([row["average"] for row in rows]),
