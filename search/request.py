@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from search.study.settings import DEFAULT_KEEP, Pruner, SearchSampler
+from search.study.settings import DEFAULT_KEEP, Pruner, SearchSampler, Switch
 from search.workers.limits import HANG_SECONDS
 
 __all__ = ["DoctorRequest", "LrRangeRequest", "ResumeRequest", "Scale", "StartRequest"]
@@ -39,6 +39,8 @@ class StartRequest:
         hang_after: Seconds without a step after which a worker is replaced.
         patience: Trials without a new best after which no more are begun, or None.
         warm_start: Older studies and configuration files of which the best is tried early.
+        known: Whether the space's known configurations are tried first.
+        experience: Whether the policy learns from trials of older studies.
     """
 
     space: str
@@ -62,6 +64,8 @@ class StartRequest:
     hang_after: float = HANG_SECONDS
     patience: int | None = None
     warm_start: tuple[str, ...] = ()
+    known: Switch = "on"
+    experience: Switch = "on"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import click
 from search.commands import options
 from search.home import Home
 from search.request import Scale, StartRequest
-from search.study.settings import Pruner, SearchSampler
+from search.study.settings import Pruner, SearchSampler, Switch
 
 __all__ = ["start"]
 
@@ -116,6 +116,20 @@ def _default(name: str) -> object:
         "Try early what was best before: the five best trials of an older study of the same storage that "
         "are not tried anyway, or an exported configuration, as far as they fit. Can be repeated."
     ),
+)
+@click.option(
+    "--known",
+    type=click.Choice(get_args(Switch)),
+    default=_default("known"),
+    show_default=True,
+    help="Try the space's known configurations first. off: begin with none of them.",
+)
+@click.option(
+    "--experience",
+    type=click.Choice(get_args(Switch)),
+    default=_default("experience"),
+    show_default=True,
+    help="Learn from the trials of older studies of the same storage that searched the same parameters.",
 )
 @click.option(
     "--dashboard/--no-dashboard",

@@ -81,6 +81,8 @@ def start(
             sampler=plan.sampler,
             pruner=plan.pruner,
             lr_bounds=request.lr_bounds,
+            known=request.known,
+            experience=request.experience,
         )
         study, is_new = create_or_open(storage, name, settings, plan.budget)
         if is_new:
@@ -219,6 +221,8 @@ def _check(home: Home, request: StartRequest, name: str) -> str:
 
 def _enqueue(study: SearchStudy, space: Space) -> None:
     """Put the known configurations, and those with the measured rates, before all others, once."""
+    if study.settings.known == "off":
+        return  # a measured rate would be tried in a known configuration, too
     wanted: list[tuple[str, str, Values]] = [
         (attributes.KNOWN, known.name, space.fit(known.values)) for known in space.known
     ]

@@ -19,6 +19,7 @@ __all__ = [
     "Sampler",
     "SearchSampler",
     "Settings",
+    "Switch",
     "differences",
     "given_range",
 ]
@@ -28,6 +29,7 @@ Sampler = Literal[SearchSampler, "grid"]
 OptunaPruner = Literal["halving", "hyperband", "median", "none"]
 Pruner = Literal["freeze-thaw", "promotion", OptunaPruner]
 LrBoundsWish = Annotated[str, Field(pattern=r"^(auto|off|[0-9.eE+-]+:[0-9.eE+-]+)$")]
+Switch = Literal["on", "off"]
 LARGEST_LR = 1000.0
 DEFAULT_KEEP = 1
 
@@ -73,6 +75,8 @@ class Settings(Record):
         sampler: How configurations are chosen; ``model`` where the pruner is ``freeze-thaw``, only there.
         pruner: How trials are stopped early.
         lr_bounds: ``auto``, ``off``, or ``LOW:HIGH``.
+        known: Whether the space's known configurations are tried first; on in studies older than this.
+        experience: Whether the policy learns from trials of older studies, as noted at the study's start.
     """
 
     space: Space
@@ -83,6 +87,8 @@ class Settings(Record):
     sampler: Sampler
     pruner: Pruner
     lr_bounds: LrBoundsWish
+    known: Switch = "on"
+    experience: Switch = "on"
 
 
 class Budget(Record):

@@ -199,6 +199,8 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         "--hang-after": "2m",
         "--patience": "20",
         "--warm-start": "old",
+        "--known": "off",
+        "--experience": "off",
     }
     words = (word for pair in options.items() for word in pair)
     found = asked(monkeypatch, "start", *words, "--compile")
@@ -224,6 +226,8 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         hang_after=120.0,
         patience=20,
         warm_start=("old",),
+        known="off",
+        experience="off",
     )
     fields = {*StartRequest.__dataclass_fields__} - {"compile_networks"}
     assert {f"--{name.replace('_', '-')}" for name in fields} == set(options)

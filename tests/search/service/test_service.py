@@ -5,9 +5,24 @@ from pathlib import Path
 import pytest
 
 from search.events import Event, Notice
-from search.service.service import _say_what_begins_anew
+from search.service.service import _enqueue, _say_what_begins_anew
+from search.study import attributes
 from search.study.trial_states import pause
-from tests.search.scripted import folder_in, new_study
+from tests.search.scripted import folder_in, new_study, reopened
+
+
+@pytest.mark.parametrize(
+    ("known", "labels"), [("on", ["base", "best", "LR-range test, sgd"]), ("off", [])]
+)
+def test_known_configurations_come_first_or_not_at_all(known: str, labels: list[str]) -> None:
+    study = new_study(known=known)
+    bounds = {"parameter": "sgd_lr", "optimizer": "sgd", "low": 0.001, "high": 0.1}
+    bounds |= {"suggested": 0.05, "conclusive": True, "how": "measured"}
+    study.write(attributes.LR_BOUNDS, [bounds])
+    _enqueue(study, study.settings.space)
+    resumed = reopened(study)
+    _enqueue(resumed, resumed.settings.space)
+    assert [row.label for row in resumed.rows()] == labels
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,12 @@ def test_equal_settings_do_not_differ() -> None:
     assert differences(stored, settings_of()) == []
 
 
+def test_settings_of_before_there_were_switches_are_those_of_a_command_without_them() -> None:
+    stored = settings_of().model_dump(mode="json")
+    del stored["known"], stored["experience"]
+    assert differences(Settings.model_validate(stored), settings_of()) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
@@ -33,6 +39,8 @@ def test_equal_settings_do_not_differ() -> None:
         ({"sampler": "tpe"}, "sampler: the study has 'random', this command asks for 'tpe'"),
         ({"pruner": "median"}, "pruner: the study has 'none', this command asks for 'median'"),
         ({"scale": "quick"}, "scale: the study has 'full', this command asks for 'quick'"),
+        ({"known": "off"}, "known: the study has 'on', this command asks for 'off'"),
+        ({"experience": "off"}, "experience: the study has 'on', this command asks for 'off'"),
         ({"lr_bounds": "off"}, "lr_bounds: the study has 'auto', this command asks for 'off'"),
         (
             {"data": DATA.model_copy(update={"split": "f"})},
