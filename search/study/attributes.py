@@ -8,6 +8,7 @@ SETTINGS = "settings"
 BUDGET = "budget"
 COPY_OF = "copy_of"
 CURVE_MODEL = "curve_model"
+EXPERIENCE = "experience"
 HOLDER = "holder"
 LR_BOUNDS = "lr_bounds"
 LR_CURVES = "lr_range_curves"
@@ -28,3 +29,8 @@ SEED = "seed"
 SUGGESTED = "suggested"
 TRIAL_SECONDS = "seconds"
 WARM = "warm_start"
+
+
+def experience_part(number: int) -> str:
+    """The name of one of the notes that hold a study's experience, counted from 1."""
+    return f"{EXPERIENCE}_{number}"

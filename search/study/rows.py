@@ -1,6 +1,7 @@
 """Trials as plain records: the one place where Optuna's trials are read for showing and exporting."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -44,6 +45,7 @@ class TrialRow:
         seconds: Time spent training it.
         history: Its epochs as plain values, once it is finished or paused.
         ended: When it was finished; None if it is not.
+        scores: Validation accuracy by epoch, counted from 1.
     """
 
     number: int
@@ -59,6 +61,7 @@ class TrialRow:
     seconds: float
     history: tuple[dict[str, Any], ...] = ()
     ended: datetime | None = None
+    scores: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def going_on(self) -> bool:
@@ -94,6 +97,7 @@ def row_of(trial: FrozenTrial) -> TrialRow:
         seconds=notes.get(attributes.TRIAL_SECONDS, 0.0),
         history=tuple(notes.get(attributes.EPOCHS, ())),
         ended=trial.datetime_complete,
+        scores=dict(trial.intermediate_values),
     )
 
 

@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from cifar_core.errors import RecipeError
 from cifar_core.recipe import Recipe
@@ -101,9 +109,23 @@ class _Forecast(_Notes):
     high: float | None = None
 
 
+class _OlderTrial(_Notes):
+    task: Shown
+    values: dict[Shown, bool | int | float | Shown]
+    scores: dict[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}$")], float] = Field(min_length=1)
+    epochs: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _has_these_epochs(self) -> "_OlderTrial":
+        if max(int(epoch) for epoch in self.scores) > self.epochs:
+            raise ValueError(f"has a score beyond its {self.epochs} epochs")
+        return self
+
+
 class _StudyNotes(_Notes):
     budget: Budget
     curve_model: _CurveModel | None = None
+    experience: int | None = Field(None, ge=0, le=1_000)
     lr_bounds: list[_Range] | None = None
     lr_range_curves: _Curves | None = None
     seconds: float = Field(0.0, ge=0.0, allow_inf_nan=False)
@@ -132,7 +154,12 @@ class _TrialNotes(_Notes):
 
 def _problem_of_study(notes: dict[str, Any]) -> str | None:
     try:
-        _StudyNotes.model_validate(notes)
+        found = _StudyNotes.model_validate(notes)
+        for part in range(1, (found.experience or 0) + 1):
+            key = attributes.experience_part(part)
+            if key not in notes:
+                return f"{key} is missing"
+            TypeAdapter(dict[str, list[_OlderTrial]]).validate_python({key: notes[key]})
     except ValidationError as error:
         return explain(error)[0].rstrip(".")
     return None
