@@ -145,7 +145,7 @@ class Space(Record):
         return Recipe.read(self.plain_recipe(values), f"the recipe of space {self.name}")
 
     def with_ranges(self, ranges: Mapping[str, Mapping[str, Any]]) -> "Space":
-        """The same space with other `low`, `high` or `choices` for some parameters.
+        """The same space with another `low`, `high`, `choices` or `prior` for some parameters.
 
         The known configurations are cut to the new ranges, and say so; so are the priors. A space whose
         ranges were changed has no quick version any more.

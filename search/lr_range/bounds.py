@@ -1,5 +1,6 @@
 """Learning-rate bounds of a study: measured at the corners of its space, given, or the space's own."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from search.lr_range.corners import Corner, lr_base, values_for
 from search.study.settings import given_range
+from spaces.parameter import Parameter
 from spaces.space import Space
 
 if TYPE_CHECKING:
     from cifar_core.lr_range import Finding  # which loads PyTorch
 
 __all__ = ["Bounds", "combine", "unmeasured"]
+
+OFF = 0.35
+"""Decades, one standard deviation, by which a suggested rate is off the best one. See docs/LR_RANGE.md."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Bounds:
         suggested: A rate to start with; None unless measured.
         conclusive: Measured by the LR-range test.
         how: Where the range comes from, in words.
+        spread: Factor by which the best rate is likely to be off the suggested one, either way; None where
+            nothing is suggested, and in studies from before it was noted.
     """
 
     parameter: str
@@ -36,10 +43,21 @@ class Bounds:
     suggested: float | None
     conclusive: bool
     how: str
+    spread: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
         return asdict(self)
+
+    def changes(self, parameter: Parameter) -> dict[str, Any]:
+        """What the range changes about its parameter, for `Space.with_ranges`.
+
+        The suggested rate becomes its prior, unless the space's file has one of its own.
+        """
+        changes: dict[str, Any] = {"low": self.low, "high": self.high}
+        if parameter.prior is None and self.suggested is not None and self.spread is not None:
+            changes["prior"] = {"value": self.suggested, "spread": self.spread}
+        return changes
 
 
 def combine_all(
@@ -82,7 +100,17 @@ def combine(space: Space, parameter: str, findings: list["Finding"]) -> Bounds:
         how = f"the space's own range, because the LR-range test was inconclusive: {reasons[0]}"
     suggested = [one.suggested for one in found if one.suggested is not None]
     mean = statistics.geometric_mean(suggested) if suggested else None
-    return _bounds(space, parameter, min(lows), max(highs), how, mean)
+    return _bounds(space, parameter, min(lows), max(highs), how, mean, _spread(suggested))
+
+
+def _spread(suggested: Sequence[float]) -> float | None:
+    """How far the best rate may be off the mean of these, as a factor.
+
+    Two errors add up: that of the test where it measured, and that of one rate for the whole space.
+    """
+    if not suggested:
+        return None
+    return float(10 ** math.hypot(OFF, statistics.pstdev(math.log10(one) for one in suggested)))
 
 
 def unmeasured(space: Space, wish: str) -> list[Bounds]:
@@ -108,6 +136,7 @@ def _bounds(
     high: float,
     how: str,
     suggested: float | None = None,
+    spread: float | None = None,
 ) -> Bounds:
     """A range, widened where a known configuration's rate would otherwise lie outside of it."""
     for known in space.known:
@@ -116,4 +145,5 @@ def _bounds(
             low, high = min(low, rate), max(high, rate)
             how += f", widened to hold the {rate:g} of {known.name}"
     optimizer = space.recipe_of(values_for(space, lr_base(space), parameter)).optimizer.name
-    return Bounds(parameter, optimizer, low, high, suggested, suggested is not None, how)
+    conclusive = suggested is not None
+    return Bounds(parameter, optimizer, low, high, suggested, conclusive, how, spread)

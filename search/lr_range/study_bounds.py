@@ -22,7 +22,7 @@ def bounded_space(
     observe: Observer,
     stop_requested: StopRequested,
 ) -> Space:
-    """The space with the learning-rate bounds of the study, measured if they are not yet."""
+    """The space with the study's learning-rate bounds and suggested rates, measured if they are not yet."""
     space = study.settings.space
     stored = study.note(attributes.LR_BOUNDS)
     if stored is not None:
@@ -34,7 +34,9 @@ def bounded_space(
         study.write(attributes.LR_BOUNDS, [one.to_dict() for one in bounds])
     for one in bounds:
         observe(BoundsFound(one.optimizer, one.low, one.high, one.how))
-    return space.with_ranges({one.parameter: {"low": one.low, "high": one.high} for one in bounds})
+    return space.with_ranges(
+        {one.parameter: one.changes(space.parameters[one.parameter]) for one in bounds}
+    )
 
 
 def _measured(

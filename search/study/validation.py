@@ -89,6 +89,7 @@ class _Range(_Notes):
     suggested: float | None
     conclusive: bool
     how: Shown
+    spread: float | None = Field(None, gt=1.0, allow_inf_nan=False)
 
     model_config = ConfigDict(strict=True, extra="forbid")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from search.lr_range.bounds import Bounds, combine, combine_all, unmeasured
+from search.lr_range.bounds import OFF, Bounds, combine, combine_all, unmeasured
 from search.lr_range.corners import corners_of
 from spaces.space import Space
 from tests.search.sweeping import NOTHING, finding
@@ -41,6 +41,16 @@ def test_the_suggestion_is_the_geometric_mean_of_those_of_the_corners() -> None:
     findings = [finding(0.001, 0.1, 0.004), finding(0.001, 0.1, 0.04), finding(0.001, 0.1, 0.02)]
     bounds = combine(small_space(), "sgd_lr", findings)
     assert bounds.suggested == pytest.approx((0.004 * 0.04 * 0.02) ** (1 / 3))
+
+
+def test_the_more_the_corners_suggest_different_rates_the_less_sure_is_their_mean() -> None:
+    one, same, apart = (
+        combine(small_space(), "sgd_lr", [finding(0.001, 0.5, rate) for rate in rates]).spread
+        for rates in ([0.04], [0.04, 0.04], [0.004, 0.4])
+    )
+    assert one == same == pytest.approx(10**OFF)
+    assert apart == pytest.approx(10 ** (OFF**2 + 1.0) ** 0.5)
+    assert combine(small_space(), "sgd_lr", [NOTHING]).spread is None
 
 
 def test_one_corner_is_told_as_one() -> None:

@@ -1,0 +1,44 @@
+"""What a search knows before its first trial: beliefs of its space, and trials of older studies."""
+
+import math
+
+from search.execution.experience import noted_experience
+from search.policy.knowledge import Belief, Knowledge
+from search.study.study import SearchStudy
+from spaces.parameter import Parameter
+from spaces.space import Space
+
+__all__ = ["beliefs_of", "knowledge_of"]
+
+
+def knowledge_of(study: SearchStudy, space: Space) -> Knowledge:
+    """Return all that a study's policy may know from the start; the same whenever the study is resumed.
+
+    Args:
+        study: The study, with its experience noted.
+        space: Its space, with the learning-rate bounds it is searched in and what they suggest.
+    """
+    return Knowledge(beliefs_of(space), noted_experience(study))
+
+
+def beliefs_of(space: Space) -> dict[str, Belief]:
+    """Return the priors of a space as a policy has them: spreads are shares of the searched range."""
+    found = {name: _belief(parameter) for name, parameter in space.parameters.items()}
+    return {name: belief for name, belief in found.items() if belief is not None}
+
+
+def _belief(parameter: Parameter) -> Belief | None:
+    """The belief about one parameter; None where there is none, or nothing to choose."""
+    prior = parameter.prior
+    if prior is None:
+        return None
+    if parameter.options is not None:
+        named = zip(parameter.options, parameter.choice_names, strict=True)
+        weights = prior.weights or {}
+        return Belief(weights={choice: weights.get(name, 1.0) for choice, name in named})
+    low, high = (float(end) for end in parameter.extremes())
+    if prior.value is None or prior.spread is None or low == high:
+        return None
+    if parameter.log:
+        return Belief(prior.value, math.log(prior.spread) / math.log(high / low))
+    return Belief(prior.value, prior.spread / (high - low))
