@@ -27,6 +27,7 @@ from search.events import (
 )
 from search.execution.best_checkpoints import BestCheckpoints
 from search.execution.epoch_histories import Histories, frozen, reported
+from search.execution.prior_knowledge import knowledge_of
 from search.execution.save_retries import SaveRetries
 from search.execution.trial_queue import TrialQueue
 from search.home import StudyFolder
@@ -104,6 +105,7 @@ class Coordinator:
             study.optuna,
             space=space,
             trials=study.budget.trials,
+            knowledge=knowledge_of(study, space),
             seconds_left=self._seconds_left,
             say=self._pass_on,
         )

@@ -9,7 +9,6 @@ from optuna.storages import BaseStorage
 
 from cifar_core.errors import CifarSearchError, RecipeError
 from cifar_core.recipe import Recipe
-from search.events import Notice, Observer
 from search.policy.knowledge import ExperienceRecord
 from search.study import attributes
 from search.study.rows import TrialRow
@@ -39,35 +38,21 @@ Scores = Mapping[int, float]
 """Validation accuracy by epoch, of at least one."""
 
 
-def note_experience(
-    study: SearchStudy, storage: BaseStorage, named: Iterable[str], observe: Observer
-) -> None:
+def note_experience(study: SearchStudy, storage: BaseStorage) -> None:
     """Keep with a study what it may learn from others, once: at its start, before its first trial.
 
     So a search that is resumed decides as one that was not stopped, whatever has become of the other
-    studies.
+    studies. Those that were named for a warm start are taken whatever they have searched, as far as their
+    trials fit.
 
     Args:
         study: The study, which this process holds.
         storage: Where it and the others are.
-        named: Studies to be taken whatever they have searched, as far as their trials fit.
-        observe: Told which studies are taken; each time that a search of this study begins.
     """
     settings = study.settings
-    wanted = settings.experience == "on" and settings.seeds is None
+    wanted = settings.experience == "on" and settings.pruner == "freeze-thaw"
     if wanted and study.note(attributes.EXPERIENCE) is None and not study.rows():
-        _note(study, _shares(list(_found(study, storage, named))))
-    taken: dict[str, int] = {}
-    for record in noted_experience(study):
-        taken[record.task] = taken.get(record.task, 0) + 1
-    if taken:
-        words = ", ".join(f"{count} of study {name}" for name, count in taken.items())
-        observe(
-            Notice(
-                f"Experience: the search learns from trials of older studies, {words}. "
-                "A study that is started with --experience off does not."
-            )
-        )
+        _note(study, _shares(list(_found(study, storage))))
 
 
 def noted_experience(study: SearchStudy) -> tuple[ExperienceRecord, ...]:
@@ -107,15 +92,15 @@ def _note(study: SearchStudy, records: Iterable[ExperienceRecord]) -> None:
     study.write(attributes.EXPERIENCE, len(parts))
 
 
-def _found(
-    study: SearchStudy, storage: BaseStorage, named: Iterable[str]
-) -> Iterator[list[ExperienceRecord]]:
+def _found(study: SearchStudy, storage: BaseStorage) -> Iterator[list[ExperienceRecord]]:
     """The records of each study that is named, and of the newest that are alike."""
-    names = [one for one in dict.fromkeys(named) if one != study.name]
+    names: list[str] = list(study.note(attributes.WARM_SOURCES) or {})
     others = [one.study_name for one in reversed(summaries(storage))]
     space = _with_any_rate(study.settings.space)
     count = 0
-    for name in [*names, *(one for one in others if one not in {*names, study.name})]:
+    for name in dict.fromkeys([*names, *others]):
+        if name == study.name:
+            continue
         try:
             older = open_study(storage, name)
         except CifarSearchError:

@@ -1,6 +1,7 @@
 """What a search knows before its first trial: beliefs of its space, and trials of older studies."""
 
 import math
+from collections import Counter
 
 from search.execution.experience import noted_experience
 from search.policy.knowledge import Belief, Knowledge
@@ -8,7 +9,7 @@ from search.study.study import SearchStudy
 from spaces.parameter import Parameter
 from spaces.space import Space
 
-__all__ = ["beliefs_of", "knowledge_of"]
+__all__ = ["beliefs_of", "described", "knowledge_of"]
 
 
 def knowledge_of(study: SearchStudy, space: Space) -> Knowledge:
@@ -25,6 +26,20 @@ def beliefs_of(space: Space) -> dict[str, Belief]:
     """Return the priors of a space as a policy has them: spreads are shares of the searched range."""
     found = {name: _belief(parameter) for name, parameter in space.parameters.items()}
     return {name: belief for name, belief in found.items() if belief is not None}
+
+
+def described(knowledge: Knowledge) -> str | None:
+    """Return in a sentence what a search begins with; None if it is nothing."""
+    parts = []
+    if knowledge.beliefs:
+        parts.append(f"likely values of {', '.join(knowledge.beliefs)}")
+    if knowledge.experience:
+        counts = Counter(record.task for record in knowledge.experience)
+        studies = ", ".join(f"{count} of study {name}" for name, count in counts.items())
+        parts.append(
+            f"trials of older studies ({studies}; a study started with --experience off has none)"
+        )
+    return f"The search begins with {' and '.join(parts)}." if parts else None
 
 
 def _belief(parameter: Parameter) -> Belief | None:

@@ -11,6 +11,8 @@ from search.events import Notice, Observer, SearchStarted
 from search.execution import warm_start
 from search.execution.best_checkpoints import BestCheckpoints
 from search.execution.coordinator import Coordinator, Outcome
+from search.execution.experience import note_experience
+from search.execution.prior_knowledge import described, knowledge_of
 from search.home import Home, StudyFolder
 from search.lr_range.bounds import Bounds
 from search.lr_range.corners import lr_base, values_for
@@ -170,6 +172,7 @@ def _run(
             storage.waiting(observe, stop),
         ):
             _say_what_begins_anew(study, folder, observe)
+            note_experience(study, storage)
             began = time.monotonic()
             try:
                 space = bounded_space(study, pool, folder, observe, stop)
@@ -182,6 +185,7 @@ def _run(
                     study.write(attributes.SECONDS, round(seconds, 1))
             _enqueue(study, space)
             warm_start.enqueue(study, space, observe)
+            _say_what_is_known(study, space, observe)
             observe(_started(study, space, slots, where_flags(home, storage.url)))
             outcome = Coordinator(study, space, pool, folder, observe, stop).run()
     # What waits for a larger total still needs its checkpoint.
@@ -256,6 +260,13 @@ def _say_what_begins_anew(study: SearchStudy, folder: StudyFolder, observe: Obse
                 f"with epoch 1: this home has no checkpoint of {'them' if many else 'it'}."
             )
         )
+
+
+def _say_what_is_known(study: SearchStudy, space: Space, observe: Observer) -> None:
+    """Say what the policy knows before the first trial; of the policies only the model has a use for it."""
+    words = described(knowledge_of(study, space))
+    if words is not None and study.settings.pruner == "freeze-thaw":
+        observe(Notice(words))
 
 
 def _started(study: SearchStudy, space: Space, slots: list[Slot], where: str) -> SearchStarted:

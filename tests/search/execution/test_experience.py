@@ -12,7 +12,6 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState, create_trial
 
 from search.errors import ServiceError
-from search.events import Event, Notice
 from search.execution import experience
 from search.execution.experience import (
     FEWEST_RECORDS,
@@ -22,6 +21,7 @@ from search.execution.experience import (
     note_experience,
     noted_experience,
 )
+from search.policy.knowledge import ExperienceRecord
 from search.study import attributes
 from search.study.study import SearchStudy, open_study
 from spaces.space import Values
@@ -68,12 +68,17 @@ def older(storage: BaseStorage, name: str = "old", trials: int = 6, **settings: 
     return study
 
 
-def noted(study: SearchStudy, *named: str) -> list[str]:
-    """What is said when a search of this study begins."""
-    told: list[Event] = []
-    note_experience(study, study.optuna._storage, named, told.append)
-    assert all(isinstance(one, Notice) for one in told)
-    return [one.text for one in told if isinstance(one, Notice)]
+def searching(storage: BaseStorage, **settings: Any) -> SearchStudy:
+    """A study whose policy can learn from others."""
+    return new_study(storage, **{"sampler": "model", "pruner": "freeze-thaw", **settings})
+
+
+def noted(study: SearchStudy, *named: str) -> tuple[ExperienceRecord, ...]:
+    """What a study has learned of when its search has begun, with these sources of a warm start."""
+    if named:
+        study.write(attributes.WARM_SOURCES, {name: {} for name in named})
+    note_experience(study, study.optuna._storage)
+    return noted_experience(reopened(study))
 
 
 def tasks(study: SearchStudy) -> dict[str, int]:
@@ -86,20 +91,15 @@ def storage() -> BaseStorage:
     return InMemoryStorage()
 
 
-def test_a_first_study_has_no_experience_and_says_nothing(storage: BaseStorage) -> None:
-    study = new_study(storage)
-    assert noted(study) == []
-    assert noted_experience(study) == ()
+def test_a_first_study_has_no_experience(storage: BaseStorage) -> None:
+    assert noted(searching(storage)) == ()
 
 
 def test_trials_of_an_older_study_are_noted_as_what_they_are(storage: BaseStorage) -> None:
     old = new_study(storage, name="old", trials=9)
     for number in range(FEWEST_RECORDS):
         add(old, {1: 0.1, 2: math.nan, 4: 0.123456789}, TrialState.COMPLETE, dropout=number / 20)
-    study = new_study(storage)
-    (said,) = noted(study)
-    assert said.startswith("Experience: the search learns from trials of older studies, 5 of")
-    found = noted_experience(reopened(study))
+    found = noted(searching(storage))
     assert [one.values["dropout"] for one in found] == [0.0, 0.05, 0.1, 0.15, 0.2]
     assert found[0].values == {**CONFIGURATION, "dropout": 0.0}, "the rate as it was"
     assert (found[0].task, found[0].epochs) == ("old", 4)
@@ -118,39 +118,38 @@ def test_what_failed_or_has_no_score_or_does_not_fit_says_nothing(storage: BaseS
     old.optuna.add_trial(
         create_trial(state=TrialState.PRUNED, intermediate_values={1: 0.9}, user_attrs=notes)
     )
-    study = new_study(storage)
-    noted(study)
-    found = [one.scores for one in noted_experience(study)]
+    found = [one.scores for one in noted(searching(storage))]
     assert found == [{1: 0.1, 2: score(number)} for number in range(FEWEST_RECORDS)]
 
 
 def test_what_was_noted_stays_whatever_becomes_of_the_older_study(storage: BaseStorage) -> None:
     old = older(storage)
-    study = new_study(storage)
-    said = noted(study)
-    before = noted_experience(study)
+    study = searching(storage)
+    before = noted(study)
+    assert len(before) == 6
     add(old, {1: 0.99})
     older(storage, name="another")
-    assert noted(reopened(study)) == said
+    assert noted(reopened(study)) == before
     optuna.delete_study(storage=storage, study_name="old")
-    assert noted(reopened(study)) == said
-    assert noted_experience(reopened(study)) == before
+    assert noted(reopened(study)) == before
 
 
 def test_a_study_that_had_none_at_its_start_gets_none_later(storage: BaseStorage) -> None:
-    first, begun = new_study(storage, name="first"), new_study(storage, name="begun")
+    first, begun = searching(storage, name="first"), searching(storage, name="begun")
     noted(first)
     begun.optuna.ask()  # by a version that knew of no experience
     older(storage)
     for study in (first, begun):
-        assert noted(reopened(study)) == []
-        assert noted_experience(reopened(study)) == ()
+        assert noted(reopened(study)) == ()
 
 
-def test_experience_that_is_off_is_neither_noted_nor_mentioned(storage: BaseStorage) -> None:
+@pytest.mark.parametrize("settings", [{"experience": "off"}, {"pruner": "none"}])
+def test_a_search_that_does_not_want_experience_or_has_no_use_for_it_has_none(
+    storage: BaseStorage, settings: dict[str, Any]
+) -> None:
     older(storage)
-    study = new_study(storage, experience="off")
-    assert noted(study, "old") == []
+    study = searching(storage, **settings)
+    assert noted(study, "old") == ()
     assert study.note(attributes.EXPERIENCE) is None
 
 
@@ -166,10 +165,10 @@ def test_unasked_only_studies_that_searched_much_the_same_are_taken(storage: Bas
     older(storage, "least", space=least)  # 3 of 5
     older(storage, "few", trials=FEWEST_RECORDS - 1)
     older(storage, "made up", data=DATA.model_copy(update={"name": "synthetic"}))
-    study = new_study(storage)
+    study = searching(storage)
     noted(study)
     assert tasks(study) == {"less": 6}
-    asked = new_study(storage, name="asked")
+    asked = searching(storage, name="asked")
     noted(asked, "few", "least", "asked", "none", "best-1.toml")
     assert tasks(asked) == {"few": 4, "least": 6, "less": 6}
 
@@ -179,7 +178,7 @@ def test_of_several_studies_each_has_its_share_and_good_trials_come_before_poor_
 ) -> None:
     for name, trials in (("largest", 150), ("small", 10), ("large", 80)):
         older(storage, name, trials=trials)
-    study = new_study(storage)
+    study = searching(storage)
     noted(study)
     assert tasks(study) == {"large": 45, "small": 10, "largest": 45}
     found = [one.scores[2] for one in noted_experience(study) if one.task == "largest"]
@@ -199,9 +198,8 @@ def test_no_attribute_grows_too_large_for_any_database(
     study = new_study(storage, name="old", trials=999, space=small_space().with_epochs(300))
     for _ in range(2 * MOST_RECORDS):
         add(study, dict.fromkeys(range(1, 301), 0.123456))
-    new = new_study(storage)
-    noted(new)
-    found = noted_experience(reopened(new))
+    new = searching(storage)
+    found = noted(new)
     assert len(found) == MOST_RECORDS
     assert all({1, 9, 19, 38, 75, 150, 300} <= one.scores.keys() for one in found)
     assert all(len(one.scores) <= 2 * MOST_SCORES for one in found)
@@ -242,7 +240,7 @@ def test_experience_that_somebody_has_changed_is_refused(
     storage: BaseStorage, key: str, value: object, words: str
 ) -> None:
     older(storage)
-    study = new_study(storage)
+    study = searching(storage)
     noted(study)
     study.write(key, value)
     with pytest.raises(ServiceError, match="somebody has changed it") as caught:

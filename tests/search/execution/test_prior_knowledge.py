@@ -1,18 +1,32 @@
 """What a policy is told before its first trial."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.storages import InMemoryStorage
 
 from search.execution.experience import note_experience, noted_experience
-from search.execution.prior_knowledge import beliefs_of, knowledge_of
+from search.execution.prior_knowledge import beliefs_of, described, knowledge_of
 from search.lr_range.bounds import Bounds
 from search.policy.knowledge import Belief, Knowledge
 from spaces.space import Space
-from tests.search.execution.test_experience import older
-from tests.search.scripted import new_study, reopened
+from tests.search.execution.test_experience import older, searching
+from tests.search.scripted import (
+    Killed,
+    ScriptedPool,
+    folder_in,
+    kill_at,
+    new_study,
+    parameters_of,
+    reopened,
+    search,
+)
 from tests.spaces.making import ORIGIN, plain_space, small_space
+
+AT_MOST = {"value": 0.4, "spread": 0.01}
 
 
 def with_priors(**priors: Any) -> Space:
@@ -25,6 +39,7 @@ def with_priors(**priors: Any) -> Space:
 def test_a_search_without_priors_and_older_studies_knows_nothing() -> None:
     study = new_study()
     assert knowledge_of(study, study.settings.space) == Knowledge()
+    assert described(Knowledge()) is None
 
 
 @pytest.mark.parametrize(
@@ -90,10 +105,38 @@ def test_what_the_space_file_says_of_a_rate_counts_more_than_what_the_test_sugge
 def test_older_trials_are_part_of_it_and_the_same_after_a_stop() -> None:
     storage = InMemoryStorage()
     older(storage)
-    study = new_study(storage, space=with_priors(dropout={"value": 0.1, "spread": 0.2}))
-    note_experience(study, storage, (), lambda _: None)
+    study = searching(storage, space=with_priors(dropout={"value": 0.1, "spread": 0.2}))
+    note_experience(study, storage)
     knowledge = knowledge_of(study, study.settings.space)
     assert (len(knowledge.beliefs), len(knowledge.experience)) == (1, 6)
     assert knowledge.experience == noted_experience(study)
     again = reopened(study)
     assert knowledge_of(again, again.settings.space) == knowledge
+    assert described(knowledge) == (
+        "The search begins with likely values of dropout and trials of older studies "
+        "(6 of study old; a study started with --experience off has none)."
+    )
+
+
+def test_a_search_that_knows_decides_otherwise_and_the_same_after_a_stop(tmp_path: Path) -> None:
+    """The knowledge is read back as it was, although the older study is gone by then."""
+
+    def searched(name: str, stop_at: int | None, **settings: Any) -> Mapping[int, dict[str, Any]]:
+        storage = InMemoryStorage()
+        older(storage, trials=8)
+        study = searching(storage, trials=11, **settings)
+        note_experience(study, storage)
+        pool, folder = ScriptedPool(after=kill_at(stop_at)), folder_in(tmp_path / name)
+        if stop_at is not None:
+            with pytest.raises(Killed):
+                search(study, pool, folder)
+            optuna.delete_study(storage=storage, study_name="old")
+            study, pool = reopened(study), ScriptedPool(checkpoints=pool.checkpoints)
+        assert search(study, pool, folder) == "finished"
+        return parameters_of(study)
+
+    whole = searched("whole", None)
+    assert len(whole) == 11
+    assert searched("stopped", 9) == whole
+    assert searched("ignorant", None, experience="off") != whole
+    assert searched("believing", None, space=with_priors(dropout=AT_MOST)) != whole
