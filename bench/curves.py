@@ -35,6 +35,7 @@ from cifar_core.recipe import Recipe
 from cifar_core.seeds import derive
 from cifar_core.trainer import Training
 from spaces.files import load_space
+from spaces.reading import with_ranges
 from spaces.space import Space
 
 CPU = torch.device("cpu")
@@ -87,7 +88,7 @@ class Averaged:
 
 def space_of(name: str, epochs: int | None) -> Space:
     """The space with narrow widths."""
-    space = load_space(name).with_ranges(NARROW.get(name, {}))
+    space = with_ranges(load_space(name), NARROW.get(name, {}))
     return space if epochs is None else space.with_epochs(epochs)
 
 

@@ -74,15 +74,8 @@ class Backend:
 
 
 def backend_of(recipe: Recipe, device: torch.device) -> Backend:
-    """How `recipe` is trained on `device`.
-
-    On a GPU, TF32 and cuDNN's choice of algorithms are switched on for the process.
-    """
+    """Return how `recipe` is trained on `device`. Settings of the process are `settle_on`'s."""
     on_gpu = device.type == "cuda"
-    if on_gpu:
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True
     if recipe.precision == "auto":
         autocast = torch.bfloat16 if on_gpu else None
     else:
@@ -93,7 +86,7 @@ def backend_of(recipe: Recipe, device: torch.device) -> Backend:
 
 
 def resolve_devices(wanted: str) -> list[torch.device]:
-    """The devices that a word of the command line names.
+    """Return the devices that a word names.
 
     Args:
         wanted: ``auto`` (every GPU, or the CPU where there is none), ``cpu``, ``cuda`` (every GPU), or
@@ -110,13 +103,13 @@ def resolve_devices(wanted: str) -> list[torch.device]:
         return gpus
     named = [_device(name.strip(), wanted) for name in wanted.split(",")]
     if len(set(named)) != len(named):
-        raise DeviceError(f"--device names a device twice: {wanted}")
+        raise DeviceError(f"{wanted!r} names a device twice.")
     for device in named:
         if device.type == "cuda" and device not in gpus:
             here = ", ".join(str(gpu) for gpu in gpus) or "no CUDA device"
             raise DeviceError(
-                f"--device asks for {device}, but PyTorch sees {here} here. "
-                "Use --device cpu, or --device auto to take what there is."
+                f"The device {device} was asked for, but PyTorch sees {here} here. "
+                "Use cpu, or auto to take what there is."
             )
     return named
 
@@ -146,14 +139,15 @@ def wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def settle_on(device: torch.device, share: float | None) -> None:
-    """Make `device` the one that this process works on, with no more than its share of the memory.
+def settle_on(device: torch.device, share: float | None = None) -> None:
+    """Make `device` the one that this process works on. Call this once, before anything trains there.
 
-    Whatever tensors want beyond that is an out-of-memory error here, and in none of the processes that
-    have the other shares.
+    On a GPU this enables TF32 and cuDNN's search for the fastest algorithms for the whole process, and
+    limits the memory that tensors may take. Requests beyond the limit are out-of-memory errors of this
+    process and of none of those that have the other shares.
 
     Args:
-        device: Where everything will be; nothing is done about a CPU.
+        device: Where everything will be. Nothing is changed for a CPU.
         share: This process's part of a GPU's memory, its CUDA context included, above 0 and up to 1.
             None for no limit.
     """
@@ -161,6 +155,9 @@ def settle_on(device: torch.device, share: float | None) -> None:
         return
     # Some calls mean the current GPU; on any other than its own they would make a context there too.
     torch.cuda.set_device(device)
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
     if share is not None:
         total = torch.cuda.get_device_properties(device).total_memory
         # However small the share is, half of it is for tensors.
@@ -208,6 +205,6 @@ def _device(name: str, wanted: str) -> torch.device:
     found = re.fullmatch(r"cpu|cuda(?::(0|[1-9][0-9]{0,1}))?", name)
     if found is None:
         raise DeviceError(
-            f"--device must be auto, cpu, cuda, or a list such as cuda:0,cuda:1, but got {wanted!r}."
+            f"A device must be auto, cpu, cuda, or a list such as cuda:0,cuda:1, but got {wanted!r}."
         )
     return torch.device("cpu") if name == "cpu" else torch.device("cuda", int(found[1] or 0))

@@ -1,22 +1,26 @@
-"""What can go wrong for a reason that a user can act on.
+"""Errors that a user can act on.
 
-Every error of this project that a user can cause derives from one class, so that a command line
-catches it in one place::
+They all derive from one class, so that a command line catches them in one place. They don't know the
+options of a command line, which adds those that help::
 
     CifarSearchError
     ├── RecipeError       a training recipe is not valid
     ├── DataError         the images cannot be had, or are not what they should be
+    │   └── NoImagesError     there are none, and they could not be downloaded
     ├── CheckpointError   a saved state is damaged, or belongs to another training
     ├── DeviceError       the device asked for does not exist here
     ├── RampError         the rates asked for make no sweep
     └── WeightsError      the trained weights asked for cannot be had, or are another network's
 """
 
+from pathlib import Path
+
 __all__ = [
     "CheckpointError",
     "CifarSearchError",
     "DataError",
     "DeviceError",
+    "NoImagesError",
     "RampError",
     "RecipeError",
     "WeightsError",
@@ -24,7 +28,7 @@ __all__ = [
 
 
 class CifarSearchError(Exception):
-    """A problem that the user can mend; its text says what, where, and what to do."""
+    """A problem that the user can solve; its text says what is wrong, where, and what to do."""
 
 
 class RecipeError(CifarSearchError):
@@ -33,6 +37,19 @@ class RecipeError(CifarSearchError):
 
 class DataError(CifarSearchError):
     """The images cannot be had, or are not what they should be."""
+
+
+class NoImagesError(DataError):
+    """There are no images where they were looked for, and they could not be downloaded.
+
+    Args:
+        folder: Where they were looked for.
+        cause: Why they could not be downloaded, in a sentence.
+    """
+
+    def __init__(self, folder: Path, cause: str) -> None:
+        super().__init__(f"There are no CIFAR-10 images in {folder}. {cause}")
+        self.folder = folder
 
 
 class CheckpointError(CifarSearchError):

@@ -24,6 +24,7 @@ from cifar_core.networks import (
     SpeedNet,
 )
 from cifar_core.records import UNIONS, Record, explain, listed
+from cifar_core.schedules import Constant, Cosine, Linear, OneCycle, Plateau, Schedule, Step
 
 __all__ = [
     "Adam",
@@ -47,6 +48,8 @@ __all__ = [
     "Sgd",
     "SpeedNet",
     "Step",
+    "current_name",
+    "with_current_names",
 ]
 
 LearningRate = Annotated[float, Field(gt=0.0, le=1000.0)]
@@ -56,11 +59,46 @@ MixingAlpha = Annotated[float, Field(ge=0.0, le=100.0)]
 WeightDecay = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class Sgd(Record):
+RENAMED = {"weight_decay_per_picture": "weight_decay_per_image"}
+"""Former names of fields, and their current ones. Files and studies may hold the former."""
+HASHED_AS = {current: former for former, current in RENAMED.items()}
+
+
+def current_name(field: str) -> str:
+    """Return the current name of a recipe's field, such as ``optimizer.lr``.
+
+    >>> current_name("optimizer.weight_decay_per_picture")
+    'optimizer.weight_decay_per_image'
+    """
+    section, dot, name = field.rpartition(".")
+    return f"{section}{dot}{RENAMED.get(name, name)}"
+
+
+def with_current_names(section: Any) -> Any:
+    """Return a section of a recipe with the current names of its fields.
+
+    A former name beside the current one is left as it is, to be refused.
+    """
+    if not isinstance(section, Mapping):
+        return section
+    return {
+        key if RENAMED.get(key) in section else RENAMED.get(key, key): value
+        for key, value in section.items()
+    }
+
+
+class _OptimizerRecord(Record):
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_names(cls, values: Any) -> Any:
+        return with_current_names(values)
+
+
+class Sgd(_OptimizerRecord):
     """Stochastic gradient descent with momentum (Sutskever et al. 2013), as in PyTorch.
 
     Attributes:
-        weight_decay_per_picture: Weight decay for each image of a batch, added to `weight_decay`:
+        weight_decay_per_image: Weight decay for each image of a batch, added to `weight_decay`:
             5e-4 with batches of 64 is 0.032. The other optimizers have it too.
     """
 
@@ -69,7 +107,7 @@ class Sgd(Record):
     momentum: Momentum = 0.9
     nesterov: bool = False
     weight_decay: WeightDecay = 0.0
-    weight_decay_per_picture: WeightDecay = 0.0
+    weight_decay_per_image: WeightDecay = 0.0
 
     def model_post_init(self, _: Any) -> None:
         """Refuse Nesterov's momentum without momentum, as PyTorch does."""
@@ -77,7 +115,7 @@ class Sgd(Record):
             raise ValueError("nesterov needs a `momentum` above 0, but got 0.0.")
 
 
-class Adam(Record):
+class Adam(_OptimizerRecord):
     """Adam (Kingma & Ba 2015); weight decay is added to the gradient."""
 
     name: Literal["adam"] = "adam"
@@ -85,10 +123,10 @@ class Adam(Record):
     beta1: Momentum = 0.9
     beta2: Momentum = 0.999
     weight_decay: WeightDecay = 0.0
-    weight_decay_per_picture: WeightDecay = 0.0
+    weight_decay_per_image: WeightDecay = 0.0
 
 
-class AdamW(Record):
+class AdamW(_OptimizerRecord):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
     name: Literal["adamw"] = "adamw"
@@ -96,66 +134,7 @@ class AdamW(Record):
     beta1: Momentum = 0.9
     beta2: Momentum = 0.999
     weight_decay: WeightDecay = 0.01
-    weight_decay_per_picture: WeightDecay = 0.0
-
-
-class Constant(Record):
-    """The learning rate stays what it is."""
-
-    name: Literal["constant"] = "constant"
-
-
-class Step(Record):
-    """The learning rate is multiplied by `factor` after every `epochs` epochs."""
-
-    name: Literal["step"] = "step"
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
-    factor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
-
-
-class Cosine(Record):
-    """The learning rate falls to 0 along half a cosine (Loshchilov & Hutter 2017), step by step."""
-
-    name: Literal["cosine"] = "cosine"
-
-
-class OneCycle(Record):
-    """Linear rise from a 25th of the learning rate, then a cosine to 0 (Smith & Topin 2017).
-
-    Attributes:
-        warmup: Share of all steps spent rising, in (0, 1).
-    """
-
-    name: Literal["one_cycle"] = "one_cycle"
-    warmup: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.25
-
-
-class Linear(Record):
-    """Linear rise from 0 to the learning rate, then linear decay to 0 (Goyal et al. 2017, section 2.2).
-
-    Attributes:
-        warmup: Share of all steps spent rising, in [0, 1).
-    """
-
-    name: Literal["linear"] = "linear"
-    warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-
-
-class Plateau(Record):
-    """The learning rate is divided when validation accuracy has stopped rising, as one does by hand.
-
-    After `patience` epochs without a new best, training goes on from the best epoch so far (of equals the
-    latest) with the learning rate divided by `divisor`. It has converged when a divided rate brings
-    nothing better. The run ends with the network of its best epoch, unless its loss stops being a number.
-
-    Attributes:
-        patience: Epochs without a new best after which the rate is divided.
-        divisor: What it is divided by, above 1.
-    """
-
-    name: Literal["plateau"] = "plateau"
-    patience: Annotated[int, Field(ge=1, le=10_000)] = 3
-    divisor: Annotated[float, Field(gt=1.0, le=1e6)] = 10.0
+    weight_decay_per_image: WeightDecay = 0.0
 
 
 class Augmentation(Record):
@@ -193,9 +172,6 @@ class Augmentation(Record):
 
 
 Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
-Schedule = Annotated[
-    Constant | Step | Cosine | OneCycle | Linear | Plateau, Field(discriminator="name")
-]
 
 
 class Recipe(Record):
@@ -245,7 +221,7 @@ class Recipe(Record):
             raise ValueError("batch_size must be at least 2 with BatchNorm, but got 1.")
         if self.weight_decay > 1.0:
             raise ValueError(
-                "weight_decay, with weight_decay_per_picture * batch_size, must be at most 1, "
+                "weight_decay, with weight_decay_per_image * batch_size, must be at most 1, "
                 f"but got {self.weight_decay:g}."
             )
 
@@ -274,14 +250,14 @@ class Recipe(Record):
     def weight_decay(self) -> float:
         """The weight decay of a step, whatever it is given as."""
         optimizer = self.optimizer
-        return optimizer.weight_decay + optimizer.weight_decay_per_picture * self.batch_size
+        return optimizer.weight_decay + optimizer.weight_decay_per_image * self.batch_size
 
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that two recipes share only if they are equal.
 
         They don't change when a later version has more fields, as long as the defaults of the new ones
-        are what was there before.
+        are what was there before, or other names for fields, since the former names are hashed.
         """
         text = json.dumps(_told(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -293,5 +269,5 @@ def _told(record: Record) -> dict[str, Any]:
     for name, field in type(record).model_fields.items():
         value = getattr(record, name)
         if name == "name" or value != field.default:
-            told[name] = _told(value) if isinstance(value, Record) else value
+            told[HASHED_AS.get(name, name)] = _told(value) if isinstance(value, Record) else value
     return told

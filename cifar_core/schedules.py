@@ -1,16 +1,99 @@
-"""Learning-rate schedules: pure functions from the step to the factor on the recipe's rate."""
+"""Learning-rate schedules: their records, and pure functions from a step to the factor on the rate.
+
+No torch is imported here.
+"""
 
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import assert_never
+from typing import Annotated, Literal, assert_never
 
-from cifar_core.recipe import Constant, Cosine, Linear, OneCycle, Plateau, Schedule, Step
+from pydantic import Field
 
-__all__ = ["constant", "cosine", "linear", "one_cycle", "schedule_of", "step_decay"]
+from cifar_core.records import Record
+
+__all__ = [
+    "Constant",
+    "Cosine",
+    "Linear",
+    "OneCycle",
+    "Plateau",
+    "Schedule",
+    "Step",
+    "constant",
+    "cosine",
+    "linear",
+    "one_cycle",
+    "schedule_of",
+    "step_decay",
+]
 
 START_OF_ONE_CYCLE = 1 / 25
 """The first rate of one-cycle against its peak, as in fast.ai's and PyTorch's implementations."""
+
+
+class Constant(Record):
+    """The learning rate stays what it is."""
+
+    name: Literal["constant"] = "constant"
+
+
+class Step(Record):
+    """The learning rate is multiplied by `factor` after every `epochs` epochs."""
+
+    name: Literal["step"] = "step"
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
+    factor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+
+
+class Cosine(Record):
+    """The learning rate falls to 0 along half a cosine (Loshchilov & Hutter 2017), step by step."""
+
+    name: Literal["cosine"] = "cosine"
+
+
+class OneCycle(Record):
+    """Linear rise from a 25th of the learning rate, then a cosine to 0 (Smith & Topin 2017).
+
+    Attributes:
+        warmup: Share of all steps spent rising, in (0, 1).
+    """
+
+    name: Literal["one_cycle"] = "one_cycle"
+    warmup: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.25
+
+
+class Linear(Record):
+    """Linear rise from 0 to the learning rate, then linear decay to 0 (Goyal et al. 2017, section 2.2).
+
+    Attributes:
+        warmup: Share of all steps spent rising, in [0, 1).
+    """
+
+    name: Literal["linear"] = "linear"
+    warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+
+
+class Plateau(Record):
+    """The learning rate is divided when validation accuracy has stopped rising, as one does by hand.
+
+    After `patience` epochs without a new best, training goes on from the best epoch so far (of equals the
+    latest) with the learning rate divided by `divisor`. It has converged when a divided rate brings
+    nothing better. The run ends with the network of its best epoch, unless its loss stops being a number.
+
+    Attributes:
+        patience: Epochs without a new best after which the rate is divided.
+        divisor: What it is divided by, above 1.
+    """
+
+    name: Literal["plateau"] = "plateau"
+    patience: Annotated[int, Field(ge=1, le=10_000)] = 3
+    divisor: Annotated[float, Field(gt=1.0, le=1e6)] = 10.0
+
+
+Schedule = Annotated[
+    Constant | Step | Cosine | OneCycle | Linear | Plateau, Field(discriminator="name")
+]
 
 
 def constant(_step: int) -> float:

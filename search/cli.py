@@ -16,7 +16,7 @@ from search import __version__
 from search.commands.copy import copy
 from search.commands.dashboard import dashboard
 from search.commands.doctor import doctor
-from search.commands.error_messages import for_terminal, told, without_passwords
+from search.commands.error_messages import for_terminal, told, with_options, without_passwords
 from search.commands.export import export
 from search.commands.lr_range import lr_range
 from search.commands.networks import networks
@@ -81,7 +81,7 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(for_terminal(without_passwords(shown.getvalue(), arguments)), err=True)
         return error.exit_code
     except CifarSearchError as error:
-        _show_error(without_passwords(str(error), arguments))
+        _show_error(without_passwords(with_options(error), arguments))
         return MISUSED if isinstance(error, WRONG_USAGE) else FAILED
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)

@@ -8,6 +8,7 @@ import torch
 from search.errors import UsageError
 from search.request import StartRequest
 from search.study.settings import Budget, Pruner, Sampler
+from spaces.reading import quicker
 from spaces.space import Space
 
 __all__ = ["Plan", "plan_of"]
@@ -65,7 +66,7 @@ def plan_of(request: StartRequest, space: Space, devices: list[torch.device]) ->
         why = "asked for" if request.scale == "quick" else "no GPU is used"
         notice = _quick_notice(space, why, trials, epochs, train_images)
     return Plan(
-        (space.quicker() if quick is not None else space).with_epochs(epochs),
+        (quicker(space) if quick is not None else space).with_epochs(epochs),
         "full" if quick is None else "quick",
         train_images,
         Budget(
@@ -106,7 +107,7 @@ def _grid(request: StartRequest, space: Space, is_quick: bool) -> tuple[int | No
             f"Space {space.name} sets the epochs of its cells itself; leave --epochs out."
         )
     seeds = request.seeds or space.grid.seeds
-    most = (space.quicker() if is_quick else space).cell_count * seeds
+    most = (quicker(space) if is_quick else space).cell_count * seeds
     if request.trials is not None and request.trials > most:
         raise UsageError(
             f"Space {space.name} has {most} trainings with {seeds} seeds, but --trials asks for "
@@ -143,7 +144,7 @@ def _quick_notice(
     if space.grid is None and trials != space.trials:
         changes.append(f"{trials} trials instead of {space.trials}")
     for name in space.quick.ranges if space.quick else {}:
-        narrowed = space.quicker().parameters[name].described()
+        narrowed = quicker(space).parameters[name].described()
         changes.append(f"{name} {narrowed} instead of {space.parameters[name].described()}")
     return (
         f"This is a QUICK run ({why}): {'; '.join(changes)}. "

@@ -2,24 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from cifar_core.errors import RecipeError
 from cifar_core.records import UNIONS, shown
-from spaces.grid import MOST_CELLS
+from spaces.grid import MOST_CELLS, Grid
 from spaces.parameter import Parameter, Value, Values
 from spaces.prior import Prior
-
-if TYPE_CHECKING:
-    from spaces.grid import Grid
-    from spaces.space import Known, Space
+from spaces.space import Known, Space
 
 __all__ = ["problems_of"]
 
 SECTIONS = [*sorted(UNIONS), "augmentation"]
 
 
-def problems_of(space: "Space") -> Iterator[str]:
+def problems_of(space: Space) -> Iterator[str]:
     """What is wrong with a space that a look at each key alone does not show, a sentence each."""
     changes = {
         f"parameters.{name}.variants.{variant}": change
@@ -63,7 +59,7 @@ def problems_of(space: "Space") -> Iterator[str]:
             )
 
 
-def _problems_of_conditions(space: "Space") -> Iterator[str]:
+def _problems_of_conditions(space: Space) -> Iterator[str]:
     earlier: dict[str, Parameter] = {}
     for name, parameter in space.parameters.items():
         for other, wanted in parameter.when.items():
@@ -79,7 +75,7 @@ def _problems_of_conditions(space: "Space") -> Iterator[str]:
         earlier[name] = parameter
 
 
-def _problems_of_setters(space: "Space") -> Iterator[str]:
+def _problems_of_setters(space: Space) -> Iterator[str]:
     """Two parameters may set one field only if their conditions never hold together."""
     conditions = _conditions(space)
     for (one, first), (other, second) in combinations(space.parameters.items(), 2):
@@ -92,7 +88,7 @@ def _problems_of_setters(space: "Space") -> Iterator[str]:
             yield f"parameters.{name}.sets: epochs are what trials are compared by; fix them in recipe."
 
 
-def _problems_of_recipes(space: "Space") -> Iterator[str]:
+def _problems_of_recipes(space: Space) -> Iterator[str]:
     """Each value that is an extreme of its parameter, and each cell of a grid, must make a recipe."""
     seen: set[str] = set()
     cells = [(cell, None) for cell in space.cells()] if space.grid is not None else []
@@ -112,7 +108,7 @@ def _problems_of_recipes(space: "Space") -> Iterator[str]:
             yield f"{name}: must name a single field, such as optimizer.lr."
 
 
-def _extreme_values(space: "Space") -> Iterator[tuple[Values, str | None]]:
+def _extreme_values(space: Space) -> Iterator[tuple[Values, str | None]]:
     """Values for all parameters: the first of each, then each parameter through its extremes."""
     every = _conditions(space)
     for varied in [None, *space.parameters]:
@@ -130,7 +126,7 @@ def _extreme_values(space: "Space") -> Iterator[tuple[Values, str | None]]:
             yield values, varied if varied in values else None
 
 
-def _conditions(space: "Space") -> dict[str, dict[str, list[Value]]]:
+def _conditions(space: Space) -> dict[str, dict[str, list[Value]]]:
     """What must hold for each parameter to apply: its own conditions, and those of what they name."""
     found: dict[str, dict[str, list[Value]]] = {}
     for name, parameter in space.parameters.items():
@@ -141,7 +137,7 @@ def _conditions(space: "Space") -> dict[str, dict[str, list[Value]]]:
     return found
 
 
-def _problems_of_known(space: "Space", index: int, known: "Known") -> Iterator[str]:
+def _problems_of_known(space: Space, index: int, known: Known) -> Iterator[str]:
     key = f"known.{index} ({known.name})"
     if [one.name for one in space.known].index(known.name) != index:
         yield f"{key}: the name stands twice."
@@ -170,7 +166,7 @@ def _problems_of_known(space: "Space", index: int, known: "Known") -> Iterator[s
         return  # a `sets` that is no single field: it has been said already
 
 
-def _problems_of_lr_range(space: "Space") -> Iterator[str]:
+def _problems_of_lr_range(space: Space) -> Iterator[str]:
     for name, parameter in space.measured().items():
         if parameter.sets != "optimizer.lr" or parameter.is_integer or not parameter.log:
             yield (
@@ -219,7 +215,7 @@ def _described(values: Values) -> str:
     return ", ".join(f"{name} = {value!r}" for name, value in values.items())
 
 
-def _problems_of_grid(space: "Space", grid: "Grid") -> Iterator[str]:
+def _problems_of_grid(space: Space, grid: Grid) -> Iterator[str]:
     if space.cell_count > MOST_CELLS:
         yield f"grid: has {space.cell_count:,} cells; at most {MOST_CELLS:,} are possible."
     for name, parameter in space.parameters.items():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cifar_core.text_files import parse_toml, read_text
 from spaces.errors import SpaceError
+from spaces.reading import read_space
 from spaces.space import Space
 
 __all__ = ["load_space", "shipped_names"]
@@ -53,7 +54,7 @@ def _read(name: str) -> str:
 
 def _parse(text: str, origin: str) -> Space:
     try:
-        return Space.read(parse_toml(text), origin)
+        return read_space(parse_toml(text), origin)
     except ValueError as error:
         raise SpaceError(f"{origin} is not valid TOML: {error}.") from error
     except RecursionError as error:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
+from cifar_core.recipe import current_name, with_current_names
 from cifar_core.records import Record, no_control, shown
 from spaces.prior import Prior
 
 if TYPE_CHECKING:
     from optuna import Trial
 
-__all__ = ["Name", "Parameter", "Title", "Value", "Values"]
+__all__ = ["Change", "Name", "Parameter", "Title", "Value", "Values"]
 
 LARGEST = 1e18
 
@@ -38,6 +39,14 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 Title = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(no_control)]
 
 
+def _with_current_names(change: dict[str, Any]) -> dict[str, Any]:
+    return {section: with_current_names(values) for section, values in change.items()}
+
+
+Change = Annotated[dict[str, Any], AfterValidator(_with_current_names)]
+"""A part of a recipe: sections with some of their fields, and fields that stand in no section."""
+
+
 class Parameter(Record):
     """One searched parameter. It has either `choices`, or `low` and `high`, or `variants`.
 
@@ -53,11 +62,12 @@ class Parameter(Record):
         prior: Where its best value is expected; None where nobody has said.
     """
 
-    sets: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")] | None = None
+    sets: (
+        Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$"), AfterValidator(current_name)]
+        | None
+    ) = None
     choices: Annotated[list[Value], Field(min_length=1, max_length=100)] | None = None
-    variants: Annotated[dict[Title, dict[str, Any]], Field(min_length=1, max_length=100)] | None = (
-        None
-    )
+    variants: Annotated[dict[Title, Change], Field(min_length=1, max_length=100)] | None = None
     low: Number | None = None
     high: Number | None = None
     log: bool = False

@@ -5,14 +5,12 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from cifar_core.recipe import Recipe
-from cifar_core.records import Record, explain, listed, no_control
-from spaces.checks import problems_of
-from spaces.errors import SpaceError
+from cifar_core.records import Record, no_control
 from spaces.grid import Grid
-from spaces.parameter import Name, Parameter, Title, Value, Values
+from spaces.parameter import Change, Name, Parameter, Title, Value, Values
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -97,36 +95,13 @@ class Space(Record):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
     title: Annotated[str, Field(min_length=1, max_length=120), AfterValidator(no_control)]
     about: Text | None = None
-    recipe: dict[str, Any] = {}
+    recipe: Change = {}
     parameters: Annotated[dict[Name, Parameter], Field(min_length=1, max_length=100)]
     known: Annotated[list[Known], Field(max_length=100)] = []
     lr_range: LrRange | None = None
     quick: Quick | None = None
     grid: Grid | None = None
     trials: Annotated[int, Field(ge=1)] = 50
-
-    @classmethod
-    def read(cls, values: object, origin: str) -> "Space":
-        """Make a space of plain values, as they stand in a file, and check every part of it.
-
-        Args:
-            values: A mapping, nested as the file is.
-            origin: The file, for the error.
-
-        Raises:
-            SpaceError: Something is wrong; the text names file and key, what was found, what is allowed.
-        """
-        try:
-            space = cls.model_validate(values)
-        except ValidationError as error:
-            problems = explain(error)
-        else:
-            problems = list(problems_of(space))
-            if not problems:
-                problems = space._quick_problems()  # noqa: SLF001 - its own
-        if problems:
-            raise SpaceError(f"{origin} is not a valid space:\n{listed(problems)}")
-        return space
 
     def suggest(self, trial: "Trial") -> Values:
         """Let an Optuna trial choose a value for every parameter that applies."""
@@ -143,62 +118,6 @@ class Space(Record):
             RecipeError: They make no valid recipe.
         """
         return Recipe.read(self.plain_recipe(values), f"the recipe of space {self.name}")
-
-    def with_ranges(self, ranges: Mapping[str, Mapping[str, Any]]) -> "Space":
-        """The same space with another `low`, `high`, `choices` or `prior` for some parameters.
-
-        The known configurations are cut to the new ranges, and say so; so are the priors. A space whose
-        ranges were changed has no quick version any more.
-
-        Raises:
-            SpaceError: A parameter is not there, or its range is not valid.
-        """
-        plain = {**self.model_dump(mode="python"), "quick": None}
-        for name, changes in ranges.items():
-            if name not in self.parameters:
-                raise SpaceError(f"Space {self.name} has no parameter {name!r}.")
-            plain["parameters"][name] |= changes
-        try:
-            changed = Space.model_validate({**plain, "known": []})
-        except ValidationError as error:
-            problems = "; ".join(explain(error))
-            raise SpaceError(f"Space {self.name} with other ranges: {problems}") from error
-        for name in ranges:
-            if (prior := changed.parameters[name].prior_within()) is not None:
-                plain["parameters"][name]["prior"] = prior.model_dump(mode="python")
-            else:
-                plain["parameters"][name]["prior"] = None
-        plain["known"] = [_cut(known, changed) for known in self.known]
-        if self.grid is not None:
-            # What was published about cells that are no more has no place any more.
-            plain["grid"]["published"] = [
-                one.model_dump(mode="python")
-                for one in self.grid.published
-                if all(changed.parameters[name].contains(v) for name, v in one.values.items())
-            ]
-        return Space.read(plain, f"space {self.name} with other ranges")
-
-    def _quick_problems(self) -> list[str]:
-        """What is wrong with the quick version."""
-        for name, changes in (self.quick.ranges if self.quick else {}).items():
-            if unknown := changes.keys() - {"low", "high", "choices"}:
-                return [f"quick.ranges.{name}.{min(unknown)}: must be `low`, `high` or `choices`."]
-            if name not in self.parameters:
-                return [f"quick.ranges.{name}: there is no such parameter."]
-        if self.quick and self.grid and self._sets_epochs():
-            return ["quick.epochs: this grid sets the epochs of its cells itself."]
-        try:
-            self.quicker()
-        except SpaceError as error:
-            return [f"quick.ranges: {line.strip()}" for line in str(error).splitlines()]
-        return []
-
-    def _sets_epochs(self) -> bool:
-        return any("epochs" in parameter.fields() for parameter in self.parameters.values())
-
-    def quicker(self) -> "Space":
-        """The space with the ranges of its quick version; itself if it has none."""
-        return self.with_ranges(self.quick.ranges) if self.quick else self
 
     def with_epochs(self, epochs: int) -> "Space":
         """The same space with another number of epochs."""
@@ -284,16 +203,3 @@ def _kind(section: str, values: Mapping[str, Any]) -> Any:
     """The kind of a section, which may be the recipe's default one."""
     field = Recipe.model_fields.get(section)
     return values.get("name", getattr(field.default, "name", None) if field else None)
-
-
-def _cut(known: Known, space: Space) -> dict[str, Any]:
-    """`known` as plain values, with what lies outside of the ranges of `space` moved into them."""
-    fitted = {
-        name: value if space.parameters[name].measured else space.parameters[name].clip(value)
-        for name, value in known.values.items()
-    }
-    cuts = [f"{n} {v} for {known.values[n]}" for n, v in fitted.items() if v != known.values[n]]
-    about = known.about or ""
-    if cuts:
-        about = f"{about} Cut to this run's ranges: {', '.join(cuts)}.".strip()
-    return {"name": known.name, "about": about or None, "values": fitted}

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.errors import DataError
 
-__all__ = ["CLASSES", "LabelledImages", "Source", "find", "not_found", "read_test", "read_train"]
+__all__ = ["CLASSES", "LabelledImages", "Source", "find", "read_test", "read_train"]
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORDS = 10_000  # images in one file
@@ -98,7 +98,7 @@ def find(folder: Path) -> Source | None:
     if lacks:
         raise DataError(
             f"{source.folder} lacks {', '.join(lacks)} of CIFAR-10's training files. Put the "
-            "missing files there, or give another folder with --data."
+            "missing files there, or name another folder."
         )
     return None
 
@@ -133,27 +133,6 @@ def read_test(source: Source) -> LabelledImages:
     return _read(source, [TEST_FILES[source.layout]])
 
 
-def not_found(folder: Path, cause: str) -> DataError:
-    """Word the error for a folder without CIFAR-10, with the ways out.
-
-    Args:
-        folder: Where the images were looked for.
-        cause: Why they could not be had otherwise: a sentence, such as a failed download's text.
-
-    Returns:
-        The error, for the caller to raise.
-    """
-    return DataError(
-        f"There are no CIFAR-10 images in {folder}. {cause}\n"
-        "Any one of these helps:\n"
-        "  1. Give --data DIR, or set CIFAR_SEARCH_DATA=DIR, where DIR is a folder that holds "
-        f"{FOLDERS['python']} or {FOLDERS['binary']}.\n"
-        "  2. Connect this machine to the internet and run the same command again: the images "
-        f"are downloaded (about 170 MB) into {folder}.\n"
-        "  3. Give --data synthetic, for the built-in synthetic images."
-    )
-
-
 def _entries(folder: Path) -> set[str]:
     """The names in a folder; none where there is no such folder."""
     try:
@@ -165,9 +144,7 @@ def _entries(folder: Path) -> set[str]:
 
 
 def _unreadable(path: Path, cause: str | None) -> DataError:
-    return DataError(
-        f"{path} cannot be read: {cause}. Check that path, or give another folder with --data."
-    )
+    return DataError(f"{path} cannot be read: {cause}. Check that path, or name another folder.")
 
 
 def _read(source: Source, names: list[str]) -> LabelledImages:
@@ -238,7 +215,7 @@ def _parse_python(path: Path, content: bytes) -> _Batch:
         raise DataError(
             f"{path} holds {images.dtype} images of shape {images.shape} and labels of shape "
             f"{labels.shape}, but a batch of CIFAR-10 holds uint8 images of shape "
-            f"{(RECORDS, PIXELS)} and {RECORDS:,} labels. Give another folder with --data."
+            f"{(RECORDS, PIXELS)} and {RECORDS:,} labels. Name another folder."
         )
     return images, _checked_labels(path, labels), True
 

@@ -7,7 +7,7 @@ from typing import Literal
 from cifar_core.data import cifar10, synthetic
 from cifar_core.data.download import download
 from cifar_core.data.labelled_images import LabelledImages
-from cifar_core.errors import DataError
+from cifar_core.errors import DataError, NoImagesError
 
 __all__ = ["AUTO", "DEFAULT_FOLDER", "SYNTHETIC", "DataSet", "folder_of", "open_data"]
 
@@ -57,8 +57,8 @@ def open_data(where: str, folder: Path = DEFAULT_FOLDER) -> DataSet:
         folder: Where ``auto`` looks and downloads to.
 
     Raises:
-        DataError: CIFAR-10 is not there and cannot be fetched, or its files are not what they
-            should be. The text names the ways out.
+        NoImagesError: CIFAR-10 is not there and cannot be downloaded.
+        DataError: Its files are not what they should be.
     """
     if where == SYNTHETIC:
         return DataSet("synthetic")
@@ -69,7 +69,7 @@ def open_data(where: str, folder: Path = DEFAULT_FOLDER) -> DataSet:
             source = download(place)
         except DataError as error:
             if where != AUTO:
-                raise cifar10.not_found(place, str(error)) from error
+                raise NoImagesError(place, str(error)) from error
             notice = (
                 f"CIFAR-10 is not in {place} and could not be downloaded ({error}) "
                 "The built-in SYNTHETIC images are used instead: every figure of this run is "
@@ -80,14 +80,12 @@ def open_data(where: str, folder: Path = DEFAULT_FOLDER) -> DataSet:
 
 
 def folder_of(where: str, folder: Path = DEFAULT_FOLDER) -> Path:
-    """The folder that `where` names: `folder` for ``auto``, else itself.
+    """Return the folder that `where` names: `folder` for ``auto``, else itself.
 
     Raises:
-        DataError: It begins with the home folder of a user who is not there.
+        DataError: It begins with the home folder of an unknown user.
     """
     try:
         return folder if where == AUTO else Path(where).expanduser()
     except RuntimeError as error:
-        raise DataError(
-            f"--data names {where}, but there is no such user's home folder."
-        ) from error
+        raise DataError(f"{where} begins with the home folder of an unknown user.") from error

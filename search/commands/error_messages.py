@@ -6,10 +6,11 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 
+from cifar_core.errors import CifarSearchError, DataError, DeviceError, NoImagesError
 from cifar_core.text_files import one_line
 from search.home import STORAGE_VARIABLES
 
-__all__ = ["for_terminal", "told", "without_passwords"]
+__all__ = ["for_terminal", "told", "with_options", "without_passwords"]
 
 LONGEST = 1_800
 """Characters of an error: whatever a user gave is repeated in it, and may be long."""
@@ -48,6 +49,32 @@ def told(error: Exception, arguments: Sequence[str] = ()) -> str | None:
         f"The storage does not work: {answer}. What was saved is whole: run the same command again when it "
         "works, or name another with --storage or --home."
     )
+
+
+def with_options(error: CifarSearchError) -> str:
+    """Return the text of an error, with the options that help against an error of the core.
+
+    The core knows no command line.
+    """
+    match error:
+        case NoImagesError():
+            from cifar_core.data.cifar10 import FOLDERS  # which loads NumPy
+
+            return (
+                f"{error}\n"
+                "Any one of these helps:\n"
+                "  1. Give --data DIR, or set CIFAR_SEARCH_DATA=DIR, where DIR is a folder that holds "
+                f"{FOLDERS['python']} or {FOLDERS['binary']}.\n"
+                "  2. Connect this machine to the internet and run the same command again: the images "
+                f"are downloaded (about 170 MB) into {error.folder}.\n"
+                "  3. Give --data synthetic, for the built-in synthetic images."
+            )
+        case DataError():
+            return f"{error}\nUse --data DIR to read the images from another folder."
+        case DeviceError():
+            return f"{error}\nUse --device to choose another device."
+        case _:
+            return str(error)
 
 
 def for_terminal(text: str) -> str:

@@ -84,7 +84,7 @@ def train(
     import re
 
     from cifar_core.data.dataset import open_data
-    from cifar_core.device import resolve_devices
+    from cifar_core.device import resolve_devices, settle_on
     from cifar_core.epoch import Epoch
     from search.errors import UsageError
     from search.formatting import one_line, percent
@@ -98,6 +98,7 @@ def train(
     (place, *others) = resolve_devices(device)
     if others and device != "auto":
         raise UsageError("train runs on one device; name one, such as --device cuda:0.")
+    settle_on(place)
     images = open_data(data or str(folder), folder)
     if images.notice:
         click.echo(f"note: {images.notice}", err=True)

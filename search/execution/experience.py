@@ -17,6 +17,7 @@ from search.study.study import SearchStudy, open_study, summaries
 from spaces.errors import MisfitError
 from spaces.fitting import fitted
 from spaces.parameter import Value
+from spaces.reading import with_ranges
 from spaces.space import Space
 
 __all__ = ["note_experience", "noted_experience"]
@@ -134,7 +135,7 @@ def _searched(space: Space) -> set[str]:
 def _with_any_rate(space: Space) -> Space:
     """The space with measured rates open to both sides: what is measured may differ between studies."""
     anything = {"low": SMALLEST_LR, "high": LARGEST_LR}
-    return space.with_ranges(dict.fromkeys(space.measured(), anything))
+    return with_ranges(space, dict.fromkeys(space.measured(), anything))
 
 
 def _scores(row: TrialRow) -> Scores:

@@ -10,6 +10,7 @@ from search.signals import StopRequested
 from search.study import attributes
 from search.study.study import SearchStudy
 from search.workers.pool import Pool
+from spaces.reading import with_ranges
 from spaces.space import Space
 
 __all__ = ["bounded_space"]
@@ -34,8 +35,8 @@ def bounded_space(
         study.write(attributes.LR_BOUNDS, [one.to_dict() for one in bounds])
     for one in bounds:
         observe(BoundsFound(one.optimizer, one.low, one.high, one.how))
-    return space.with_ranges(
-        {one.parameter: one.changes(space.parameters[one.parameter]) for one in bounds}
+    return with_ranges(
+        space, {one.parameter: one.changes(space.parameters[one.parameter]) for one in bounds}
     )
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,16 @@ from cifar_core.device import (
 CPU = torch.device("cpu")
 GPU = torch.device("cuda", 1)
 Calls = list[tuple[Any, ...]]
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_the_process() -> Iterator[None]:
+    """Puts back the settings that hold for the whole process."""
+    precision, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn
+    tf32, benchmark = cudnn.allow_tf32, cudnn.benchmark
+    yield
+    torch.set_float32_matmul_precision(precision)
+    cudnn.allow_tf32, cudnn.benchmark = tf32, benchmark
 
 
 @pytest.fixture
@@ -61,6 +72,23 @@ def test_equal_shares_leave_room_for_the_contexts_of_all(calls: Calls, workers: 
 
 def test_without_a_share_there_is_no_limit(calls: Calls) -> None:
     settle_on(GPU, None)
+    assert calls == [("set_device", GPU)]
+
+
+def test_a_gpu_gets_tf32_and_cudnns_choice_of_algorithms_and_the_cpu_changes_nothing(
+    calls: Calls,
+) -> None:
+    cudnn = torch.backends.cudnn
+    cudnn.benchmark, cudnn.allow_tf32 = False, False
+    torch.set_float32_matmul_precision("highest")
+
+    def settings() -> tuple[bool, bool, str]:
+        return cudnn.benchmark, cudnn.allow_tf32, torch.get_float32_matmul_precision()
+
+    settle_on(CPU)
+    assert settings() == (False, False, "highest")
+    settle_on(GPU)
+    assert settings() == (True, True, "high")
     assert calls == [("set_device", GPU)]
 
 

@@ -83,7 +83,7 @@ def test_a_default_optimizer_has_pytorchs_defaults(record: Optimizer) -> None:
 @pytest.mark.parametrize("kind", [Sgd, Adam, AdamW], ids=lambda kind: kind.__name__)
 def test_weight_decay_can_be_given_for_each_image_of_a_batch(kind: type[Any]) -> None:
     """As in "5e-4 times the batch size": 0.032 for batches of 64, beside what is fixed."""
-    record = kind(weight_decay=0.001, weight_decay_per_picture=5e-4)
+    record = kind(weight_decay=0.001, weight_decay_per_image=5e-4)
     (group,) = optimizer_of(Recipe(optimizer=record, batch_size=64), weights()).param_groups
     assert group["weight_decay"] == pytest.approx(0.033)
 

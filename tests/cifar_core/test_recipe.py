@@ -169,7 +169,7 @@ def test_the_defaults_are_the_tutorials() -> None:
             "momentum": 0.9,
             "nesterov": False,
             "weight_decay": 0.0,
-            "weight_decay_per_picture": 0.0,
+            "weight_decay_per_image": 0.0,
         },
         "schedule": {"name": "constant"},
         "batch_size": 64,
@@ -202,7 +202,7 @@ def test_the_defaults_of_adam_and_adamw_are_pytorchs() -> None:
         "beta1": 0.9,
         "beta2": 0.999,
         "weight_decay": 0.0,
-        "weight_decay_per_picture": 0.0,
+        "weight_decay_per_image": 0.0,
     }
     assert AdamW().model_dump() == {**Adam().model_dump(), "name": "adamw", "weight_decay": 0.01}
 
@@ -257,9 +257,9 @@ def test_reading_a_recipe_imports_no_torch() -> None:
             "network: weights can only be loaded with width 64 and norm 'batch'.",
         ),
         (
-            {"optimizer": {"weight_decay": 0.5, "weight_decay_per_picture": 0.01}},
+            {"optimizer": {"weight_decay": 0.5, "weight_decay_per_image": 0.01}},
             (
-                "the whole: weight_decay, with weight_decay_per_picture * batch_size, must be at most 1, "
+                "the whole: weight_decay, with weight_decay_per_image * batch_size, must be at most 1, "
                 "but got 1.14."
             ),
         ),
@@ -409,6 +409,17 @@ def test_any_one_value_is_taken_or_refused_with_a_recipe_error(
 def test_the_digest_is_the_same_for_ever() -> None:
     assert Recipe().digest == "44136fa355b3"
     assert Recipe(network=ResNet9(width=32), optimizer=Adam(lr=0.002)).digest == "437865568389"
+
+
+def test_a_former_name_of_a_field_is_read_and_hashed_as_before() -> None:
+    """Recipes with the former name are in studies and exported files, their digests in checkpoints."""
+    former = Recipe.read({"optimizer": {"weight_decay_per_picture": 5e-4}})
+    assert former == Recipe.read({"optimizer": {"weight_decay_per_image": 5e-4}})
+    assert former.digest == "b1bf58801c64"
+    assert former.to_dict()["optimizer"]["weight_decay_per_image"] == 5e-4
+    both = {"weight_decay_per_image": 5e-4, "weight_decay_per_picture": 5e-4}
+    with pytest.raises(RecipeError, match="weight_decay_per_picture: no such key"):
+        Recipe.read({"optimizer": both})
 
 
 def test_a_field_at_its_default_has_no_part_in_the_digest() -> None:

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from cifar_core import trainer
 from cifar_core.checkpoint import load_state, save_state
 from cifar_core.data.resident import Normalization, Part, Splits, training_batches
-from cifar_core.device import Backend
+from cifar_core.device import Backend, settle_on
 from cifar_core.models import network_of
 from cifar_core.optimizers import optimizer_of
 from cifar_core.recipe import Adam, Cosine, Net, Recipe, Sgd
@@ -92,6 +92,7 @@ QUICK = Recipe(
 
 
 def on_gpu(recipe: Recipe, splits: Splits, seed: int = 0) -> Training:
+    settle_on(CUDA)
     return Training(recipe, splits, seed=seed, device=CUDA, clock=lambda: 0.0)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from spaces.reading import read_space
 from spaces.space import Space
 
 ORIGIN = "my_space.toml"
@@ -77,4 +78,4 @@ def one_parameter(**parameter: Any) -> dict[str, Any]:
 
 
 def small_space(**changes: Any) -> Space:
-    return Space.read(plain_space(**changes), ORIGIN)
+    return read_space(plain_space(**changes), ORIGIN)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from spaces.errors import SpaceError
 from spaces.files import load_space, shipped_names
 from spaces.grid import MOST_CELLS
-from spaces.space import Space
+from spaces.reading import quicker, read_space
 from tests.spaces.making import ORIGIN, one_parameter, plain_space
 
 LONGEST_ERROR = 8_000
@@ -110,7 +110,7 @@ def test_what_windows_makes_of_a_file_is_read(
 ) -> None:
     text = tomli_w.dumps(plain_space())
     (tmp_path / "my.toml").write_bytes(content(text).encode())
-    assert load_space(str(tmp_path / "my.toml")) == Space.read(plain_space(), ORIGIN)
+    assert load_space(str(tmp_path / "my.toml")) == read_space(plain_space(), ORIGIN)
 
 
 # ------------------------------------------------------------------------------- what is too much
@@ -132,13 +132,13 @@ def conditions(count: int, where: int) -> dict[str, Any]:
 def test_conditions_on_conditions_cost_no_more_than_there_are() -> None:
     """Looked through one by one, what a hundred such parameters hang on would take for ever."""
     assert "is set by two parameters at once" in error_of(
-        lambda: Space.read(conditions(100, 0), ORIGIN)
+        lambda: read_space(conditions(100, 0), ORIGIN)
     )
 
 
 def test_many_problems_are_counted_and_not_all_listed() -> None:
     parameters = {f"p{number}": {"sets": 5} for number in range(3_000)}
-    text = error_of(lambda: Space.read(plain_space(parameters=parameters), ORIGIN))
+    text = error_of(lambda: read_space(plain_space(parameters=parameters), ORIGIN))
     assert len(text.splitlines()) == 22
     assert text.splitlines()[-1] == "  and 2,980 more."
 
@@ -160,16 +160,16 @@ def test_many_problems_are_counted_and_not_all_listed() -> None:
 def test_what_is_long_is_shown_in_part(path: tuple[str | int, ...], value: object) -> None:
     plain = copy.deepcopy(plain_space())
     replace(plain, path, value)
-    error_of(lambda: Space.read(plain, ORIGIN))
+    error_of(lambda: read_space(plain, ORIGIN))
 
 
 def test_known_configurations_and_corners_are_bounded() -> None:
     """The LR-range test measures at two ends of each group, and at all of their combinations."""
     known = plain_space()["known"]
-    error_of(lambda: Space.read(plain_space(known=known * 51), ORIGIN))
+    error_of(lambda: read_space(plain_space(known=known * 51), ORIGIN))
     lr_range = {**plain_space()["lr_range"], "corners": [["dropout"]] * 9}
     assert "lr_range.corners" in error_of(
-        lambda: Space.read(plain_space(lr_range=lr_range), ORIGIN)
+        lambda: read_space(plain_space(lr_range=lr_range), ORIGIN)
     )
 
 
@@ -179,7 +179,7 @@ def test_a_grid_of_more_cells_than_can_be_trained_is_not_made() -> None:
     choices = [round(0.01 * number, 2) for number in range(100)]
     parameters = {field: {"sets": f"augmentation.{field}", "choices": choices} for field in fields}
     plain = {"name": "a", "title": "b", "parameters": parameters, "grid": {}}
-    text = error_of(lambda: Space.read(plain, ORIGIN))
+    text = error_of(lambda: read_space(plain, ORIGIN))
     assert f"has 10,000,000,000 cells; at most {MOST_CELLS:,} are possible" in text
 
 
@@ -187,7 +187,7 @@ def test_a_grid_of_more_cells_than_can_be_trained_is_not_made() -> None:
 def test_many_published_cells_are_compared_quickly() -> None:
     published = [{"values": {"it": 8}}] * MOST_CELLS
     plain = {**one_parameter(sets="batch_size", choices=[8]), "grid": {"published": published}}
-    assert "this cell stands there twice" in error_of(lambda: Space.read(plain, ORIGIN))
+    assert "this cell stands there twice" in error_of(lambda: read_space(plain, ORIGIN))
 
 
 # ------------------------------------------------------------------------- found by tearing spaces
@@ -202,7 +202,7 @@ VARIANTS = {
 def test_a_known_configuration_that_names_no_variant_is_told_the_variants(value: object) -> None:
     known = [{"name": "k", "values": {"kind": value, "size": 8}}]
     plain = {"name": "a", "title": "b", "parameters": VARIANTS, "known": known}
-    text = error_of(lambda: Space.read(plain, ORIGIN))
+    text = error_of(lambda: read_space(plain, ORIGIN))
     assert f"known.0 (k).values.kind: must be in a, b, but got {value!r}." in text
 
 
@@ -211,7 +211,7 @@ def test_a_field_of_what_has_none_is_told_where_a_known_configuration_has_it(set
     parameters = {**VARIANTS, "it": {"sets": sets, "choices": [1]}}
     known = [{"name": "k", "values": {"kind": "a", "size": 8, "it": 1}}]
     plain = {"name": "a", "title": "b", "parameters": parameters, "known": known}
-    text = error_of(lambda: Space.read(plain, ORIGIN))
+    text = error_of(lambda: read_space(plain, ORIGIN))
     assert "must name a single field" in text or "recipe field" in text
 
 
@@ -234,10 +234,10 @@ def test_a_field_of_what_has_none_is_told_where_a_known_configuration_has_it(set
 )
 def test_no_text_of_a_space_steers_a_terminal(path: tuple[str | int, ...], mark: str) -> None:
     plain = copy.deepcopy(plain_space(about="two\nlines, and a\ttab"))
-    Space.read(plain, ORIGIN)
+    read_space(plain, ORIGIN)
     value = f"a{mark}b"
     replace(plain, path, {"optimizer": [value]} if path[-1] == "when" else value)
-    error_of(lambda: Space.read(plain, ORIGIN))
+    error_of(lambda: read_space(plain, ORIGIN))
 
 
 # --------------------------------------------------------------------------- a shipped space, changed
@@ -315,4 +315,4 @@ def test_a_shipped_space_that_is_torn_is_a_space_or_a_short_error(
     except SpaceError:
         error_of(lambda: load_space(str(file)))
     else:
-        assert space.quicker().epochs >= 1
+        assert quicker(space).epochs >= 1

@@ -8,7 +8,7 @@ import tomli_w
 from cifar_core.text_files import LARGEST as LARGEST_FILE
 from spaces.errors import SpaceError
 from spaces.files import load_space, shipped_names
-from spaces.space import Space
+from spaces.reading import read_space
 from tests.spaces.making import one_parameter, plain_space
 
 LR = one_parameter(sets="optimizer.lr", low=0.001, high=0.1)
@@ -27,7 +27,7 @@ def error_of(content: str | bytes, folder: Path) -> str:
 def test_a_file_holds_what_a_space_holds(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(tomli_w.dumps(plain_space()))
-    assert load_space(str(file)) == Space.read(plain_space(), "here")
+    assert load_space(str(file)) == read_space(plain_space(), "here")
 
 
 def test_a_path_is_told_from_a_name_by_its_slash_or_ending(

@@ -9,6 +9,7 @@ from cifar_core.recipe import Recipe
 from spaces.errors import MisfitError
 from spaces.files import load_space, shipped_names
 from spaces.fitting import fitted
+from spaces.reading import quicker, read_space, with_ranges
 from spaces.space import Space, Values
 from tests.spaces.making import ORIGIN, one_parameter, small_space
 
@@ -33,7 +34,7 @@ def recipe(**changes: Any) -> Recipe:
 
 def space_of(parameters: dict[str, Any], **fixed: Any) -> Space:
     plain = {"name": "other", "title": "Another space", "recipe": fixed, "parameters": parameters}
-    return Space.read(plain, ORIGIN)
+    return read_space(plain, ORIGIN)
 
 
 def misfit(space: Space, found: Recipe) -> str:
@@ -72,7 +73,7 @@ def test_what_a_shipped_space_makes_it_finds_again(name: str) -> None:
 def test_what_a_full_run_makes_a_quick_run_finds_as_near_as_it_can(name: str) -> None:
     space = load_space(name)
     assert space.quick is not None
-    quick = space.quicker().with_epochs(space.quick.epochs)
+    quick = quicker(space).with_epochs(space.quick.epochs)
     moved = 0
     for values in configurations(space):
         fit = fitted(quick, space.recipe_of(values))
@@ -112,7 +113,7 @@ def test_what_the_space_fixes_otherwise_is_said() -> None:
 
 
 def test_a_range_that_was_measured_is_the_one_that_counts() -> None:
-    measured = small_space().with_ranges({"adam_lr": {"low": 0.003, "high": 0.03}})
+    measured = with_ranges(small_space(), {"adam_lr": {"low": 0.003, "high": 0.03}})
     assert fitted(measured, recipe()).moved == ("adam_lr 0.003 instead of 0.002",)
 
 
@@ -152,7 +153,7 @@ def test_a_field_that_the_recipe_lacks_is_named() -> None:
 
 
 def test_a_part_of_a_number_is_no_whole_one() -> None:
-    space = Space.read(one_parameter(sets="augmentation.strength", low=0, high=1), ORIGIN)
+    space = read_space(one_parameter(sets="augmentation.strength", low=0, high=1), ORIGIN)
     found = Recipe.read({"augmentation": {"strength": 0.25}})
     words = "augmentation.strength is 0.25; this space has whole numbers, 0 to 1."
     assert misfit(space, found) == words
@@ -166,18 +167,18 @@ def test_what_the_space_makes_of_it_must_be_a_recipe() -> None:
             "batch_size": {"sets": "batch_size", "choices": [1, 64]},
             "decay": {"sets": "optimizer.weight_decay", "low": 0.0, "high": 0.6},
         },
-        optimizer={"weight_decay_per_picture": 0.0078125},  # 0.5 with 64 images
+        optimizer={"weight_decay_per_image": 0.0078125},  # 0.5 with 64 images
     )
     found = Recipe.read({"optimizer": {"weight_decay": 0.6}})
     words = misfit(space, found)
-    assert "weight_decay, with weight_decay_per_picture * batch_size, must be at most 1" in words
+    assert "weight_decay, with weight_decay_per_image * batch_size, must be at most 1" in words
 
 
 # --------------------------------------------------------------------------------------- variants
 
 
 def with_variants(**variants: Any) -> Space:
-    return Space.read(one_parameter(variants=variants), ORIGIN)
+    return read_space(one_parameter(variants=variants), ORIGIN)
 
 
 def test_a_variant_is_found_by_all_that_it_changes() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from cifar_core.recipe import Adam, Cosine, Net, Recipe, ResNet9, Sgd, Step
 from spaces.errors import SpaceError
+from spaces.reading import quicker, read_space
 from spaces.space import Space
 from tests.spaces.making import ORIGIN
 
@@ -38,12 +39,12 @@ PLAIN_16 = {"network": "plain", "batch_size": 16}
 
 
 def grid(**changes: Any) -> Space:
-    return Space.read(plain_grid(**changes), ORIGIN)
+    return read_space(plain_grid(**changes), ORIGIN)
 
 
 def problems(plain: object) -> list[str]:
     with pytest.raises(SpaceError) as caught:
-        Space.read(plain, ORIGIN)
+        read_space(plain, ORIGIN)
     first, *lines = str(caught.value).splitlines()
     assert first == f"{ORIGIN} is not a valid space:"
     return [line.strip() for line in lines]
@@ -71,13 +72,13 @@ def test_a_variant_of_another_kind_takes_nothing_over_from_the_old_kind() -> Non
 
 def test_a_variant_that_names_the_kind_there_is_by_default_keeps_the_rest() -> None:
     changes = {"a": {"optimizer": {"name": "sgd", "lr": 0.5}}}
-    space = Space.read(variants(**changes) | {"recipe": {"optimizer": {"momentum": 0.5}}}, ORIGIN)
+    space = read_space(variants(**changes) | {"recipe": {"optimizer": {"momentum": 0.5}}}, ORIGIN)
     assert space.recipe_of({"it": "a"}).optimizer == Sgd(lr=0.5, momentum=0.5)
 
 
 def test_a_variant_changes_several_sections_at_once() -> None:
     both = {"schedule": {"name": "step", "epochs": 2}, "optimizer": {"name": "adam", "lr": 0.02}}
-    recipe = Space.read(variants(both=both), ORIGIN).recipe_of({"it": "both"})
+    recipe = read_space(variants(both=both), ORIGIN).recipe_of({"it": "both"})
     assert (recipe.schedule, recipe.optimizer) == (Step(epochs=2), Adam(lr=0.02))
 
 
@@ -86,7 +87,7 @@ def test_a_parameter_that_sets_a_single_field_has_its_way_within_any_variant() -
     plain = variants(adam={"optimizer": {"name": "adam"}}, sgd={"optimizer": {"name": "sgd"}})
     lr = {"sets": "optimizer.lr", "choices": [0.1, 0.2]}
     plain["parameters"] = {"lr": lr, **plain["parameters"]}
-    recipe = Space.read(plain, ORIGIN).recipe_of({"lr": 0.2, "it": "adam"})
+    recipe = read_space(plain, ORIGIN).recipe_of({"lr": 0.2, "it": "adam"})
     assert recipe.optimizer == Adam(lr=0.2)
 
 
@@ -190,10 +191,10 @@ def test_a_quick_grid_may_have_fewer_choices() -> None:
         "trials": 1,
         "ranges": {"batch_size": {"choices": [32]}},
     }
-    quicker = grid(quick=quick).quicker()
-    assert len(quicker.cells()) == quicker.cell_count == 3
-    assert quicker.grid is not None
-    assert quicker.grid.published == []
+    narrow = quicker(grid(quick=quick))
+    assert len(narrow.cells()) == narrow.cell_count == 3
+    assert narrow.grid is not None
+    assert narrow.grid.published == []
 
 
 @pytest.mark.parametrize(
@@ -290,5 +291,5 @@ def test_published_figures_may_be_a_range() -> None:
 
 
 def test_a_cosine_is_a_variant_like_any_other() -> None:
-    space = Space.read(variants(cosine={"schedule": {"name": "cosine"}}, none={}), ORIGIN)
+    space = read_space(variants(cosine={"schedule": {"name": "cosine"}}, none={}), ORIGIN)
     assert space.recipe_of({"it": "cosine"}).schedule == Cosine()

@@ -6,6 +6,7 @@ import pytest
 
 from spaces.errors import SpaceError
 from spaces.prior import Prior
+from spaces.reading import quicker, read_space, with_ranges
 from spaces.space import Space
 from tests.spaces.making import ORIGIN, one_parameter, plain_space, small_space
 
@@ -20,7 +21,7 @@ def with_prior(name: str, prior: Any, **changes: Any) -> dict[str, Any]:
 def problem(plain: dict[str, Any]) -> str:
     """The one thing that is said to be wrong."""
     with pytest.raises(SpaceError) as caught:
-        Space.read(plain, ORIGIN)
+        read_space(plain, ORIGIN)
     _, line = str(caught.value).splitlines()
     return line.strip()
 
@@ -65,8 +66,8 @@ def test_a_prior_that_means_nothing_is_named_by_its_key(name: str, prior: Any, w
 
 
 def test_a_prior_of_a_measured_rate_may_lie_outside_of_the_range_that_the_file_has() -> None:
-    space = Space.read(with_prior("sgd_lr", {"value": 0.2, "spread": 2.0}), ORIGIN)
-    wider = space.with_ranges({"sgd_lr": {"low": 0.01, "high": 0.5}})
+    space = read_space(with_prior("sgd_lr", {"value": 0.2, "spread": 2.0}), ORIGIN)
+    wider = with_ranges(space, {"sgd_lr": {"low": 0.01, "high": 0.5}})
     assert wider.parameters["sgd_lr"].prior == Prior(value=0.2, spread=2.0)
 
 
@@ -79,14 +80,14 @@ def test_weights_name_choices_as_a_file_writes_them() -> None:
     }
     for known in plain["known"]:
         known["values"]["batch_norm"] = True
-    parameters = Space.read(plain, ORIGIN).parameters
+    parameters = read_space(plain, ORIGIN).parameters
     assert parameters["batch_size"].prior == Prior(weights={"64": 3.0})
     assert parameters["batch_norm"].prior == Prior(weights={"true": 4.0})
 
 
 def test_other_ranges_move_a_priors_value_inside() -> None:
-    space = Space.read(with_prior("channels1", {"value": 6, "spread": 1.5}), ORIGIN)
-    quick = space.quicker()
+    space = read_space(with_prior("channels1", {"value": 6, "spread": 1.5}), ORIGIN)
+    quick = quicker(space)
     assert quick.parameters["channels1"].extremes() == [2, 4]
     assert quick.parameters["channels1"].prior == Prior(value=4.0, spread=1.5)
     assert Space.model_validate(quick.model_dump(mode="json")) == quick
@@ -95,11 +96,11 @@ def test_other_ranges_move_a_priors_value_inside() -> None:
 def test_choices_that_are_gone_lose_their_weight() -> None:
     weights = {"weights": {"32": 2, "64": 5}}
     plain = one_parameter(sets="batch_size", choices=[32, 64], prior=weights)
-    space = Space.read(plain, ORIGIN)
-    assert space.with_ranges({"it": {"choices": [32, 16]}}).parameters["it"].prior == (
+    space = read_space(plain, ORIGIN)
+    assert with_ranges(space, {"it": {"choices": [32, 16]}}).parameters["it"].prior == (
         Prior(weights={"32": 2.0})
     )
-    assert space.with_ranges({"it": {"choices": [16, 8]}}).parameters["it"].prior is None
+    assert with_ranges(space, {"it": {"choices": [16, 8]}}).parameters["it"].prior is None
 
 
 def test_a_grid_has_no_use_for_priors() -> None:

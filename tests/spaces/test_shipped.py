@@ -26,6 +26,7 @@ from cifar_core.recipe import (
 from search.lr_range.corners import corners_of
 from spaces.files import load_space, shipped_names
 from spaces.parameter import Value
+from spaces.reading import read_space, with_ranges
 from spaces.space import Space, Values
 
 EVERY_SPACE = pytest.mark.parametrize("name", shipped_names())
@@ -81,7 +82,7 @@ def test_a_quick_run_narrows_a_shipped_space(name: str) -> None:
     space = load_space(name)
     if space.quick is None:
         pytest.skip(f"{name} has no quick run")
-    quick = space.with_ranges(space.quick.ranges).with_epochs(space.quick.epochs)
+    quick = with_ranges(space, space.quick.ranges).with_epochs(space.quick.epochs)
     assert_makes_recipes(quick)
     assert quick.epochs < space.epochs
     assert space.quick.train_images < 45_000
@@ -121,7 +122,7 @@ def test_a_shipped_file_says_what_it_says_once(name: str) -> None:
     text = resources.files("spaces.shipped").joinpath(f"{name}.toml").read_text(encoding="utf-8")
     written = tomllib.loads(text)
     assert written["name"] == name
-    assert Space.read(written, name) == load_space(name)
+    assert read_space(written, name) == load_space(name)
 
 
 def constrained() -> Space:
@@ -305,7 +306,7 @@ TUTORIAL = Recipe()
             {"augmentation": "crop + flip"},
             {
                 "network": ResNet9(),
-                "optimizer": Sgd(lr=5e-3, weight_decay_per_picture=5e-4),
+                "optimizer": Sgd(lr=5e-3, weight_decay_per_image=5e-4),
                 "schedule": Cosine(),
                 "epochs": 24,
                 "augmentation": Augmentation(crop_padding=4, flip=0.5),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cifar_core.errors import RecipeError
 from spaces.errors import SpaceError
-from spaces.space import Space, Values
+from spaces.reading import read_space, with_ranges
 from tests.spaces.making import ORIGIN, one_parameter, plain_space, small_space
 
 LIGHT = settings(database=None, deadline=None, max_examples=150)
@@ -27,7 +27,7 @@ SHIPPED = tomllib.loads(
 def problems(plain: object) -> list[str]:
     """What is said about values that are no space, a line each; the file's name is always there."""
     with pytest.raises(SpaceError) as caught:
-        Space.read(plain, ORIGIN)
+        read_space(plain, ORIGIN)
     first, *lines = str(caught.value).splitlines()
     assert first == f"{ORIGIN} is not a valid space:"
     assert lines
@@ -73,7 +73,7 @@ def test_fixed_fields_and_values_make_the_recipe() -> None:
 def test_a_section_without_a_name_is_the_recipes_default_kind() -> None:
     plain = one_parameter(sets="optimizer.lr", low=0.1, high=0.2)
     plain["recipe"] = {"schedule": {}, "optimizer": {"momentum": 0.8}, "network": {"channels1": 3}}
-    recipe = Space.read(plain, ORIGIN).recipe_of({"it": 0.1})
+    recipe = read_space(plain, ORIGIN).recipe_of({"it": 0.1})
     assert (recipe.optimizer.name, recipe.schedule.name) == ("sgd", "constant")
     assert recipe.network.channels1 == 3
 
@@ -82,7 +82,7 @@ def test_making_a_recipe_leaves_the_space_as_it_is() -> None:
     space = small_space()
     before = space.model_dump()
     space.recipe_of(space.known[0].values)
-    space.with_ranges({"channels1": {"high": 4}})
+    with_ranges(space, {"channels1": {"high": 4}})
     space.with_epochs(9)
     assert space.model_dump() == before
 
@@ -112,7 +112,7 @@ def test_only_the_parameters_that_apply_are_suggested() -> None:
 
 
 def test_other_ranges_cut_the_known_configurations_and_say_so() -> None:
-    quick = small_space().with_ranges({"channels1": {"high": 4}, "dropout": {"low": 0.05}})
+    quick = with_ranges(small_space(), {"channels1": {"high": 4}, "dropout": {"low": 0.05}})
     base, best = quick.known
     assert quick.parameters["channels1"].extremes() == [2, 4]
     assert (base.values["channels1"], base.values["dropout"]) == (4, 0.05)
@@ -121,7 +121,7 @@ def test_other_ranges_cut_the_known_configurations_and_say_so() -> None:
 
 
 def test_a_measured_rate_is_never_cut() -> None:
-    narrow = small_space().with_ranges({"adam_lr": {"low": 0.005, "high": 0.01}})
+    narrow = with_ranges(small_space(), {"adam_lr": {"low": 0.005, "high": 0.01}})
     assert narrow.known[1].values["adam_lr"] == 0.002
     assert narrow.known[1].about == "Found by hand."
 
@@ -139,13 +139,13 @@ def test_a_measured_rate_is_never_cut() -> None:
 )
 def test_other_ranges_that_are_none_are_refused(ranges: dict[str, Any], words: str) -> None:
     with pytest.raises(SpaceError) as caught:
-        small_space().with_ranges(ranges)
+        with_ranges(small_space(), ranges)
     assert words in str(caught.value)
     assert "small" in str(caught.value)
 
 
 def test_values_are_moved_into_their_ranges() -> None:
-    values: Values = {"optimizer": "sgd", "sgd_lr": 5.0, "channels1": 1, "dropout": 0.3}
+    values: dict[str, Any] = {"optimizer": "sgd", "sgd_lr": 5.0, "channels1": 1, "dropout": 0.3}
     fitted = {"optimizer": "sgd", "sgd_lr": 0.1, "channels1": 2, "dropout": 0.3}
     assert small_space().fit(values) == fitted
 
@@ -417,7 +417,7 @@ def test_a_known_configuration_has_every_parameter_that_applies(name: str) -> No
 
 
 def test_a_known_rate_may_lie_outside_of_a_range_that_is_measured() -> None:
-    space = Space.read(changed("known.0.values.sgd_lr", 0.5), ORIGIN)
+    space = read_space(changed("known.0.values.sgd_lr", 0.5), ORIGIN)
     assert space.known[0].values["sgd_lr"] == 0.5
 
 
@@ -540,7 +540,7 @@ def test_a_quick_run_that_cannot_be_is_refused_when_the_file_is_read(
 
 def test_epochs_that_are_searched_are_refused_or_counted() -> None:
     try:
-        space = Space.read(one_parameter(sets="epochs", low=1, high=3), ORIGIN)
+        space = read_space(one_parameter(sets="epochs", low=1, high=3), ORIGIN)
     except SpaceError:
         return
     assert space.epochs == 3
@@ -598,7 +598,7 @@ def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 def assert_is_no_space_or_makes_recipes(plain: object, seed: int) -> None:
     """Nothing but the errors of this project is raised, and what is suggested is in the ranges."""
     try:
-        space = Space.read(plain, ORIGIN)
+        space = read_space(plain, ORIGIN)
     except SpaceError:
         return
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
@@ -611,7 +611,7 @@ def assert_is_no_space_or_makes_recipes(plain: object, seed: int) -> None:
             space.recipe_of(values)
     if space.quick is not None:
         with suppress(SpaceError):
-            space.with_ranges(space.quick.ranges)
+            with_ranges(space, space.quick.ranges)
 
 
 @LIGHT
@@ -651,3 +651,16 @@ def test_a_shipped_space_with_two_things_swapped_is_a_space_or_an_error(
         place = place[key]
     place[path[-1]] = value
     assert_is_no_space_or_makes_recipes(plain, seed)
+
+
+def test_the_former_name_of_a_field_is_read_wherever_a_space_names_it() -> None:
+    def set_and_fixed(field: str) -> dict[str, Any]:
+        plain = one_parameter(sets=f"optimizer.{field}", low=0.0, high=1e-3)
+        return plain | {"recipe": {"optimizer": {field: 1e-4}}}
+
+    def varied(field: str) -> dict[str, Any]:
+        return one_parameter(variants={"it": {"optimizer": {field: 1e-4}}})
+
+    for made in (set_and_fixed, varied):
+        former, current = (made(f"weight_decay_per_{one}") for one in ("picture", "image"))
+        assert read_space(former, ORIGIN) == read_space(current, ORIGIN)

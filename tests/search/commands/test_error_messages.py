@@ -10,7 +10,8 @@ import torch
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import ArgumentError, OperationalError
 
-from search.commands.error_messages import LONGEST, for_terminal, told
+from cifar_core.errors import CifarSearchError, DataError, DeviceError, NoImagesError
+from search.commands.error_messages import LONGEST, for_terminal, told, with_options
 
 SERVER = "postgresql://me:open%20sesame@db.example/studies"
 
@@ -109,3 +110,27 @@ def test_of_a_long_text_beginning_and_end_are_kept(tmp_path: Path) -> None:
     assert text.startswith(f"{tmp_path} is wrong: x")
     assert text.endswith("x. Do something.")
     assert len(text) <= LONGEST + 5
+
+
+def test_an_error_for_missing_images_names_three_ways_out() -> None:
+    text = with_options(NoImagesError(Path("some/where"), "The download failed: no route to host."))
+    first, *ways = text.splitlines()
+    assert first == (
+        "There are no CIFAR-10 images in some/where. The download failed: no route to host."
+    )
+    assert [line.strip()[:2] for line in ways[1:]] == ["1.", "2.", "3."]
+    for way in ("--data DIR", "CIFAR_SEARCH_DATA=DIR", "cifar-10-batches-py", "170 MB"):
+        assert way in text
+
+
+@pytest.mark.parametrize(
+    ("error", "option"),
+    [(DataError("It is damaged."), "--data"), (DeviceError("There is none."), "--device")],
+    ids=["images", "device"],
+)
+def test_an_error_of_the_core_gets_the_option_that_helps(
+    error: CifarSearchError, option: str
+) -> None:
+    first, second = with_options(error).splitlines()
+    assert first == str(error)
+    assert option in second

@@ -23,6 +23,7 @@ from search.errors import ServiceError
 from search.study.settings import DataIdentity
 from search.workers.messages import Failed, SpeedDone, SpeedTask, WorkerMessage
 from spaces.files import load_space
+from spaces.reading import quicker, with_ranges
 from tests.search.running import begin, ended, needs_proc, without_test_files
 from tests.search.scripted import DATA
 from tests.search.speeding import SpeedingPool
@@ -153,14 +154,14 @@ def tenth_where_wide(task: SpeedTask) -> WorkerMessage:
 
 def test_the_widest_network_is_the_one_that_the_space_reaches() -> None:
     space = load_space("baseline_constrained")
-    for reached, widths in ((space.quicker(), (32, 64)), (space, (256, 256))):
+    for reached, widths in ((quicker(space), (32, 64)), (space, (256, 256))):
         recipe = doctor.widest(reached)
         assert isinstance(recipe.network, Net)
         assert (recipe.network.channels1, recipe.network.channels2) == widths
         assert recipe.network.batch_norm
         known = space.recipe_of(space.known[0].values)  # all else is that of the strongest
         assert recipe.model_copy(update={"network": known.network}) == known
-    narrowest = space.with_ranges({"channels1": {"high": 8}})
+    narrowest = with_ranges(space, {"channels1": {"high": 8}})
     network = doctor.widest(narrowest.model_copy(update={"known": [space.known[-1]]})).network
     assert isinstance(network, Net)
     assert (network.channels1, network.channels2) == (8, 256)

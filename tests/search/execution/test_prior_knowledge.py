@@ -12,6 +12,7 @@ from search.execution.experience import note_experience, noted_experience
 from search.execution.prior_knowledge import beliefs_of, described, knowledge_of
 from search.lr_range.bounds import Bounds
 from search.policy.knowledge import Belief, Knowledge
+from spaces.reading import quicker, read_space, with_ranges
 from spaces.space import Space
 from tests.search.execution.test_experience import older, searching
 from tests.search.scripted import (
@@ -33,7 +34,7 @@ def with_priors(**priors: Any) -> Space:
     plain = plain_space()
     for name, prior in priors.items():
         plain["parameters"][name]["prior"] = prior
-    return Space.read(plain, ORIGIN)
+    return read_space(plain, ORIGIN)
 
 
 def test_a_search_without_priors_and_older_studies_knows_nothing() -> None:
@@ -59,7 +60,7 @@ def test_a_spread_in_a_parameters_own_unit_becomes_a_share_of_its_range(
 
 
 def test_in_a_narrower_range_the_same_spread_is_a_larger_share() -> None:
-    space = with_priors(channels1={"value": 6, "spread": 2.0}).quicker()
+    space = quicker(with_priors(channels1={"value": 6, "spread": 2.0}))
     assert beliefs_of(space) == {"channels1": Belief(4.0, 1.0)}
 
 
@@ -73,7 +74,7 @@ def test_weights_belong_to_choices_and_those_not_named_weigh_one() -> None:
 
 def test_a_parameter_with_one_value_leaves_nothing_to_believe() -> None:
     space = with_priors(dropout={"value": 0.1, "spread": 0.2})
-    narrow = space.with_ranges({"dropout": {"low": 0.1, "high": 0.1}})
+    narrow = with_ranges(space, {"dropout": {"low": 0.1, "high": 0.1}})
     assert beliefs_of(narrow) == {}
 
 
@@ -82,7 +83,7 @@ def test_a_parameter_with_one_value_leaves_nothing_to_believe() -> None:
 
 def bounded(space: Space, spread: float | None) -> Space:
     bounds = Bounds("sgd_lr", "sgd", 0.01, 1.0, 0.2, True, "measured", spread)
-    return space.with_ranges({"sgd_lr": bounds.changes(space.parameters["sgd_lr"])})
+    return with_ranges(space, {"sgd_lr": bounds.changes(space.parameters["sgd_lr"])})
 
 
 def test_the_suggested_rate_is_a_belief_within_the_measured_range() -> None:

@@ -28,6 +28,7 @@ from search.study import attributes
 from search.study.rows import TrialRow, best_rows, row_of
 from search.study.study import SearchStudy
 from spaces.files import load_space
+from spaces.reading import with_ranges
 from spaces.space import Values
 from tests.search.conftest import Undisturbed
 from tests.search.running import Database, run
@@ -395,7 +396,7 @@ def test_values_are_moved_into_the_measured_range() -> None:
     study = new_study(trials=9)
     note_sources(study, {"old": {"from study old, trial 3": plain()}}, lambda _: None)
     told: list[Event] = []
-    measured = small_space().with_ranges({"adam_lr": {"low": 0.0001, "high": 0.003}})
+    measured = with_ranges(small_space(), {"adam_lr": {"low": 0.0001, "high": 0.003}})
     enqueue(study, measured, told.append)
     assert waiting(study) == [("from study old, trial 3", {**FOUND, "adam_lr": 0.003})]
     (notice,) = told

@@ -7,6 +7,7 @@ import pytest
 
 from search.lr_range.bounds import OFF, Bounds, combine, combine_all, unmeasured
 from search.lr_range.corners import corners_of
+from spaces.reading import read_space
 from spaces.space import Space
 from tests.search.sweeping import NOTHING, finding
 from tests.spaces.making import one_parameter, plain_space, small_space
@@ -19,7 +20,7 @@ def without_known_rates() -> Space:
     plain = plain_space()
     plain["known"][0]["values"]["sgd_lr"] = 0.02
     plain["known"][1]["values"]["adam_lr"] = 0.002
-    return Space.read(plain, "here")
+    return read_space(plain, "here")
 
 
 # ------------------------------------------------------------------------------------- the union
@@ -139,7 +140,7 @@ def test_every_known_rate_is_held() -> None:
     plain = plain_space()
     plain["known"][1]["values"] |= {"optimizer": "sgd", "sgd_lr": 2.0}
     del plain["known"][1]["values"]["adam_lr"]
-    bounds = combine(Space.read(plain, "here"), "sgd_lr", [finding(0.01, 0.1, 0.03)])
+    bounds = combine(read_space(plain, "here"), "sgd_lr", [finding(0.01, 0.1, 0.03)])
     assert (bounds.low, bounds.high) == (0.001, 2.0)
     assert bounds.how.endswith("widened to hold the 0.001 of base, widened to hold the 2 of best")
 
@@ -147,7 +148,7 @@ def test_every_known_rate_is_held() -> None:
 def test_a_known_rate_is_held_where_there_is_no_conclusion_too() -> None:
     plain = plain_space()
     plain["known"][0]["values"]["sgd_lr"] = 0.5
-    assert combine(Space.read(plain, "here"), "sgd_lr", [NOTHING]).high == 0.5
+    assert combine(read_space(plain, "here"), "sgd_lr", [NOTHING]).high == 0.5
 
 
 # --------------------------------------------------------------------------------- several rates
@@ -185,7 +186,7 @@ def test_findings_that_do_not_belong_to_the_corners_are_refused() -> None:
 def one_rate() -> Space:
     plain = one_parameter(sets="optimizer.lr", low=0.001, high=0.1, log=True, measured=True)
     plain |= {"known": [{"name": "base", "values": {"it": 0.01}}], "lr_range": {"base": "base"}}
-    return Space.read(plain, "here")
+    return read_space(plain, "here")
 
 
 def test_a_space_of_one_optimizer_names_it() -> None:
@@ -218,7 +219,7 @@ def test_bounds_that_are_not_measured_hold_the_known_rates_too(wish: str) -> Non
 
 
 def test_a_space_that_measures_nothing_has_no_bounds() -> None:
-    space = Space.read(one_parameter(sets="batch_size", choices=[32]), "here")
+    space = read_space(one_parameter(sets="batch_size", choices=[32]), "here")
     assert unmeasured(space, "auto") == unmeasured(space, "1e-3:0.1") == []
 
 

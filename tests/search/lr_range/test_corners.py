@@ -11,6 +11,7 @@ from cifar_core.lr_range import Finding
 from cifar_core.recipe import Net
 from search.lr_range.corners import Corner, corners_of, curves_document, lr_base, values_for
 from spaces.files import load_space
+from spaces.reading import quicker, read_space, with_ranges
 from spaces.space import Space, Values
 from tests.search.sweeping import NOTHING, finding
 from tests.spaces.making import ORIGIN, plain_space, small_space
@@ -19,7 +20,7 @@ from tests.spaces.making import ORIGIN, plain_space, small_space
 def with_corners(*groups: list[str], **changes: Any) -> Space:
     """The small space, measured at these groups of parameters."""
     plain = copy.deepcopy(plain_space(**changes))
-    return Space.read({**plain, "lr_range": {"base": "best", "corners": list(groups)}}, ORIGIN)
+    return read_space({**plain, "lr_range": {"base": "best", "corners": list(groups)}}, ORIGIN)
 
 
 def ends(space: Space, *names: str) -> list[tuple[Any, ...]]:
@@ -64,7 +65,7 @@ def test_a_quick_run_is_measured_at_the_corners_of_the_narrowed_space() -> None:
     assert space.quick is not None
     widest = space.quick.ranges["channels1"]["high"]
     assert widest < 256
-    found = {net(one).channels1 for one in corners_of(space.quicker())}
+    found = {net(one).channels1 for one in corners_of(quicker(space))}
     assert found == {6, widest}
 
 
@@ -125,7 +126,7 @@ def test_choices_that_stand_in_any_order_have_a_lowest_and_a_highest() -> None:
     plain = plain_space()
     plain["parameters"]["batch_size"]["choices"] = [64, 16, 128, 32]
     plain["lr_range"] = {"base": "best", "corners": [["batch_size"]]}
-    assert ends(Space.read(plain, ORIGIN), "batch_size") == [(16,), (128,)]
+    assert ends(read_space(plain, ORIGIN), "batch_size") == [(16,), (128,)]
 
 
 def test_a_parameter_that_does_not_apply_at_a_corner_is_not_moved() -> None:
@@ -138,7 +139,7 @@ def test_a_parameter_that_does_not_apply_at_a_corner_is_not_moved() -> None:
     }
     plain["known"][1]["values"]["decay"] = 0.01
     plain["lr_range"] = {"base": "best", "corners": [["decay", "batch_size"]]}
-    corners = corners_of(Space.read(plain, ORIGIN))
+    corners = corners_of(read_space(plain, ORIGIN))
     assert [(one.values.get("decay"), one.values["batch_size"]) for one in corners] == [
         (None, 32),
         (None, 64),
@@ -192,7 +193,7 @@ def test_a_rate_that_is_not_given_is_the_middle_of_its_range() -> None:
 
 def test_values_that_are_known_are_moved_into_a_narrowed_space() -> None:
     wide = small_space()
-    narrow = wide.with_ranges({"channels1": {"high": 4}})
+    narrow = with_ranges(wide, {"channels1": {"high": 4}})
     assert values_for(narrow, wide.known[1], "sgd_lr")["channels1"] == 4
 
 

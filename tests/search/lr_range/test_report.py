@@ -26,7 +26,7 @@ from search.workers.messages import Failed, SweepDone, SweepTask, WorkerMessage
 from search.workers.slots import Slot
 from spaces.errors import SpaceError
 from spaces.files import load_space
-from spaces.space import Space
+from spaces.reading import read_space
 from tests.search.scripted import DATA
 from tests.search.sweeping import SweepingPool, answered, curve, flat
 from tests.spaces.making import one_parameter, plain_space
@@ -552,7 +552,7 @@ def test_there_are_as_many_workers_as_asked_for(bench: Bench, recipe: Path, work
 
 
 def test_the_space_is_the_one_that_a_search_would_read(tmp_path: Path) -> None:
-    assert Space.read(plain_space(), "here") == load_space(space_file(tmp_path))
+    assert read_space(plain_space(), "here") == load_space(space_file(tmp_path))
 
 
 def test_a_rate_of_nothing_is_not_taken_for_none(bench: Bench, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from search.study.study import SearchStudy
 from search.views.closing import closing_words
 from search.views.pages import study_page
 from spaces.files import load_space
+from spaces.reading import read_space
 from spaces.space import Space
 from tests.search.script import row
 from tests.search.scripted import ScriptedPool, folder_in, new_study, search
@@ -248,7 +249,7 @@ def test_a_search_ends_with_the_notice_and_the_command_that_searches_further(
 
 def test_a_shipped_space_is_named_in_the_command(tmp_path: Path) -> None:
     plain = plain_space(name="baseline_constrained")
-    study = finished(tmp_path, [AT_THE_END], Space.read(plain, "here"))
+    study = finished(tmp_path, [AT_THE_END], read_space(plain, "here"))
     (step,) = [line for line in last_words(study) if "search further" in line]
     words = shlex.split(step.partition("cifar-search ")[2])
     assert words[:3] == ["start", "--space", "baseline_constrained"]

@@ -19,6 +19,7 @@ from search.results.summary import summarize
 from search.study import attributes
 from search.study.study import SearchStudy
 from spaces.files import load_space
+from spaces.reading import read_space
 from spaces.space import Space
 from tests.search.scripted import (
     Killed,
@@ -53,7 +54,7 @@ GRID: dict[str, Any] = {
 
 
 def grid_space() -> Space:
-    return Space.read(GRID, "grid.toml")
+    return read_space(GRID, "grid.toml")
 
 
 def grid_study(seeds: int = 2, trials: int | None = None, seed: int = 0) -> SearchStudy:
@@ -170,7 +171,7 @@ def test_a_quick_grid_has_its_own_number_of_trainings() -> None:
             "ranges": {"width": {"choices": [4]}},
         },
     }
-    plan = plan_of(StartRequest("small_grid"), Space.read(plain, "grid.toml"), CPU)
+    plan = plan_of(StartRequest("small_grid"), read_space(plain, "grid.toml"), CPU)
     assert (plan.scale, plan.budget.trials) == ("quick", 4)
 
 

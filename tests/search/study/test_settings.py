@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from search.study.settings import Budget, DataIdentity, Settings, differences
-from spaces.space import Space
+from spaces.reading import read_space
 from tests.search.scripted import DATA, settings_of
 from tests.spaces.making import one_parameter, plain_space, small_space
 
@@ -82,8 +82,8 @@ def test_a_parameter_that_only_one_of_two_spaces_has_is_a_difference() -> None:
     plain = one_parameter(sets="batch_size", choices=[32])
     more = {"cutout": {"sets": "augmentation.cutout", "low": 0, "high": 8}}
     lines = differences(
-        Space.read(plain, "here"),
-        Space.read({**plain, "parameters": plain["parameters"] | more}, "here"),
+        read_space(plain, "here"),
+        read_space({**plain, "parameters": plain["parameters"] | more}, "here"),
     )
     assert "parameters.cutout.high: the study has None, this command asks for 8" in lines
     assert all(line.startswith("parameters.cutout") for line in lines)
