@@ -1,32 +1,28 @@
 """One set of claims over everything that can be named: networks, schedules, augmentations, spaces."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from cifar_core.checkpoint import load_state, save_state
-from cifar_core.data.resident import Normalization, Part, Splits, training_batches
-from cifar_core.device import Backend
+from cifar_core.data.resident import Splits
 from cifar_core.errors import RecipeError
 from cifar_core.models import NETWORKS, network_of
 from cifar_core.models.counting import count
 from cifar_core.optimizers import optimizer_of
 from cifar_core.recipe import Augmentation, Network, Optimizer, Plateau, Recipe, Schedule
 from cifar_core.schedules import schedule_of
-from cifar_core.trainer import evaluate
+from cifar_core.trainer import Training
 from spaces.files import load_space, shipped_names
-from spaces.space import Space, Values
 from tests.cifar_core.trainings import alike, begin
 from tests.conftest import part_of
 
-CUDA = torch.device("cuda", 0)
 NARROW = {"width": 8, "channels1": 8, "channels2": 8, "channels3": 8, "dropout": 0.2}
 
 
@@ -69,7 +65,6 @@ RECIPES = {
 everything = pytest.mark.parametrize(
     "recipe", [BASE.model_copy(update=changes) for changes in RECIPES.values()], ids=RECIPES
 )
-EVERY_SPACE = pytest.mark.parametrize("name", shipped_names())
 
 
 @pytest.fixture(scope="module")
@@ -78,54 +73,22 @@ def few(small_splits: Splits) -> Splits:
     return part_of(small_splits, 16)
 
 
-@pytest.fixture
-def fake_splits() -> Iterator[Splits]:
-    """Images on a GPU that need not be there; all within is fake."""
-    with FakeTensorMode(), CUDA:
-        train, validation = (
-            Part(torch.zeros(count, 3, 32, 32, dtype=torch.uint8), torch.zeros(count).long())
-            for count in (16, 9)
-        )
-        yield Splits(train, validation, (120.0, 121.0, 122.0), (60.0, 61.0, 62.0), "digest")
-
-
-def assert_trains(recipe: Recipe, splits: Splits) -> None:
-    training = begin(recipe, splits)
-    before = [one.detach().clone() for one in training.network.parameters()]
-    epoch = next(training.epochs())
+def assert_trained(training: Training, before: list[torch.Tensor]) -> None:
+    """The training's last epoch has possible figures, and its weights are not those of `before`."""
+    epoch = training.history[-1]
     assert math.isfinite(epoch.train_loss)
     assert 0.0 <= epoch.train_accuracy <= 1.0
     assert 0.0 <= epoch.validation_accuracy <= 1.0
-    trained = [one for one in training.network.parameters() if one.requires_grad]
-    assert trained
     changed = [
         not torch.equal(one, old)
         for one, old in zip(training.network.parameters(), before, strict=True)
         if one.requires_grad
     ]
-    assert sum(changed) >= len(changed) // 2
+    assert sum(changed) >= max(1, len(changed) // 2)
 
 
-def assert_runs_on_a_fake_gpu(recipe: Recipe, splits: Splits) -> None:
-    """Batches, forward, loss and evaluation stay on the device until sums are read at the end."""
-    backend, normalize = Backend(CUDA, None, 4), Normalization.of(recipe, splits)
-    network = network_of(recipe.network)
-    batches = training_batches(
-        splits.train,
-        recipe.batch_size,
-        recipe.augmentation,
-        normalize,
-        None,
-        np.random.default_rng(0),
-        backend.images_together,
-    )
-    for images, labels in batches:
-        assert (images.device, labels.device) == (CUDA, CUDA)
-        logits = network(images)
-        loss = torch.nn.functional.cross_entropy(logits, labels)
-        assert (logits.shape, loss.device) == ((len(images), 10), CUDA)
-    with pytest.raises(DataDependentOutputException, match="_local_scalar_dense"):
-        evaluate(network, splits.validation, normalize, backend)
+def weights(training: Training) -> list[torch.Tensor]:
+    return [one.detach().clone() for one in training.network.parameters()]
 
 
 # Each thing by itself
@@ -148,27 +111,19 @@ def test_there_is_a_recipe_for_everything_that_is_registered() -> None:
 
 
 @everything
-def test_it_trains(recipe: Recipe, few: Splits) -> None:
-    assert_trains(recipe, few)
-
-
-@everything
-def test_a_run_that_was_stopped_ends_with_the_same_bits(
+def test_it_trains_and_a_run_that_was_stopped_ends_with_the_same_bits(
     recipe: Recipe, few: Splits, tmp_path: Path
 ) -> None:
     whole = begin(recipe, few)
+    before = weights(whole)
     for epoch in whole.epochs():
         if epoch.number == 1:
+            assert_trained(whole, before)
             save_state(whole.state_dict(), tmp_path / "state.pt")
     resumed = begin(recipe, few)
     resumed.load_state_dict(load_state(tmp_path / "state.pt"))
     list(resumed.epochs())
     assert alike(resumed, whole)
-
-
-@everything
-def test_it_runs_on_a_gpu_that_is_not_there(recipe: Recipe, fake_splits: Splits) -> None:
-    assert_runs_on_a_fake_gpu(recipe, fake_splits)
 
 
 @everything
@@ -212,45 +167,57 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize("value", [-1, math.nan, [1], "nonsense" * 200, None, 10**30], ids=repr)
-@pytest.mark.parametrize(
-    ("section", "kind", "field"), FIELDS, ids=lambda one: getattr(one, "__name__", one)
+def is_wrong(value: object) -> bool:
+    """No field of a recipe takes this value."""
+    return not isinstance(value, bool | str) and not (
+        isinstance(value, int | float) and 0 <= value <= 1e6
+    )
+
+
+@settings(database=None, deadline=None, max_examples=150)
+@given(
+    field=st.sampled_from(FIELDS),
+    value=st.one_of(
+        st.none(),
+        st.lists(st.integers()),
+        st.integers(),
+        st.floats(),
+        st.text(min_size=1_500, max_size=1_600),
+    ).filter(is_wrong),
 )
 def test_a_wrong_value_is_answered_with_its_key(
-    section: str, kind: type[Any], field: str, value: object
+    field: tuple[str, type[Any], str], value: object
 ) -> None:
+    section, kind, name = field
     named = {"name": kind().name} if "name" in kind.model_fields else {}
     with pytest.raises(RecipeError) as caught:
-        Recipe.read({section: {**named, field: value}})
+        Recipe.read({section: {**named, name: value}})
     first, *problems = str(caught.value).splitlines()
     assert "not a valid training recipe" in first
     assert len(problems) == 1
-    assert problems[0].strip().startswith(f"{section}.{field}: ")
+    assert problems[0].strip().startswith(f"{section}.{name}: ")
     assert len(problems[0]) < 250
 
 
 # Spaces
 
 
-def samples(space: Space) -> list[Values]:
-    """Every cell of a grid, or every known configuration."""
-    return space.cells() if space.grid is not None else [one.values for one in space.known]
-
-
-def small_recipes(name: str) -> list[Recipe]:
-    space = load_space(name)
-    recipes = [space.recipe_of(values) for values in samples(space)]
-    return [recipe.model_copy(update={"batch_size": 8, "epochs": 1}) for recipe in recipes]
-
-
-@EVERY_SPACE
+@pytest.mark.parametrize("name", shipped_names())
 def test_a_space_trains(name: str, few: Splits) -> None:
-    assert small_recipes(name)
-    for recipe in small_recipes(name):
-        assert_trains(recipe, few)
-
-
-@EVERY_SPACE
-def test_a_space_runs_on_a_gpu_that_is_not_there(name: str, fake_splits: Splits) -> None:
-    for recipe in small_recipes(name):
-        assert_runs_on_a_fake_gpu(recipe, fake_splits)
+    """One configuration of each; that the others make recipes is checked when a space is read."""
+    space = load_space(name)
+    values = space.cells()[-1] if space.grid is not None else space.known[0].values
+    recipe = space.recipe_of(values)
+    small = recipe.model_copy(
+        update={
+            "network": recipe.network.model_copy(
+                update={key: value for key, value in NARROW.items() if hasattr(recipe.network, key)}
+            ),
+            "batch_size": 8,
+            "epochs": 1,
+        }
+    )
+    training = begin(small, few)
+    before = weights(training)
+    next(training.epochs())
+    assert_trained(training, before)

@@ -70,9 +70,9 @@ def with_options(error: CifarSearchError) -> str:
                 "  3. Give --data synthetic, for the built-in synthetic images."
             )
         case DataError():
-            return f"{error}\nUse --data DIR to read the images from another folder."
+            return f"{error} Use --data DIR to read the images from another folder."
         case DeviceError():
-            return f"{error}\nUse --device to choose another device."
+            return f"{error} Use --device to choose another device."
         case _:
             return str(error)
 

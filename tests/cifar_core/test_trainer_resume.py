@@ -49,8 +49,9 @@ def few(small_splits: Splits) -> Splits:
     return part_of(small_splits, 96)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.name)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"), zip(OPTIMIZERS.values(), SCHEDULES, strict=True), ids=OPTIMIZERS
+)
 def test_a_run_that_was_stopped_after_any_epoch_ends_with_the_same_bits(
     optimizer: Optimizer, schedule: Schedule, few: Splits, tmp_path: Path
 ) -> None:

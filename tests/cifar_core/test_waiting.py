@@ -1,7 +1,7 @@
 """No step makes the host wait for a GPU: every operation is looked at, on tensors without content."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -35,15 +35,6 @@ BASE = Recipe(batch_size=8, epochs=1)
 FIRST_SUM, SECOND_SUM = "_one_epoch", "evaluate"
 EPOCH_READS = sorted([FIRST_SUM, FIRST_SUM, SECOND_SUM, SECOND_SUM])
 """A loss and a count of training, and the same of validation, whatever the number of steps."""
-
-
-@pytest.fixture(params=["cuda", "meta"])
-def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
-    """A device that is not there, on which everything is empty."""
-    with ExitStack() as stack:
-        if request.param == "cuda":
-            stack.enter_context(FakeTensorMode())
-        yield CUDA if request.param == "cuda" else META
 
 
 @pytest.fixture
@@ -133,35 +124,22 @@ HARMLESS: dict[str, Callable[[Tensor], object]] = {
 }
 
 
-@pytest.mark.parametrize("does", WAITING.values(), ids=WAITING)
-@pytest.mark.parametrize("inference", [False, True], ids=["", "inference"])
-def test_what_waits_is_an_error(
-    device: torch.device, does: Callable[[Tensor], object], inference: bool
-) -> None:
-    values = torch.zeros(4, device=device)
-    with torch.inference_mode(inference), pytest.raises(HostWaitsError, match="host wait in"):  # noqa: SIM117
-        with watching():
-            does(values)
+@pytest.mark.parametrize("inference", [False, True], ids=["fake", "meta in inference mode"])
+def test_the_watch_refuses_what_waits_and_nothing_else(inference: bool) -> None:
+    refused = set()
+    with nullcontext() if inference else FakeTensorMode(), torch.inference_mode(inference):
+        values = torch.zeros(4, device=META if inference else CUDA)
+        for name, does in (WAITING | HARMLESS).items():
+            try:
+                with watching():
+                    does(values)
+            except HostWaitsError:
+                refused.add(name)
+    assert refused == WAITING.keys()
 
 
-@pytest.mark.parametrize("does", HARMLESS.values(), ids=HARMLESS)
-@pytest.mark.parametrize("inference", [False, True], ids=["", "inference"])
-def test_what_does_not_wait_is_none(
-    device: torch.device, does: Callable[[Tensor], object], inference: bool
-) -> None:
-    values = torch.zeros(4, device=device)
-    with torch.inference_mode(inference), watching():
-        does(values)
-
-
-def test_a_value_on_the_host_may_be_read() -> None:
-    with watching():
-        assert host(4).sum().item() == 0.0
-
-
-@pytest.mark.parametrize("name", WAITS)
-def test_the_operations_that_are_named_exist(name: str) -> None:
-    assert hasattr(torch.ops.aten, name)
+def test_the_operations_that_are_named_exist() -> None:
+    assert [name for name in WAITS if not hasattr(torch.ops.aten, name)] == []
 
 
 # Batches and networks, on a GPU that is not there
@@ -240,27 +218,9 @@ def test_a_sweep_reads_once_every_so_many_steps_and_at_its_end(
     assert watch.reads == ["sweep"] * (5 + 1)
 
 
-def read_in_the_loss(monkeypatch: pytest.MonkeyPatch, _: Training) -> None:
-    loss = F.cross_entropy
-    monkeypatch.setattr(F, "cross_entropy", lambda *a, **k: loss(*a, **k).clamp(max=9).item())
-
-
-def read_in_the_network(_: pytest.MonkeyPatch, training: Training) -> None:
-    training.network.register_forward_hook(
-        lambda *args: args[-1] * float(args[-1].isfinite().all())
-    )
-
-
 def read_in_the_backward_pass(_: pytest.MonkeyPatch, training: Training) -> None:
     layer = next(each for each in training.network.modules() if isinstance(each, nn.Linear))
     layer.weight.register_hook(lambda grad: grad / max(grad.norm().item(), 1.0))
-
-
-def read_in_the_optimizer(_: pytest.MonkeyPatch, training: Training) -> None:
-    weights = list(training.network.parameters())
-    training._optimizer.register_step_pre_hook(
-        lambda *_: nn.utils.clip_grad_norm_(weights, 1.0, error_if_nonfinite=True)
-    )
 
 
 def read_in_the_loop(monkeypatch: pytest.MonkeyPatch, _: Training) -> None:
@@ -275,16 +235,7 @@ def read_in_the_loop(monkeypatch: pytest.MonkeyPatch, _: Training) -> None:
 
 
 @pytest.mark.usefixtures("on_meta")
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        read_in_the_loss,
-        read_in_the_network,
-        read_in_the_backward_pass,
-        read_in_the_optimizer,
-        read_in_the_loop,
-    ],
-)
+@pytest.mark.parametrize("spoil", [read_in_the_backward_pass, read_in_the_loop])
 def test_a_training_that_reads_in_its_steps_is_caught(
     spoil: Callable[[pytest.MonkeyPatch, Training], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,7 +132,7 @@ def test_incomplete_or_damaged_images_fail_with_the_file(
 def test_a_user_who_is_not_there_has_no_images() -> None:
     check, _ = images_check("~nobody-of-this-name/data", Path("data"))
     assert check.verdict == "failed"
-    assert "no such user's home folder" in check.found
+    assert "home folder of an unknown user" in check.found
 
 
 # ------------------------------------------------------------------------------------------- home
