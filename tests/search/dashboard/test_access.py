@@ -19,7 +19,7 @@ from search.dashboard.access import (
     host_of,
 )
 from search.dashboard.server import place_of
-from search.dashboard.wsgi import Answer, Environ, told
+from search.dashboard.wsgi import Answer, Environ, message
 from search.errors import UsageError
 from tests.search.asking import asked
 
@@ -34,7 +34,7 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "delete",
 def answer(access: Access, environ: Environ, waited: list[float] | None = None) -> Answer:
     """What a guard in front of a dashboard answers."""
     slept = [] if waited is None else waited
-    handle = guarded(lambda asked: told(asked, HTTPStatus.OK, "inside"), access, slept.append)
+    handle = guarded(lambda asked: message(asked, HTTPStatus.OK, "inside"), access, slept.append)
     return handle(environ)
 
 

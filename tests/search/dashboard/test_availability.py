@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from search.dashboard.access import Access
 from search.dashboard.app import dashboard_of
 from search.dashboard.availability import _in_words, available
-from search.dashboard.wsgi import Answer, Environ, Handler, told
+from search.dashboard.wsgi import Answer, Environ, Handler, message
 from tests.search.asking import Shown, asked, shown_study
 
 NOTE = b'{"body": "a note", "version": 1}'
@@ -58,7 +58,7 @@ def assert_unavailable(found: Answer, words: str) -> None:
     assert found.code == 503
     assert found.header("Retry-After")
     reason = json.loads(found.read())["reason"]
-    assert reason.startswith("The database of the studies cannot be used just now: ")
+    assert reason.startswith("The database of the studies cannot be used at the moment: ")
     assert words in reason
 
 
@@ -81,10 +81,10 @@ def test_a_database_that_is_gone_is_not_made_anew_and_is_used_when_it_is_back(
     away = tmp_path / "away.db"
     served.file.rename(away)
     for path in ("/api/studies", "/api/studies/1"):
-        assert_unavailable(served.ask(path), "not there any more")
+        assert_unavailable(served.ask(path), "no longer exists")
     page = served.ask("/dashboard")
     assert page.code == 503
-    assert b"not there any more" in page.read()
+    assert b"no longer exists" in page.read()
     assert not served.file.exists()
     away.rename(served.file)
     served.assert_well()
@@ -94,7 +94,7 @@ def test_another_database_in_its_place_is_not_mixed_up_with_it(served: Served) -
     copy = served.file.with_name("copy.db")
     copy.write_bytes(served.file.read_bytes())
     copy.rename(served.file)
-    assert_unavailable(served.ask(), "started again")
+    assert_unavailable(served.ask(), "restart the dashboard")
 
 
 def test_a_database_without_its_tables_is_answered_with_a_sentence(served: Served) -> None:
@@ -138,7 +138,7 @@ def test_a_row_that_is_refused_is_no_outage(question: str, code: int, served: Se
     def fail(environ: Environ) -> Answer:
         with storage.engine.connect() as connection, suppress(DBAPIError):
             connection.execute(text(question))
-        return told(environ, HTTPStatus.INTERNAL_SERVER_ERROR, "It failed.")
+        return message(environ, HTTPStatus.INTERNAL_SERVER_ERROR, "It failed.")
 
     assert available(fail, storage)(asked()).code == code
 
@@ -166,5 +166,5 @@ def test_nothing_of_it_is_printed_or_logged(
 
 def test_what_a_database_server_says_is_not_told_to_strangers() -> None:
     words = _in_words(RuntimeError('password authentication failed for user "ada" at db.lab'))
-    assert words == "it does not answer as it should"
+    assert words == "its server reports an error"
     assert _in_words(sqlite3.OperationalError("database is locked")) == "database is locked"
