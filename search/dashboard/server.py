@@ -1,7 +1,7 @@
 """HTTP server of the dashboard, with limits so that no client can hold it up.
 
-The limits are our own: waitress and cheroot do not end a request whose head arrives byte by byte, and tornado
-reads whole bodies before anything can ask for a password (CONTRIBUTING.md, "Libraries").
+The limits are our own: waitress and cheroot do not end a request whose head arrives byte by byte, and
+tornado reads whole bodies before anything can ask for a password (CONTRIBUTING.md, "Libraries").
 """
 
 import errno
