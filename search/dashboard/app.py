@@ -1,7 +1,7 @@
 """optuna-dashboard, served from this process.
 
-A request goes through `guard.py` (may it be answered?), `compressing.py` and `outage.py` (can the
-database be used?) to optuna-dashboard; `confinement.py` says what a browser may do with the answer.
+A request passes access control, compression and the check of the database on its way to optuna-dashboard;
+the answer gets headers that restrict what a browser may do with it.
 """
 
 import logging
@@ -31,24 +31,24 @@ def serving(
     """Serve the dashboard while the context lasts.
 
     Args:
-        storage: The studies, in a storage of the dashboard's own.
-        place: Where to listen.
-        artifacts: The folder of the studies' artifacts; it need not be there.
-        access: Who may ask for what.
+        storage: Storage of the studies, used by the dashboard alone.
+        place: Address to listen on.
+        artifacts: Folder of the studies' artifacts; it need not exist.
+        access: Conditions that requests must meet.
 
     Yields:
-        The address to open in a browser.
+        Address to open in a browser.
 
     Raises:
-        UsageError: One cannot listen there, for instance because the port is taken.
+        UsageError: The address cannot be used, for instance because the port is taken.
     """
     with listening(app_of(dashboard_of(storage, artifacts, access)), place) as address:
         yield address
 
 
 def dashboard_of(storage: RetryingStorage, artifacts: Path, access: Access) -> Handler:
-    """The dashboard as it answers requests; the arguments are those of `serving`."""
-    # What it logs are tracebacks of requests; the terminal belongs to the search.
+    """Return the dashboard as a handler of requests; the arguments are those of `serving`."""
+    # It logs tracebacks of requests, but the terminal belongs to the search.
     logging.getLogger("optuna_dashboard").setLevel(logging.CRITICAL + 1)
     cached: BaseStorage = get_storage(storage)  # reads finished trials once, not at every poll
     app = wsgi(cached, FileSystemArtifactStore(artifacts))

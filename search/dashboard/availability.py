@@ -1,4 +1,4 @@
-"""What the dashboard answers while its database cannot be used."""
+"""Answers of the dashboard while its database cannot be used."""
 
 import sqlite3
 import threading
@@ -9,7 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from search.dashboard.wsgi import Answer, Environ, Handler, path_of, told
+from search.dashboard.wsgi import Answer, Environ, Handler, message, path_of
 from search.errors import ServiceError
 from search.storage.retrying import RetryingStorage, Trouble
 from search.storage.urls import sqlite_file
@@ -18,15 +18,15 @@ __all__ = ["available"]
 
 
 def available(handle: Handler, storage: RetryingStorage) -> Handler:
-    """`handle`, which says so while the database of `storage` is locked, broken or away.
+    """Wrap `handle` so that it says so while the database of `storage` is locked, broken or away.
 
-    optuna-dashboard answers every failure with "internal server error". What the database said is heard
-    at its connections instead.
+    optuna-dashboard answers every failure with "internal server error". The database's reason is read
+    from its connections instead.
 
     Args:
-        handle: Answers requests out of `storage`.
-        storage: A storage of the dashboard's own. It no longer waits for locks longer than SQLite itself
-            does: a browser asks again anyway.
+        handle: Handler that reads and writes `storage`.
+        storage: Storage used by the dashboard alone. From now on it waits for locks no longer than SQLite
+            itself does: a browser asks again anyway.
     """
     heard = threading.local()
     file = sqlite_file(str(storage.url))
@@ -43,9 +43,9 @@ def available(handle: Handler, storage: RetryingStorage) -> Handler:
         now = _identity(file)
         if now is None and file is not None:
             # SQLite would make an empty one.
-            return _unavailable(environ, "its file is not there any more")
+            return _unavailable(environ, "its file no longer exists")
         if now != first:
-            reason = "another one is in its place, for which the dashboard has to be started again"
+            reason = "another file is in its place; restart the dashboard to read that one"
             return _unavailable(environ, reason)
         heard.reason = None
         found = handle(environ)
@@ -56,15 +56,17 @@ def available(handle: Handler, storage: RetryingStorage) -> Handler:
             return _unavailable(environ, heard.reason)
         if path_of(environ).startswith("/artifacts/"):
             found.close()
-            return told(environ, HTTPStatus.NOT_FOUND, "The file of this artifact cannot be read.")
+            return message(
+                environ, HTTPStatus.NOT_FOUND, "The file of this artifact cannot be read."
+            )
         return found
 
     return answer
 
 
 def _unavailable(environ: Environ, reason: str) -> Answer:
-    sentence = f"The database of the studies cannot be used just now: {reason}."
-    return told(environ, HTTPStatus.SERVICE_UNAVAILABLE, sentence).having(("Retry-After", "5"))
+    sentence = f"The database of the studies cannot be used at the moment: {reason}."
+    return message(environ, HTTPStatus.SERVICE_UNAVAILABLE, sentence).having(("Retry-After", "5"))
 
 
 def _give_up(trouble: Trouble) -> None:
@@ -72,9 +74,9 @@ def _give_up(trouble: Trouble) -> None:
 
 
 def _in_words(error: BaseException) -> str:
-    # What a database server says may name it and its users.
+    # The message of a database server may name the server and its users.
     known = isinstance(error, sqlite3.Error) and str(error)
-    return str(error) if known else "it does not answer as it should"
+    return str(error) if known else "its server reports an error"
 
 
 def _identity(file: Path | None) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Answers in fewer bytes."""
+"""Compression of answers with gzip."""
 
 import gzip
 import re
@@ -8,16 +8,16 @@ from search.dashboard.wsgi import Answer, Environ, Handler, path_of
 __all__ = ["LEVEL", "accepts_gzip", "compressed"]
 
 LEVEL = 1
-"""Of gzip. It sends an eighth of a large study's bytes. On a network of 100 Mbit/s higher levels take more
-time of the processors than they save, and on 10 Mbit/s save next to none (`python -m bench.dashboard`)."""
+"""Compression level. Level 1 sends an eighth of a large study's bytes. Higher levels cost more time than
+they save at 100 Mbit/s, and save almost none at 10 Mbit/s (`python -m bench.dashboard`)."""
 SMALLEST = 1000
-"""Bytes below which it is not worth while: they go in one packet of a network anyway."""
+"""Bytes below which compression is not worthwhile: they fit into one packet of a network anyway."""
 TEXT = re.compile(r"(?:text/[a-z.+-]+|application/(?:json|javascript)) *(?:;.*)?", re.IGNORECASE)
 QUALITY = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE | re.ASCII)
 
 
 def compressed(handle: Handler) -> Handler:
-    """`handle`, whose texts are compressed with gzip where the client accepts it.
+    """Wrap `handle` so that texts are compressed with gzip where the client accepts it.
 
     Images are compressed already. Artifacts come as streams of unknown length and are left as they are.
     """
@@ -36,7 +36,7 @@ def compressed(handle: Handler) -> Handler:
         if encoded or not accepted or int(length) < SMALLEST or environ["REQUEST_METHOD"] == "HEAD":
             return answer
         content = gzip.compress(answer.read(), LEVEL, mtime=0)
-        # A strong ETag is that of the bytes before.
+        # A strong ETag identifies the bytes before compression.
         headers = [one for one in answer.headers if one[0].lower() != "etag"]
         return Answer(answer.status, headers, [content]).having(
             ("Content-Encoding", "gzip"), ("Content-Length", str(len(content)))
@@ -46,7 +46,7 @@ def compressed(handle: Handler) -> Handler:
 
 
 def accepts_gzip(header: str) -> bool:
-    """Whether an Accept-Encoding header allows gzip (RFC 9110, section 12.5.3).
+    """Return whether an Accept-Encoding header allows gzip (RFC 9110, section 12.5.3).
 
     >>> accepts_gzip("br, gzip;q=0.5"), accepts_gzip("gzip;q=0, *"), accepts_gzip("*")
     (True, False, True)

@@ -1,4 +1,8 @@
-"""Where the dashboard listens, and a server that nobody can hold up."""
+"""HTTP server of the dashboard, with limits so that no client can hold it up.
+
+The limits are our own: waitress and cheroot do not end a request whose head arrives byte by byte, and
+tornado reads whole bodies before anything can ask for a password (CONTRIBUTING.md, "Libraries").
+"""
 
 import errno
 import io
@@ -20,7 +24,7 @@ __all__ = ["LOOPBACK", "Place", "listening", "place_of"]
 
 LOOPBACK = "127.0.0.1"
 CONNECTIONS = 64
-"""At most so many at a time; a browser has up to six."""
+"""Connections at the same time; a browser opens up to six."""
 SECONDS_OF_A_HEAD = 30.0
 SECONDS_OF_SILENCE = 60.0
 SECONDS_OF_A_FAREWELL = 2.0
@@ -30,12 +34,12 @@ FULL = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0
 
 @dataclass(frozen=True)
 class Place:
-    """Where to listen.
+    """Address to listen on.
 
     Attributes:
-        host: The address or name that was asked for.
+        host: Address or name that the user gave.
         family: IPv4 or IPv6.
-        address: What to bind to, in the socket module's words.
+        address: Address to bind to, in the form of the socket module.
     """
 
     host: str
@@ -44,29 +48,29 @@ class Place:
 
     @property
     def loopback(self) -> bool:
-        """It can be reached from this machine only."""
+        """Whether it can be reached from this machine only."""
         return ip_address(self.address[0]).is_loopback
 
     @property
     def everybody(self) -> bool:
-        """It is every address of this machine."""
+        """Whether it stands for all addresses of this machine."""
         return ip_address(self.address[0]).is_unspecified
 
     def url(self, port: int) -> str:
-        """What a browser on this machine opens."""
+        """Return the address to open in a browser on this machine."""
         host = LOOPBACK if self.everybody else self.address[0]
         return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def place_of(host: str, port: int) -> Place:
-    """Where `host` and `port` are.
+    """Return the address of a host and port.
 
     Args:
-        host: An address of this machine, or a name of it; ``0.0.0.0`` and ``::`` are all addresses.
-        port: The port; 0 for a free one.
+        host: Address or name of this machine; ``0.0.0.0`` and ``::`` stand for all addresses.
+        port: Port; 0 for a free one.
 
     Raises:
-        UsageError: There is no such host.
+        UsageError: The host is unknown.
     """
     name = host.removeprefix("[").removesuffix("]")
     try:
@@ -76,7 +80,7 @@ def place_of(host: str, port: int) -> Place:
         raise UsageError(
             f"--host must be an address or a name of this machine, but got {host!r}: {reason}."
         ) from error
-    # Where a name has both kinds of addresses, every browser finds the older one.
+    # A name with both kinds of addresses is found by every browser at its IPv4 address.
     family, _, _, _, address = min(found, key=lambda one: one[0] is not socket.AF_INET)
     return Place(name, family, address)
 
@@ -86,10 +90,10 @@ def listening(app: App, place: Place) -> Iterator[str]:
     """Serve `app` at `place` while the context lasts.
 
     Yields:
-        The address to open in a browser.
+        Address to open in a browser.
 
     Raises:
-        UsageError: One cannot listen there, for instance because the port is taken.
+        UsageError: The address cannot be used, for instance because the port is taken.
     """
     try:
         server = _Server(place, app)
@@ -97,7 +101,7 @@ def listening(app: App, place: Place) -> Iterator[str]:
         where = place.url(place.address[1]).removeprefix("http://").removesuffix("/")
         way_out = "Choose another port with --port, or --port 0 for a free one."
         if error.errno == errno.EADDRNOTAVAIL:
-            way_out = "--host must be an address of this machine; 0.0.0.0 is all of them."
+            way_out = "--host must be an address of this machine; 0.0.0.0 stands for all of them."
         raise UsageError(
             f"The dashboard cannot listen on {where}: {error.strerror}. {way_out}"
         ) from error
@@ -112,7 +116,7 @@ def listening(app: App, place: Place) -> Iterator[str]:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Serves each connection in a thread of its own, so many at a time, and none that says nothing."""
+    """Server with a thread per connection, and limits on their number and silence."""
 
     daemon_threads = True
     request_queue_size = CONNECTIONS
@@ -125,7 +129,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.set_app(app)
 
     def server_bind(self) -> None:
-        """Bind, without asking for this machine's name: without a name server that takes long."""
+        """Bind without looking up this machine's name, which takes long without a name server."""
         if self._place.everybody and self._place.family is socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         TCPServer.server_bind(self)
@@ -133,7 +137,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether there is room for another connection."""
+        """Return whether there is room for another connection."""
         if len(self._deadlines) >= CONNECTIONS:
             with suppress(OSError):
                 request.settimeout(0.0)
@@ -143,60 +147,60 @@ class _Server(ThreadingMixIn, WSGIServer):
         return True
 
     def heard(self, request: socket.socket) -> None:
-        """A request has come in whole, but for its content: it may take its time."""
+        """Note that the head of a request has arrived: from here on only silence is limited."""
         self._deadlines[request] = float("inf")
 
     def service_actions(self) -> None:
-        """Twice a second: cut off what has not said by now what it wants, however busily."""
+        """Cut off connections whose head is overdue, even if bytes keep arriving; called twice a second."""
         now = time.monotonic()
         for request, deadline in list(self._deadlines.items()):
             if now > deadline:
                 _cut_off(request)
 
     def close_request(self, request: Any) -> None:
-        """The end of a connection."""
+        """Close a connection and forget its deadline."""
         self._deadlines.pop(request, None)
         super().close_request(request)
 
     def server_close(self) -> None:
-        """Listen no more, and end the connections that are there: a file may be on its way for long."""
+        """Stop listening and end open connections, on which a large file may still be on its way."""
         super().server_close()
         for request in list(self._deadlines):
             _cut_off(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a connection that broke: the terminal belongs to the search."""
+        """Ignore a connection that broke: the terminal belongs to the search."""
 
 
 class _RequestHandler(WSGIRequestHandler):
-    """Answers one request."""
+    """Handler of one request."""
 
     server: _Server
-    default_request_version = "HTTP/1.0"  # what is malformed gets a status as well
+    default_request_version = "HTTP/1.0"  # malformed requests get a status, too
     timeout = SECONDS_OF_SILENCE
-    wbufsize = PIECE  # without a buffer the timeout is for sending a whole answer at once
+    wbufsize = PIECE  # without a buffer the timeout would apply to a whole answer
 
     def get_environ(self) -> Environ:
-        """As WSGI wants it."""
+        """Return the request in the form of WSGI."""
         self.server.heard(self.connection)
         return super().get_environ()
 
     def get_stderr(self) -> Any:
-        """Where an app writes tracebacks, which are nothing for the search's terminal."""
+        """Return a sink for the app's tracebacks, which must not reach the search's terminal."""
         return io.StringIO()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the terminal belongs to the search."""
+        """Log nothing: the terminal belongs to the search."""
 
     def finish(self) -> None:
-        """Send what is left, and read for a moment what nobody wanted, such as a file that is too large.
+        """Send the rest of the answer, and discard for a moment what is still coming in.
 
-        A connection that is closed with something unread is reset, and then the answer may be lost.
+        Closing a connection with unread data resets it, and the answer may be lost.
         """
         try:
             super().finish()
         finally:
-            # Where nobody is left to send to, it raises before this; the connection would stay open.
+            # If the client is gone, it raises first, and the connection would stay open.
             self.rfile.close()
         until = time.monotonic() + SECONDS_OF_A_FAREWELL
         with suppress(OSError):

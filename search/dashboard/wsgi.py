@@ -1,4 +1,4 @@
-"""The few words of WSGI (PEP 3333) that the parts of the dashboard's server share."""
+"""WSGI (PEP 3333) in records: requests, answers, and functions that turn one into the other."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -14,8 +14,8 @@ __all__ = [
     "Headers",
     "app_of",
     "handler_of",
+    "message",
     "path_of",
-    "told",
 ]
 
 Environ = dict[str, Any]
@@ -25,12 +25,12 @@ App = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What is answered to one request.
+    """Answer to one request.
 
     Attributes:
         status: Code and phrase, such as ``404 Not Found``.
-        headers: Names and values, in latin-1 as WSGI wants them.
-        body: The content in pieces. Whoever does not hand it on must close it.
+        headers: Names and values, in latin-1 as WSGI requires.
+        body: Content in pieces. Code that does not pass it on must close it.
     """
 
     status: str
@@ -39,39 +39,39 @@ class Answer:
 
     @property
     def code(self) -> int:
-        """The status as a number."""
+        """Status as a number."""
         return int(self.status[:3])
 
     def header(self, name: str) -> str:
-        """The value of a header; empty where there is none."""
+        """Return the value of a header, or an empty string."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
     def having(self, *headers: tuple[str, str]) -> "Answer":
-        """The same answer with these headers instead of its own of the same names."""
+        """Return the same answer with these headers in place of its own of the same names."""
         given = {name.lower() for name, _ in headers}
         others = [(name, value) for name, value in self.headers if name.lower() not in given]
         return Answer(self.status, [*others, *headers], self.body)
 
     def read(self) -> bytes:
-        """The whole content, after which the body is closed."""
+        """Return the whole content, and close the body."""
         try:
             return b"".join(self.body)
         finally:
             self.close()
 
     def close(self) -> None:
-        """Let go of the files that the body holds open."""
+        """Close the files that the body holds open."""
         close = getattr(self.body, "close", None)
         if close is not None:
             close()
 
 
 Handler = Callable[[Environ], Answer]
-"""Answers a request. Each part of the server makes one out of another."""
+"""Function that answers a request. Each layer of the dashboard wraps another."""
 
 
 def handler_of(app: App) -> Handler:
-    """`app`, which must have called `start_response` when it returns, as Bottle's do."""
+    """Return a handler for `app`, which must call `start_response` before it returns, as Bottle does."""
 
     def handle(environ: Environ) -> Answer:
         started: list[tuple[str, Headers]] = []
@@ -87,7 +87,7 @@ def handler_of(app: App) -> Handler:
 
 
 def app_of(handle: Handler) -> App:
-    """What a WSGI server can serve."""
+    """Return an application that a WSGI server can serve."""
 
     def app(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = handle(environ)
@@ -98,17 +98,17 @@ def app_of(handle: Handler) -> App:
 
 
 def path_of(environ: Environ) -> str:
-    """The path that is asked for."""
+    """Return the path of a request."""
     return str(environ.get("PATH_INFO", ""))
 
 
-def told(environ: Environ, status: HTTPStatus, sentence: str) -> Answer:
-    """An answer of one sentence, in the form in which the dashboard's own pages show it to the user."""
+def message(environ: Environ, status: HTTPStatus, sentence: str) -> Answer:
+    """Return an answer of one sentence, in the form that the dashboard's own pages show to the user."""
     if path_of(environ).startswith("/api/"):
         kind, text = "application/json", json.dumps({"reason": sentence})
     else:
         kind, text = "text/plain; charset=utf-8", f"{sentence}\n"
     content = text.encode()
     headers = [("Content-Type", kind), ("Content-Length", str(len(content)))]
-    nothing = environ.get("REQUEST_METHOD") == "HEAD"
-    return Answer(f"{status.value} {status.phrase}", headers, [] if nothing else [content])
+    body = [] if environ.get("REQUEST_METHOD") == "HEAD" else [content]
+    return Answer(f"{status.value} {status.phrase}", headers, body)

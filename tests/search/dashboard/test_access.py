@@ -1,4 +1,4 @@
-"""Who may ask the dashboard for what."""
+"""Access control: hosts, origins, the password, read-only, sizes of requests."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ from search.dashboard.access import (
     host_of,
 )
 from search.dashboard.server import place_of
-from search.dashboard.wsgi import Answer, Environ, told
+from search.dashboard.wsgi import Answer, Environ, message
 from search.errors import UsageError
 from tests.search.asking import asked
 
@@ -32,9 +32,9 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "delete",
 
 
 def answer(access: Access, environ: Environ, waited: list[float] | None = None) -> Answer:
-    """What a guard in front of a dashboard answers."""
+    """Return the answer of a guarded dashboard."""
     slept = [] if waited is None else waited
-    handle = guarded(lambda asked: told(asked, HTTPStatus.OK, "inside"), access, slept.append)
+    handle = guarded(lambda asked: message(asked, HTTPStatus.OK, "inside"), access, slept.append)
     return handle(environ)
 
 
@@ -54,7 +54,7 @@ def basic(password: str, user: str = "me") -> str:
     ["127.0.0.1:8080", "localhost:8080", "LOCALHOST:1", "[::1]:8080", "localhost", "127.0.0.2:80"],
 )
 @pytest.mark.parametrize("access", [HERE, Access(read_only=True)])
-def test_on_this_machine_it_goes_by_the_names_of_loopback(host: str, access: Access) -> None:
+def test_on_this_machine_it_answers_to_the_names_of_loopback(host: str, access: Access) -> None:
     assert code(access, asked(HTTP_HOST=host)) == 200
 
 
@@ -69,7 +69,7 @@ def test_on_this_machine_it_goes_by_the_names_of_loopback(host: str, access: Acc
 def test_on_this_machine_no_other_name_is_answered(host: str) -> None:
     for method in METHODS:
         assert code(HERE, asked(method=method, HTTP_HOST=host)) == 403
-    # A password does not change that: nobody on this machine needs another name.
+    # A password makes no difference: nobody on this machine needs another name.
     assert code(SECRET, asked(HTTP_HOST=host, HTTP_AUTHORIZATION=basic(WORDS))) == 403
 
 
@@ -102,7 +102,7 @@ def test_with_a_password_others_may_use_any_name() -> None:
         *("localhost\n:80", "127.0.0.1:8080\n", "l" * 5000 + "\x00", "[127.0.0.1%25eth0]:80"),
     ],
 )
-def test_a_host_that_is_none_is_a_bad_request(host: str) -> None:
+def test_a_malformed_host_is_a_bad_request(host: str) -> None:
     for access in (HERE, FAR, OPEN):
         assert code(access, asked(HTTP_HOST=host)) == 400, host
 
@@ -137,7 +137,7 @@ def test_every_address_is_read_from_a_header(address: object, port: int) -> None
     assert host_of(header) == text
 
 
-# -------------------------------------------------------------------------------- pages of others
+# --------------------------------------------------------------------------------- other websites
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_its_own_page_is_answered(host: str) -> None:
         assert code(HERE, asked(method=method, HTTP_SEC_FETCH_SITE="same-origin", **own)) == 200
 
 
-def test_others_may_link_to_it_and_no_more() -> None:
+def test_other_websites_may_link_to_it_and_nothing_else() -> None:
     for site in ("cross-site", "same-site"):  # another port of this machine is the same site
         link = {"HTTP_SEC_FETCH_SITE": site, "HTTP_SEC_FETCH_MODE": "navigate"}
         assert code(HERE, asked(**link)) == 200
@@ -173,7 +173,7 @@ def test_others_may_link_to_it_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("path", ["/\xffartifacts/1/ab", "/artifacts/1/ab\xc3", "/\u20ac"])
-def test_a_path_of_which_two_readers_make_two_things_is_a_bad_request(path: str) -> None:
+def test_a_path_that_two_readers_would_read_differently_is_a_bad_request(path: str) -> None:
     assert code(HERE, asked(path)) == 400
 
 
@@ -234,7 +234,7 @@ def test_a_password_that_cannot_be_typed_is_wrong_usage_and_is_not_repeated(pass
     assert password == "" or password not in str(refused.value)
 
 
-def test_who_is_reached_by_others_has_a_password_or_is_read_only() -> None:
+def test_a_dashboard_for_other_machines_has_a_password_or_is_read_only() -> None:
     here, far = place_of("127.0.0.1", 0), place_of("::", 0)
     assert access_to(here, None, read_only=False) == (Access(), False)
     access, generated = access_to(far, None, read_only=False)
@@ -254,7 +254,7 @@ def test_who_is_reached_by_others_has_a_password_or_is_read_only() -> None:
     assert "evil.example" not in access.names
 
 
-# ------------------------------------------------------------------------- reading, and large things
+# ------------------------------------------------------------------------------ read-only, sizes
 
 
 @pytest.mark.parametrize("access", [Access(read_only=True), OPEN])
@@ -286,11 +286,11 @@ def test_a_request_of_unknown_length_is_refused() -> None:
         assert code(HERE, asked(method="POST", HTTP_TRANSFER_ENCODING=coding)) == 411
 
 
-def test_strangers_learn_nothing_of_what_would_be_too_large() -> None:
+def test_without_the_password_the_limit_on_sizes_is_not_told() -> None:
     assert code(FAR, asked(method="POST", CONTENT_LENGTH="9" * 18)) == 401
 
 
-def test_the_dashboards_own_pages_get_the_sentence_as_they_understand_it() -> None:
+def test_the_dashboards_own_pages_get_the_sentence_as_json() -> None:
     far = answer(HERE, asked("/api/studies", HTTP_HOST="evil.example"))
     assert far.header("Content-Type") == "application/json"
     assert "localhost" in json.loads(far.read())["reason"]

@@ -1,4 +1,4 @@
-"""What the dashboard answers while its database is locked, broken or away, and afterwards."""
+"""Answers of the dashboard while its database is locked, broken or away, and afterwards."""
 
 import json
 import sqlite3
@@ -15,19 +15,19 @@ from sqlalchemy.exc import DBAPIError
 from search.dashboard.access import Access
 from search.dashboard.app import dashboard_of
 from search.dashboard.availability import _in_words, available
-from search.dashboard.wsgi import Answer, Environ, Handler, told
-from tests.search.asking import Shown, asked, shown_study
+from search.dashboard.wsgi import Answer, Environ, Handler, message
+from tests.search.asking import Shown, asked, shown_copy
 
 NOTE = b'{"body": "a note", "version": 1}'
 
 
 class Served:
-    """A dashboard that is asked without a server."""
+    """Dashboard without a server."""
 
     def __init__(self, home: Path) -> None:
         self.file = home / "studies.db"
-        self.shown: Shown = shown_study(home)
-        # A test need not wait as long as a user would.
+        self.shown: Shown = shown_copy(home)
+        # A test need not wait as long as a user does.
         event.listen(self.shown.storage.engine, "connect", _impatient)
         self.shown.storage.engine.dispose()
         self.handle: Handler = dashboard_of(self.shown.storage, self.shown.folder, Access())
@@ -58,11 +58,11 @@ def assert_unavailable(found: Answer, words: str) -> None:
     assert found.code == 503
     assert found.header("Retry-After")
     reason = json.loads(found.read())["reason"]
-    assert reason.startswith("The database of the studies cannot be used just now: ")
+    assert reason.startswith("The database of the studies cannot be used at the moment: ")
     assert words in reason
 
 
-def test_while_another_process_writes_reading_goes_on_and_writing_is_to_be_repeated(
+def test_while_another_process_writes_reading_works_and_writing_is_to_be_repeated(
     served: Served,
 ) -> None:
     with closing(sqlite3.connect(served.file)) as writer:
@@ -70,7 +70,7 @@ def test_while_another_process_writes_reading_goes_on_and_writing_is_to_be_repea
         served.assert_well()
         began = time.monotonic()
         assert_unavailable(served.ask("/api/studies/1/note", "PUT", NOTE), "database is locked")
-        assert time.monotonic() - began < 20  # and not the minute for which a search is patient
+        assert time.monotonic() - began < 20  # unlike a search, which waits for a minute
         served.assert_well()
     assert served.ask("/api/studies/1/note", "PUT", NOTE).code == 204
 
@@ -81,10 +81,10 @@ def test_a_database_that_is_gone_is_not_made_anew_and_is_used_when_it_is_back(
     away = tmp_path / "away.db"
     served.file.rename(away)
     for path in ("/api/studies", "/api/studies/1"):
-        assert_unavailable(served.ask(path), "not there any more")
+        assert_unavailable(served.ask(path), "no longer exists")
     page = served.ask("/dashboard")
     assert page.code == 503
-    assert b"not there any more" in page.read()
+    assert b"no longer exists" in page.read()
     assert not served.file.exists()
     away.rename(served.file)
     served.assert_well()
@@ -94,7 +94,7 @@ def test_another_database_in_its_place_is_not_mixed_up_with_it(served: Served) -
     copy = served.file.with_name("copy.db")
     copy.write_bytes(served.file.read_bytes())
     copy.rename(served.file)
-    assert_unavailable(served.ask(), "started again")
+    assert_unavailable(served.ask(), "restart the dashboard")
 
 
 def test_a_database_without_its_tables_is_answered_with_a_sentence(served: Served) -> None:
@@ -113,7 +113,7 @@ def test_a_file_of_nonsense_is_answered_with_a_sentence(served: Served) -> None:
     assert served.ask("/static/bundle.js.LICENSE.txt").code == 200
 
 
-def test_what_a_user_does_wrong_is_no_outage(served: Served) -> None:
+def test_a_wrong_request_is_not_an_outage(served: Served) -> None:
     huge = 10**30
     for path in (
         *("/api/studies/99", "/api/studies/99/param_importances", "/nonsense"),
@@ -132,13 +132,13 @@ def test_what_a_user_does_wrong_is_no_outage(served: Served) -> None:
         ("SELECT * FROM nonsense", 503),
     ],
 )
-def test_a_row_that_is_refused_is_no_outage(question: str, code: int, served: Served) -> None:
+def test_a_refused_row_is_not_an_outage(question: str, code: int, served: Served) -> None:
     storage = served.shown.storage
 
     def fail(environ: Environ) -> Answer:
         with storage.engine.connect() as connection, suppress(DBAPIError):
             connection.execute(text(question))
-        return told(environ, HTTPStatus.INTERNAL_SERVER_ERROR, "It failed.")
+        return message(environ, HTTPStatus.INTERNAL_SERVER_ERROR, "It failed.")
 
     assert available(fail, storage)(asked()).code == code
 
@@ -152,7 +152,7 @@ def test_an_artifact_whose_file_is_gone_is_not_found(served: Served) -> None:
     assert served.ask(served.shown.paths["trial: image.png"]).code == 200
 
 
-def test_nothing_of_it_is_printed_or_logged(
+def test_nothing_is_printed_or_logged(
     served: Served, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     served.ask("/api/studies", "POST", b"nonsense")
@@ -161,10 +161,10 @@ def test_nothing_of_it_is_printed_or_logged(
     served.file.unlink()
     served.ask()
     assert capfd.readouterr() == ("", "")
-    assert caplog.records == []  # a record without a handler would be printed
+    assert caplog.records == []  # a record without a handler is printed
 
 
-def test_what_a_database_server_says_is_not_told_to_strangers() -> None:
+def test_the_message_of_a_database_server_is_not_shown_to_clients() -> None:
     words = _in_words(RuntimeError('password authentication failed for user "ada" at db.lab'))
-    assert words == "it does not answer as it should"
+    assert words == "its server reports an error"
     assert _in_words(sqlite3.OperationalError("database is locked")) == "database is locked"

@@ -1,4 +1,4 @@
-"""The dashboard in a real browser: that it works as it is guarded, and what cannot run there."""
+"""The dashboard in a real browser: it works behind its access control, and artifacts cannot run there."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from search.storage.opening import open_storage
 from tests.search.asking import MARK, Shown, shown_study
 from tests.search.conftest import Undisturbed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 CHROMIUM = Path("/usr/bin/chromium")
 OPTIONS = [
@@ -31,14 +31,14 @@ OPTIONS = [
     "--disable-sync",
 ]
 SIGNED_IN = {"username": "me", "password": "open sesame"}
-A_PAGE_OF_IT = "/api/meta"  # one without two megabytes of scripts
+A_PAGE_OF_IT = "/api/meta"  # without two megabytes of scripts
 EMBED = """([tag, attribute, path]) => {
   const made = document.createElement(tag);
   made[attribute] = path;
   document.body.append(made);
 }"""
 SECONDS_TO_RUN = 0.5
-"""In which a script that is not kept from it has asked the dashboard for something."""
+"""Time in which a script that is not kept from it has sent the dashboard a request."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def shown(tmp_path: Path) -> Iterator[Shown]:
 
 
 def ran(shown: Shown) -> bool:
-    """Whether the script of an artifact has had its way."""
+    """Return whether the script of an artifact has run."""
     return any(study.study_name == "it ran" for study in shown.storage.get_all_studies())
 
 
@@ -79,7 +79,7 @@ def opened(browser: Any, address: str, seconds: float) -> None:
         page.close()
 
 
-# ----------------------------------------------------------------------------------------- it works
+# ----------------------------------------------------------------------------------------- working
 
 
 def test_it_shows_the_study_its_plot_and_its_trials(
@@ -138,7 +138,7 @@ def test_an_artifact_is_saved_under_its_name(browser: Any, shown: Shown) -> None
         page.close()
 
 
-# ----------------------------------------------------------------------------------- what cannot run
+# ----------------------------------------------------------------------------------- not running
 
 
 def test_no_artifacts_script_runs(browser: Any, shown: Shown) -> None:
@@ -159,7 +159,7 @@ def test_no_artifacts_script_runs(browser: Any, shown: Shown) -> None:
 
 
 def test_in_an_unguarded_dashboard_it_would_run(browser: Any, shown: Shown) -> None:
-    """What the tests above rest upon."""
+    """The tests above rely on this."""
     app = wsgi(shown.storage, FileSystemArtifactStore(shown.folder))
     with listening(app, place_of(LOOPBACK, 0)) as address:
         address = address.removesuffix("/")

@@ -1,4 +1,4 @@
-"""Answers in fewer bytes."""
+"""Compression of answers with gzip."""
 
 import gzip
 import re
@@ -15,7 +15,7 @@ TEXT = b'{"trials": [' + b"1.25, " * 5000 + b"0]}"
 
 
 class Files:
-    """A body that must be closed."""
+    """Body that must be closed."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -37,7 +37,7 @@ def answer(
     path: str = "/api/studies/1",
     **headers: str,
 ) -> tuple[Answer, Environ, Files]:
-    """The answer, what was asked inside, and the body that was given there."""
+    """Return the answer, the request as the inner handler saw it, and the body that it returned."""
     heard: list[Environ] = []
     body = Files(content)
 
@@ -58,7 +58,7 @@ def answer(
         *("text/javascript; charset=UTF-8", "application/javascript", "TEXT/HTML"),
     ],
 )
-def test_a_large_text_is_compressed_for_who_accepts_it(kind: str) -> None:
+def test_a_large_text_is_compressed_for_clients_that_accept_it(kind: str) -> None:
     found, _, body = answer("gzip, deflate, br", kind, ETag='"1"')
     content = found.read()
     assert gzip.decompress(content) == TEXT
@@ -72,7 +72,7 @@ def test_a_large_text_is_compressed_for_who_accepts_it(kind: str) -> None:
 
 
 @pytest.mark.parametrize("accept", [None, "", "identity", "gzip;q=0", "br"])
-def test_others_get_it_as_it_is_and_caches_know_that_it_depends(accept: str | None) -> None:
+def test_other_clients_get_it_unchanged_and_caches_know_that_it_varies(accept: str | None) -> None:
     found, _, _ = answer(accept, ETag='"1"')
     assert found.read() == TEXT
     assert found.header("Content-Encoding") == ""
@@ -85,19 +85,19 @@ def test_others_get_it_as_it_is_and_caches_know_that_it_depends(accept: str | No
     "kind",
     ["image/png", "image/svg+xml", "application/pdf", "application/octet-stream", "video/mp4", ""],
 )
-def test_what_is_no_text_is_left_as_it_is(kind: str) -> None:
+def test_anything_but_text_is_left_unchanged(kind: str) -> None:
     found, _, _ = answer("gzip", kind)
     assert found.read() == TEXT
     assert found.header("Vary") == found.header("Content-Encoding") == ""
 
 
-def test_a_stream_of_unknown_length_is_left_as_it_is() -> None:
+def test_a_stream_of_unknown_length_is_left_unchanged() -> None:
     found, _, body = answer("gzip", "text/csv", Content_Length="")
     assert found.body is body
     assert found.header("Content-Encoding") == ""
 
 
-def test_what_is_small_or_a_failure_or_compressed_already_is_left_as_it_is() -> None:
+def test_small_failed_or_compressed_answers_are_left_unchanged() -> None:
     for changes in (
         {"content": b"{}" * 400},
         {"status": "206 Partial Content"},
@@ -110,7 +110,7 @@ def test_what_is_small_or_a_failure_or_compressed_already_is_left_as_it_is() -> 
         assert found.header("Content-Length") == str(len(body.content))
 
 
-def test_optuna_dashboard_is_asked_for_what_it_has_compressed_and_nothing_else() -> None:
+def test_optuna_dashboard_is_asked_only_for_its_precompressed_scripts() -> None:
     for accept, path, expected in (
         ("gzip", "/static/bundle.js", "gzip"),
         ("gzip;q=0", "/static/bundle.js", ""),
@@ -138,6 +138,6 @@ def test_the_header_is_read_as_its_standard_says(header: str, expected: bool) ->
 
 
 @given(st.text(st.characters(max_codepoint=0xFF), max_size=60))
-def test_nothing_in_the_header_is_an_error(header: str) -> None:
+def test_no_header_is_an_error(header: str) -> None:
     if accepts_gzip(header):
         assert re.search(r"gzip|\*", header.lower())

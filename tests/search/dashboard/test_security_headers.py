@@ -1,4 +1,4 @@
-"""What the dashboard's answers may do in a browser, and what its requests may do to the studies."""
+"""Restrictions on the dashboard's answers in a browser, and on requests that change studies."""
 
 import gzip
 import json
@@ -40,7 +40,7 @@ def handle(shown: Shown) -> Handler:
 
 
 def routes(shown: Shown) -> list[tuple[str, str]]:
-    """Method and path of everything that the installed optuna-dashboard answers, with real identities."""
+    """Return method and path of all routes of the installed optuna-dashboard, with real identities."""
     app = wsgi(shown.storage, FileSystemArtifactStore(shown.folder))
     found: list[tuple[str, str]] = []
     for route in app.routes:
@@ -63,7 +63,7 @@ def routes(shown: Shown) -> list[tuple[str, str]]:
 
 
 def contents(home: Path) -> tuple[list[str], dict[str, bytes]]:
-    """All that a dashboard could change."""
+    """Return everything that a dashboard could change."""
     with closing(sqlite3.connect(home / "studies.db")) as database:
         rows = list(database.iterdump())
     return rows, {file.name: file.read_bytes() for file in (home / "artifacts").iterdir()}
@@ -89,7 +89,9 @@ def test_both_kinds_of_artifacts_are_confined_and_nothing_else_serves_files(
         found.close()
 
 
-def test_a_path_that_is_read_in_two_ways_serves_no_artifact(shown: Shown, handle: Handler) -> None:
+def test_a_path_that_can_be_read_in_two_ways_serves_no_artifact(
+    shown: Shown, handle: Handler
+) -> None:
     # Bottle drops bytes that are not UTF-8: it would find the artifact, as a page of the site.
     for path in shown.paths.values():
         found = handle(asked(path.replace("/artifacts", "/\xffartifacts")))
@@ -111,7 +113,7 @@ def test_a_path_that_is_read_in_two_ways_serves_no_artifact(shown: Shown, handle
         *("image/png\ttext/html", "", "application/pdf", "multipart/mixed", "text/xml"),
     ],
 )
-def test_only_images_sounds_and_films_are_opened(
+def test_only_images_sounds_and_videos_are_opened(
     kind: str, home: Path, shown: Shown, handle: Handler
 ) -> None:
     identity = "0123-abcd"
@@ -123,7 +125,7 @@ def test_only_images_sounds_and_films_are_opened(
     assert found.header("Content-Disposition") == "attachment"
 
 
-def test_the_dashboards_own_page_runs_its_scripts_and_is_in_nobodys_frame(handle: Handler) -> None:
+def test_the_dashboards_own_page_runs_its_scripts_and_cannot_be_framed(handle: Handler) -> None:
     for path in ("/dashboard", "/dashboard/studies/1", "/dashboard/"):
         found = handle(asked(path))
         found.close()
@@ -133,7 +135,7 @@ def test_the_dashboards_own_page_runs_its_scripts_and_is_in_nobodys_frame(handle
         assert "frame-ancestors 'none'" in policy
 
 
-def test_every_answer_has_what_keeps_it_apart(shown: Shown, handle: Handler) -> None:
+def test_every_answer_has_the_headers_that_isolate_it(shown: Shown, handle: Handler) -> None:
     paths = [path for method, path in routes(shown) if method == "GET"]
     for path in (*paths, "/nonsense", "/artifacts/1/ab", "/\xff"):
         found = handle(asked(path))
@@ -154,8 +156,8 @@ def test_every_answer_has_what_keeps_it_apart(shown: Shown, handle: Handler) -> 
 # --------------------------------------------------------------------------------------- read-only
 
 
-def test_nothing_that_can_be_looked_at_changes_anything(home: Path, shown: Shown) -> None:
-    """Of the installed optuna-dashboard: if a version has a GET that writes, this says so."""
+def test_no_route_that_reads_changes_anything(home: Path, shown: Shown) -> None:
+    """Fails for a version of optuna-dashboard in which a GET writes."""
     handle = dashboard_of(shown.storage, shown.folder, Access(read_only=True))
     before = contents(home)
     looks = [path for method, path in routes(shown) if method == "GET"]
@@ -168,7 +170,7 @@ def test_nothing_that_can_be_looked_at_changes_anything(home: Path, shown: Shown
     assert contents(home) == before
 
 
-def test_read_only_refuses_every_route_that_changes_something(home: Path, shown: Shown) -> None:
+def test_read_only_refuses_every_route_that_writes(home: Path, shown: Shown) -> None:
     handle = dashboard_of(shown.storage, shown.folder, Access(read_only=True))
     before = contents(home)
     changing = [(method, path) for method, path in routes(shown) if method != "GET"]
@@ -188,7 +190,7 @@ def test_read_only_refuses_every_route_that_changes_something(home: Path, shown:
 # ------------------------------------------------------------------------------------- compression
 
 
-def test_a_study_comes_compressed_or_not_and_is_the_same(handle: Handler) -> None:
+def test_a_study_is_the_same_compressed_or_not(handle: Handler) -> None:
     def study(**headers: str) -> tuple[Any, bytes]:
         found = handle(asked("/api/studies/1", **headers))
         content = found.read()
@@ -203,7 +205,7 @@ def test_a_study_comes_compressed_or_not_and_is_the_same(handle: Handler) -> Non
     assert len(json.loads(plain)["trials"]) == 3
 
 
-def test_the_scripts_come_as_optuna_dashboard_has_compressed_them(handle: Handler) -> None:
+def test_scripts_are_sent_as_optuna_dashboard_has_compressed_them(handle: Handler) -> None:
     found = handle(asked("/static/bundle.js", HTTP_ACCEPT_ENCODING="gzip"))
     small = found.read()
     assert found.header("Content-Encoding") == "gzip"

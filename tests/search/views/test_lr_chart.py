@@ -1,4 +1,4 @@
-"""The chart of an LR-range test in a terminal: what is where, and that it always fits."""
+"""The chart of an LR-range test in a terminal: everything in its place, and within the width."""
 
 import io
 import math
@@ -16,14 +16,15 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from cifar_core.plots.lr_curve import Curve
-from search.views.lr_chart import COLOURS, chart
+from search.views.lr_chart import chart
+from search.views.lr_chart_marks import COLOURS
 
 NAN = math.nan
 LR = [10 ** (-10 + index / 30) for index in range(331)]
 
 
 def valley(rate: float) -> float:
-    """Flat at 2.3 until 1e-4, 1.5 at 0.01, back at 0.1, and far above at 10."""
+    """Return a loss of 2.3 until 1e-4, 1.5 at 0.01, 2.3 at 0.1, and far above at 10."""
     at = math.log10(rate)
     knots = [(-11.0, 2.3), (-4.0, 2.3), (-2.0, 1.5), (-1.0, 2.3), (-0.5, 2.9), (1.1, 500.0)]
     for (left, before), (right, after) in pairwise(knots):
@@ -73,7 +74,7 @@ def lines_of(
 
 
 def panel(lines: Sequence[str]) -> list[str]:
-    """What is right of the losses' axis."""
+    """Return what is drawn right of the axis of the losses."""
     return [line.replace("│", "┤").split("┤")[1] for line in lines if "│" in line or "┤" in line]
 
 
@@ -83,7 +84,7 @@ def axis(lines: Sequence[str]) -> str:
 
 
 def column_of(lines: Sequence[str], rate: float) -> int:
-    """Where a rate should be, reckoned from the axis: 1e-10 at its left end, 10 at its right."""
+    """Return the expected column of a rate, from an axis with 1e-10 at its left end and 10 at its right."""
     line = axis(lines)
     left, right = line.index("└") + 1, len(line) - 1
     return left + int((math.log10(rate) + 10) / 11 * (right - left + 1) - 1e-9)
@@ -101,7 +102,7 @@ def drawn_rows(rows: Sequence[str], column: int) -> list[int]:
 # Where things are
 
 
-@pytest.mark.parametrize("width", [60, 80, 81, 120])
+@pytest.mark.parametrize("width", [60, 81])
 def test_each_mark_is_in_the_column_of_its_rate(width: int) -> None:
     lines = lines_of(CURVE, width=width)
     bounds, marks = (with_mark(lines, letter) for letter in ("[", "M"))
@@ -151,8 +152,7 @@ def test_less_than_a_decade_is_labelled_at_its_ends() -> None:
     assert lines[lines.index(axis(lines)) + 1].split() == ["0.02", "0.07"]
 
 
-@pytest.mark.parametrize("height", [8, 12, 20, 40])
-@pytest.mark.parametrize("ascii_only", [False, True])
+@pytest.mark.parametrize(("height", "ascii_only"), [(8, False), (12, True), (40, False)])
 def test_labels_of_losses_say_what_is_at_their_height(height: int, ascii_only: bool) -> None:
     # Two points, far from each other, set the range of the losses.
     ends = Curve("it", [1.0, 3.0, 10.0], [], [3.0, NAN, 1.0], start=3.0)
@@ -324,23 +324,22 @@ def test_curves_in_ascii_have_a_symbol_each() -> None:
 # Room
 
 
-@pytest.mark.parametrize("ascii_only", [False, True])
-@pytest.mark.parametrize("count", [1, 8])
+@pytest.mark.parametrize(("count", "ascii_only"), [(1, True), (8, False)])
 def test_the_chart_is_as_wide_as_the_terminal_and_no_wider(count: int, ascii_only: bool) -> None:
     curves = [replace(CURVE, lr=LR[::15], smoothed=CURVE.smoothed[::15])] * count
-    for width in range(30, 121):
+    for width in (30, 31, 57, 80, 121):
         # A console with room to spare would show what is too long.
         drawing = chart(curves, width, 18, (1e-3, 1e-1), 1e-2, ascii_only)
         assert max(cell_len(line) for line in printed(drawing, 300)) == width
 
 
-@pytest.mark.parametrize("height", [11, 12, 24, 50])
+@pytest.mark.parametrize("height", [11, 24])
 def test_the_chart_is_as_high_as_it_may_be(height: int) -> None:
     assert len(lines_of(CURVE, height=height)) == height
     assert len(lines_of(CURVE, FLAT, bounds=(1e-3, 0.1), height=height)) == height
 
 
-@pytest.mark.parametrize("height", [0, 1, 5, 7])
+@pytest.mark.parametrize("height", [0, 7])
 def test_three_lines_remain_for_the_curves(height: int) -> None:
     assert len(panel(lines_of(CURVE, height=height))) == 3
 
@@ -382,7 +381,7 @@ some_curves = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     curves=st.lists(some_curves, max_size=9),
     width=st.integers(30, 120),
