@@ -2,7 +2,7 @@
 
 import reprlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -12,7 +12,7 @@ from cifar_core.text_files import one_line
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Record", "explain", "listed", "no_control", "shown"]
+__all__ = ["Record", "explain", "flatten", "listed", "no_control", "shown"]
 
 UNIONS = {"network", "optimizer", "schedule"}
 """The recipe's sections that hold one of several records, told apart by their `name`."""
@@ -33,6 +33,19 @@ class Record(BaseModel):
     def _one_zero(cls, value: Any) -> Any:
         """-0.0 equals 0.0, so it must be written like it."""
         return value + 0.0 if isinstance(value, float) else value
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested mappings under the names of their fields.
+
+    >>> flatten({"epochs": 6, "optimizer": {"name": "sgd", "lr": 0.1}})
+    {'epochs': 6, 'optimizer.name': 'sgd', 'optimizer.lr': 0.1}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
 
 
 def explain(error: ValidationError) -> list[str]:

@@ -23,9 +23,6 @@ __all__ = [
     "why",
 ]
 
-PRUNER_VERDICT = "stopped early"
-"""How the coordinator's reason begins where the pruner has stopped a trial."""
-
 
 def percent(accuracy: float | None) -> str:
     """An accuracy between 0 and 1, in percent.
@@ -121,7 +118,7 @@ def how_it_ended(row: TrialRow) -> str:
 
 def why(row: TrialRow) -> str | None:
     """Why a trial ended before its last epoch, where the pruner was not the reason."""
-    if row.reason is None or row.reason.startswith(PRUNER_VERDICT):
+    if row.reason is None or row.ending == "pruner":
         return None
     return one_line(row.reason)
 

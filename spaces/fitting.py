@@ -6,7 +6,7 @@ from typing import Any
 
 from cifar_core.errors import RecipeError
 from cifar_core.recipe import Recipe
-from cifar_core.records import UNIONS
+from cifar_core.records import UNIONS, flatten
 from cifar_core.text_files import one_line
 from spaces.errors import MisfitError
 from spaces.parameter import Parameter, Value, Values
@@ -44,9 +44,9 @@ def fitted(space: Space, recipe: Recipe) -> Fit:
     Raises:
         MisfitError: The space cannot make it; the text names the field, what it is, what is allowed.
     """
-    target = _flat(recipe.to_dict())
+    target = flatten(recipe.to_dict())
     for field in SAME_KIND:  # first: without it other fields may not be there to be looked at
-        here = _flat(space.recipe).get(field, _kind(field))
+        here = flatten(space.recipe).get(field, _kind(field))
         is_fixed = all(field not in parameter.fields() for parameter in space.parameters.values())
         if is_fixed and target[field] != here:
             raise _misfit(field, target[field], _shown(here))
@@ -63,7 +63,7 @@ def fitted(space: Space, recipe: Recipe) -> Fit:
         if values[name] != found:
             moved[str(parameter.sets)] = _instead(name, values[name], found)
     try:
-        made = _flat(space.recipe_of(values).to_dict())
+        made = flatten(space.recipe_of(values).to_dict())
     except RecipeError as error:
         raise MisfitError(str(error).splitlines()[-1].strip()) from error
     searched = {field for name in values for field in space.parameters[name].fields()}
@@ -101,7 +101,7 @@ def _variant(space: Space, values: Values, name: str, target: Mapping[str, Any])
     defaults = _defaults(target)
     fewest: list[str] | None = None
     for variant in parameter.variants or {}:
-        made = defaults | _flat(space.plain_recipe({**values, name: variant}))
+        made = defaults | flatten(space.plain_recipe({**values, name: variant}))
         wrong = [one for one in sorted(parameter.fields()) if made.get(one) != target.get(one)]
         if not wrong:
             return variant
@@ -115,7 +115,7 @@ def _defaults(target: Mapping[str, Any]) -> dict[str, Any]:
     """What a field is that nobody sets, in sections of the same kinds as `target` has."""
     kinds = {section: {"name": target[f"{section}.name"]} for section in UNIONS}
     names = {f"{section}.name": _kind(section) for section in UNIONS}
-    return _flat(Recipe.read(kinds).to_dict()) | names
+    return flatten(Recipe.read(kinds).to_dict()) | names
 
 
 def _kind(field: str) -> Any:
@@ -146,14 +146,3 @@ def _shown(value: Any) -> str:
         return f"{value:g}"
     text = str(value).lower() if isinstance(value, bool) else one_line(str(value))
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
-
-
-def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by the names of their fields, such as ``optimizer.lr``."""
-    flat: dict[str, Any] = {}
-    for key, value in section.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from search.events import Event
 from search.home import Home
 from search.request import StartRequest
-from search.service.service import start
+from search.service.start import start
 from search.study import attributes
 
 __all__ = ["ARMS", "Run", "measure", "read"]

@@ -67,7 +67,7 @@ def resume(
     """
     from search.commands.running import run_search
     from search.request import ResumeRequest
-    from search.service.service import resume as resume_search
+    from search.service.resume import resume as resume_search
 
     request = ResumeRequest(
         study,

@@ -145,7 +145,7 @@ def start(home: Home, dashboard: bool, as_json: bool, data: str | None, **wishes
     Ctrl-C finishes the running epochs, saves and stops; a second one stops at once.
     """
     from search.commands.running import run_search
-    from search.service.service import start as start_search
+    from search.service.start import start as start_search
 
     request = StartRequest(data=data, **wishes)  # type: ignore[arg-type] # click has checked them
     url = request.storage or home.storage_url()

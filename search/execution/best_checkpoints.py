@@ -1,4 +1,4 @@
-"""Trained networks that outlive their trials: those of the best."""
+"""Checkpoints that outlive their trials: those of the best."""
 
 from search.study.rows import TrialRow, best_rows
 
@@ -6,18 +6,16 @@ __all__ = ["BestCheckpoints"]
 
 
 class BestCheckpoints:
-    """Which trials' states are kept when they are complete: those of the best.
+    """The complete trials whose checkpoints are kept: the best.
 
     Args:
         rows: The trials so far.
-        count: How many are kept.
+        count: Number of checkpoints to keep.
     """
 
     def __init__(self, rows: list[TrialRow], count: int) -> None:
         self._count = count
-        self._ranks = [
-            (-(row.validation_accuracy or 0.0), row.number) for row in best_rows(rows, count)
-        ]
+        self._ranks = [(-row.score, row.number) for row in best_rows(rows, count)]
 
     @property
     def numbers(self) -> set[int]:
@@ -25,5 +23,5 @@ class BestCheckpoints:
         return {number for _, number in self._ranks}
 
     def add(self, number: int, accuracy: float) -> None:
-        """Another trial is complete; it may take the place of one that was kept until now."""
+        """Rank another complete trial, which may displace one that was kept until now."""
         self._ranks = sorted([*self._ranks, (-accuracy, number)])[: self._count]

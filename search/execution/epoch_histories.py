@@ -1,4 +1,4 @@
-"""The epochs of trials that are under way, and how they are kept with a trial when it ends or waits."""
+"""The epochs of trials under way, and their storage with a trial when it ends or pauses."""
 
 import copy
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from cifar_core.checkpoint import load_state
 from cifar_core.epoch import Epoch
 from cifar_core.errors import CheckpointError
+from cifar_core.recipe import Recipe
 from search.home import StudyFolder
 from search.study import attributes
 from search.study.trial_states import known
@@ -19,10 +20,10 @@ __all__ = ["Histories", "frozen", "reported"]
 
 
 class Histories:
-    """What is known of each epoch of each trial under way.
+    """The epochs of each trial under way.
 
     Args:
-        folder: Where checkpoints are kept, which have the epochs of trials that this process has not seen.
+        folder: The study's files: checkpoints have the epochs of trials that this process has not seen.
     """
 
     def __init__(self, folder: StudyFolder) -> None:
@@ -30,21 +31,24 @@ class Histories:
         self._epochs: dict[int, dict[int, Epoch]] = {}
 
     def add(self, number: int, epochs: Sequence[Epoch]) -> None:
-        """A trial has these epochs; it may have said so before."""
+        """Add epochs of a trial; some may have been added before."""
         there = self._epochs.setdefault(number, {})
         there.update({epoch.number: epoch for epoch in epochs})
 
     def scores(self, number: int) -> dict[int, float]:
-        """Validation accuracy by epoch."""
+        """Return the validation accuracy by epoch."""
         return {one.number: one.validation_accuracy for one in self._epochs[number].values()}
 
-    def converged(self, number: int) -> bool:
-        """The trial's schedule has brought it to its end before the last epoch."""
-        history = self._epochs.get(number, {})
+    def is_complete(self, trial: Trial) -> bool:
+        """Return whether a trial has its last epoch, or its schedule has ended it before."""
+        recipe = Recipe.read(known(trial).user_attrs[attributes.RECIPE])
+        if max(reported(trial), default=0) >= recipe.epochs:
+            return True
+        history = self._epochs.get(trial.number, {})
         return bool(history) and history[max(history)].converged
 
     def keep(self, trial: Trial) -> None:
-        """Write what is known of the trial's epochs into its notes, and forget it."""
+        """Write the trial's epochs into its notes, and forget them."""
         history = self._epochs.pop(trial.number, None)
         if history is None:
             if len(known(trial).user_attrs.get(attributes.EPOCHS, ())) == len(reported(trial)) > 0:
@@ -56,8 +60,12 @@ class Histories:
             attributes.TRIAL_SECONDS, round(sum(epoch["seconds"] for epoch in epochs), 3)
         )
 
+    def forget(self, number: int) -> None:
+        """Drop the epochs of a trial."""
+        self._epochs.pop(number, None)
+
     def _saved(self, trial: Trial) -> dict[int, Epoch]:
-        """The epochs of a trial that no worker of this session has taken up."""
+        """Return the epochs of a trial that no worker of this session has trained."""
         try:
             state = load_state(self._folder.checkpoint(trial.number))
             epochs = [Epoch(**values) for values in state["history"]]
@@ -67,13 +75,13 @@ class Histories:
 
 
 def reported(trial: Trial) -> dict[int, float]:
-    """The validation accuracy of each epoch that the study has, by number."""
+    """Return the validation accuracy of each epoch that the study has, by number."""
     return known(trial).intermediate_values
 
 
 def frozen(trial: Trial, state: TrialState) -> FrozenTrial:
-    """The trial as it stands, for whoever wrote all of it and has just put it into this state."""
-    # To read it from the study again takes longer than all else that is done about it.
+    """Return the trial as its only writer knows it, in the state into which it was just put."""
+    # Reading it from the study again takes longer than all else that is done about it.
     found = copy.copy(known(trial))
     found.state = state
     if state.is_finished():
@@ -82,7 +90,7 @@ def frozen(trial: Trial, state: TrialState) -> FrozenTrial:
 
 
 def _rounded(epoch: dict[str, float | None]) -> dict[str, float | None]:
-    """With six digits; what is no number is null, as JSON has none for it."""
+    """Return the values with six digits; non-finite ones become None, as JSON has no number for them."""
     return {
         key: float(f"{value:.6g}")
         if isinstance(value, float) and isfinite(value)

@@ -1,4 +1,4 @@
-"""Workers that cannot save what they have trained, because the disk is full or does not take it."""
+"""Retries of workers that cannot save a checkpoint, because the disk is full or refuses it."""
 
 from collections.abc import Callable
 
@@ -11,11 +11,11 @@ SECONDS_BETWEEN_TRIES = 2.0
 
 
 class SaveRetries:
-    """Lets such workers try again and again, and the user know that somebody must make space.
+    """Lets workers retry until their checkpoint is saved, and tells the user to make space.
 
     Args:
         pool: The workers.
-        observe: Told when it begins and when it is over.
+        observe: Told when saving first fails and when it works again.
         clock: Seconds, from any start.
     """
 
@@ -24,29 +24,29 @@ class SaveRetries:
         self._observe = observe
         self._clock = clock
         self._due: dict[int, tuple[Worker, float]] = {}
-        self._short: set[int] = set()
+        self._failing: set[int] = set()
 
     def add(self, worker: Worker, reason: str) -> None:
-        """A worker could not save its epoch, and waits for an answer."""
+        """Register a worker that could not save its epoch and waits for an answer."""
         self._due[worker.index] = worker, self._clock() + SECONDS_BETWEEN_TRIES
-        if not self._short:
+        if not self._failing:
             self._observe(
                 Notice(
-                    f"A state cannot be saved: {reason}. The search waits and tries again: make space. "
+                    f"A checkpoint cannot be saved: {reason}. The search waits and retries: make space. "
                     "Ctrl-C stops it; nothing that was saved is lost."
                 )
             )
-        self._short.add(worker.index)
+        self._failing.add(worker.index)
 
     def remove(self, worker: Worker) -> None:
-        """A worker has saved its epoch, or it has ended."""
+        """Forget a worker that has saved its epoch, or has ended."""
         self._due.pop(worker.index, None)
-        if self._short == {worker.index}:
-            self._observe(Notice("The states can be saved again; the search goes on."))
-        self._short.discard(worker.index)
+        if self._failing == {worker.index}:
+            self._observe(Notice("Checkpoints can be saved again; the search continues."))
+        self._failing.discard(worker.index)
 
     def answer(self, *, stop: bool) -> None:
-        """Let those try again whose time has come; where the search stops, all give their epoch up."""
+        """Let those retry whose time has come; if the search stops, let all give their epoch up."""
         for index, (worker, due) in list(self._due.items()):
             if stop or self._clock() >= due:
                 del self._due[index]

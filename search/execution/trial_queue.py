@@ -1,9 +1,10 @@
-"""Which trial a free worker gets: an interrupted one, a paused one that goes on, or a new one."""
+"""The trials that are still to be trained: interrupted ones, paused ones, and new ones."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from optuna.trial import Trial, TrialState
+from optuna.trial import Trial
 
 from cifar_core.errors import RecipeError
 from cifar_core.seeds import derive
@@ -13,7 +14,7 @@ from search.study import attributes
 from search.study.budget import enqueued_to, trials_in_all
 from search.study.rows import best_rows
 from search.study.study import SearchStudy
-from search.study.trial_states import attach
+from search.study.trial_states import LostTrialError, attach, writes
 from spaces.space import Space
 
 __all__ = ["TrialQueue"]
@@ -22,89 +23,89 @@ __all__ = ["TrialQueue"]
 class TrialQueue:
     """The trials of a search that are still to be trained, as many as its budget allows.
 
-    With one writer, whatever the study has marked as running was interrupted.
+    With one writer, every trial that the study has as running was interrupted.
 
     Args:
         study: The study.
         space: Its space, with the learning-rate bounds it is searched in.
-        policy: What decides which paused trials go on and what new ones are like.
+        policy: Decides which paused trials continue and which configurations are new.
 
     Attributes:
-        begun: Trials that have been begun, in all sessions.
-        superfluous: Interrupted trials for which a lowered total has left no room; not to be trained.
+        started: Trials that were started, in all sessions.
+        superfluous: Interrupted trials for which a lowered total leaves no room; not to be trained.
     """
 
     def __init__(self, study: SearchStudy, space: Space, policy: Policy) -> None:
         self._study = study
         self._space = space
         self._policy = policy
-        trials = study.optuna.get_trials(deepcopy=False)
-        finished = sum(trial.state.is_finished() for trial in trials)
-        unfinished = [
-            attach(study.optuna, trial.number)
-            for trial in trials
-            if trial.state is TrialState.RUNNING
-        ]
-        self.begun = finished + len(unfinished) + len(policy.paused)
+        rows = study.rows()
+        finished = sum(row.finished for row in rows)
+        unfinished = [attach(study.optuna, row.number) for row in rows if row.state == "running"]
+        self.started = finished + len(unfinished) + len(policy.paused)
         room = max(0, study.budget.trials - finished)
         self._interrupted, self.superfluous = unfinished[:room], unfinished[room:]
-        rows = study.rows()
         self._enqueued = enqueued_to(rows)
         best = next(iter(best_rows(rows)), None)
-        self._best = None if best is None else (best.validation_accuracy or 0.0, best.number)
+        self._best = None if best is None else (best.score, best.number)
 
     @property
     def _room(self) -> int:
-        """How many more trials may be begun, as things stand."""
+        """Number of trials that may still be started, as things stand."""
         budget = self._study.budget
         best = None if self._best is None else self._best[1]
         most = trials_in_all(budget.trials, budget.patience, best, self._enqueued)
-        return max(0, most - self.begun)
+        return max(0, most - self.started)
 
     @property
     def to_come(self) -> int:
-        """How many trials may still be handed out, beside those that wait."""
+        """Number of trials that may still be handed out, besides the paused ones."""
         return self._room + len(self._interrupted)
 
     def __bool__(self) -> bool:
-        """Whether anything is left that may have to be trained."""
+        """Return whether anything is left that may have to be trained."""
         return bool(self._interrupted) or bool(self._policy.paused) or self._room > 0
 
     def take(self) -> Trial | None:
-        """The next trial to be trained, written and running; None if there is none for now.
+        """Return the next trial to train, written and running; None if there is none for now.
 
         Raises:
-            InvalidTrialError: What was chosen makes no recipe; that trial is to be told as failed.
+            InvalidTrialError: The chosen parameters make no recipe; that trial is to be told as failed.
+            LostTrialError: Another process has ended the trial that was next.
         """
         if self._interrupted:
             trial = self._interrupted.pop(0)
             if attributes.RECIPE in trial.user_attrs:
                 return trial
-            return self._policy.complete(trial, self._prepare)
+            with writes(trial):
+                return self._policy.complete(trial, self._prepare)
         promoted = self._policy.promote(last=not self._room)
         if promoted is not None or not self._room:
             return promoted
-        self.begun += 1
-        return self._policy.ask(self._prepare)
+        self.started += 1
+        while True:
+            with suppress(LostTrialError):  # it was enqueued, and another process has removed it
+                return self._policy.ask(self._prepare)
 
     def put_back(self, trial: Trial, *, first: bool = False) -> None:
-        """A trial has stopped before its end and is to go on."""
+        """Take back a trial that has stopped before its end and is to continue."""
         self._interrupted.insert(0 if first else len(self._interrupted), trial)
 
     def completed(self, number: int, accuracy: float) -> None:
-        """A trial is complete: if it is the best so far, patience counts from it."""
+        """Take note of a complete trial: if it is the best so far, patience counts from it."""
         # Of equal ones the earlier, whichever was done first, as a later session finds it.
         if self._best is None or (accuracy, -number) > (self._best[0], -self._best[1]):
             self._best = (accuracy, number)
 
     def left(self) -> Iterator[Trial]:
-        """All that has been begun and is not finished: interrupted or paused."""
+        """Yield all trials that were started and are not finished: interrupted or paused."""
         yield from self._interrupted
         for number in self._policy.paused:
-            yield attach(self._study.optuna, number)
+            with suppress(LostTrialError):
+                yield attach(self._study.optuna, number)
 
     def _prepare(self, trial: Trial, number: int) -> dict[str, Any]:
-        """Choose the trial's parameters; its recipe and seed, as notes."""
+        """Choose the trial's parameters, and return its recipe and seed as notes."""
         settings = self._study.settings
         values = self._space.suggest(trial)
         try:

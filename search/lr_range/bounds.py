@@ -3,10 +3,10 @@
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from search.lr_range.corners import Corner, lr_base, values_for
+from search.study.bounds import Bounds
 from search.study.settings import given_range
 from spaces.parameter import Parameter
 from spaces.space import Space
@@ -14,50 +14,21 @@ from spaces.space import Space
 if TYPE_CHECKING:
     from cifar_core.lr_range import Finding  # which loads PyTorch
 
-__all__ = ["Bounds", "combine", "unmeasured"]
+__all__ = ["OFF", "changes_of", "combine", "combine_all", "unmeasured"]
 
 OFF = 0.35
 """Decades, one standard deviation, by which a suggested rate is off the best one. See docs/LR_RANGE.md."""
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """The range in which one learning rate is searched.
+def changes_of(bounds: Bounds, parameter: Parameter) -> dict[str, Any]:
+    """Return what a range changes about its parameter, for `Space.with_ranges`.
 
-    Attributes:
-        parameter: The space's parameter, such as ``sgd_lr``.
-        optimizer: The optimizer it belongs to.
-        low: Lower end, in real units.
-        high: Upper end.
-        suggested: A rate to start with; None unless measured.
-        conclusive: Measured by the LR-range test.
-        how: Where the range comes from, in words.
-        spread: Factor by which the best rate is likely to be off the suggested one, either way; None where
-            nothing is suggested, and in studies from before it was noted.
+    The suggested rate becomes its prior, unless the space's file has one of its own.
     """
-
-    parameter: str
-    optimizer: str
-    low: float
-    high: float
-    suggested: float | None
-    conclusive: bool
-    how: str
-    spread: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
-
-    def changes(self, parameter: Parameter) -> dict[str, Any]:
-        """What the range changes about its parameter, for `Space.with_ranges`.
-
-        The suggested rate becomes its prior, unless the space's file has one of its own.
-        """
-        changes: dict[str, Any] = {"low": self.low, "high": self.high}
-        if parameter.prior is None and self.suggested is not None and self.spread is not None:
-            changes["prior"] = {"value": self.suggested, "spread": self.spread}
-        return changes
+    changes: dict[str, Any] = {"low": bounds.low, "high": bounds.high}
+    if parameter.prior is None and bounds.suggested is not None and bounds.spread is not None:
+        changes["prior"] = {"value": bounds.suggested, "spread": bounds.spread}
+    return changes
 
 
 def combine_all(

@@ -7,10 +7,10 @@ from shutil import rmtree
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 
 from cifar_core.plots.lr_curve import Curve
-from search.lr_range.bounds import Bounds
 from search.lr_range.curves import curves_of, stored_curves
 from search.lr_range.report import Report
 from search.study import attributes
+from search.study.bounds import Bounds
 from search.study.settings import DataIdentity
 from search.study.study import SearchStudy
 
@@ -48,7 +48,7 @@ def keep_plots(study: SearchStudy, artifacts: Path) -> None:
     artifacts.mkdir(parents=True, exist_ok=True)
     store = FileSystemArtifactStore(artifacts)
     there = {one.filename for one in get_all_artifact_meta(study.optuna)}
-    bounds = {one["parameter"]: Bounds(**one) for one in study.note(attributes.LR_BOUNDS) or []}
+    bounds = {one.parameter: one for one in study.lr_bounds() or []}
     settings = study.settings
     below = _below(settings.data, settings.seed)
     try:

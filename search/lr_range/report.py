@@ -12,13 +12,14 @@ from cifar_core.lr_range import Finding, Ramp
 from cifar_core.recipe import Constant, Recipe
 from search.errors import ServiceError, UsageError
 from search.events import Notice, Observer
-from search.lr_range.bounds import Bounds, combine_all
+from search.lr_range.bounds import combine_all
 from search.lr_range.corners import Corner, corners_of, curves_document
 from search.lr_range.sweeps import measure
 from search.plan import plan_of
 from search.recipe_files import read_configuration
 from search.request import LrRangeRequest, StartRequest
 from search.signals import ending_like_ctrl_c
+from search.study.bounds import Bounds
 from search.study.settings import DataIdentity
 from search.workers.pool import Pool
 from search.workers.shared_images import check_train_images, prepare_images

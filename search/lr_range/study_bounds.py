@@ -3,11 +3,12 @@
 from cifar_core.lr_range import Ramp
 from search.events import BoundsFound, Observer
 from search.home import StudyFolder
-from search.lr_range.bounds import Bounds, combine_all, unmeasured
+from search.lr_range.bounds import changes_of, combine_all, unmeasured
 from search.lr_range.corners import corners_of, curves_document
 from search.lr_range.sweeps import measure
 from search.signals import StopRequested
 from search.study import attributes
+from search.study.bounds import Bounds
 from search.study.study import SearchStudy
 from search.workers.pool import Pool
 from spaces.reading import with_ranges
@@ -25,9 +26,9 @@ def bounded_space(
 ) -> Space:
     """The space with the study's learning-rate bounds and suggested rates, measured if they are not yet."""
     space = study.settings.space
-    stored = study.note(attributes.LR_BOUNDS)
-    if stored is not None:
-        bounds = [Bounds(**one) for one in stored]
+    bounds = study.lr_bounds()
+    if bounds is not None:
+        pass  # measured or set in an earlier session
     elif study.settings.lr_bounds == "auto" and space.measured():
         bounds = _measured(study, pool, folder, observe, stop_requested)
     else:
@@ -36,7 +37,8 @@ def bounded_space(
     for one in bounds:
         observe(BoundsFound(one.optimizer, one.low, one.high, one.how))
     return with_ranges(
-        space, {one.parameter: one.changes(space.parameters[one.parameter]) for one in bounds}
+        space,
+        {one.parameter: changes_of(one, space.parameters[one.parameter]) for one in bounds},
     )
 
 

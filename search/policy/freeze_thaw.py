@@ -43,7 +43,16 @@ from search.policy.gaussian_process import FitError
 from search.policy.knowledge import NOTHING, Knowledge
 from search.policy.work import Allowance, looks_of
 from search.study import attributes
-from search.study.trial_states import attach, begin, is_paused, is_queued, known, pause, take_up
+from search.study.trial_states import (
+    attach,
+    begin,
+    is_paused,
+    is_queued,
+    known,
+    pause,
+    take_up,
+    writes,
+)
 
 __all__ = ["MOST_PAUSED", "FreezeThaw"]
 
@@ -169,7 +178,8 @@ class FreezeThaw(Policy):
         member = self._members[choice.number]
         member.state, member.until = "running", choice.until
         trial = attach(self._study, choice.number)
-        trial.set_user_attr(attributes.FORECAST, _note(choice))
+        with writes(trial):
+            trial.set_user_attr(attributes.FORECAST, _note(choice))
         return take_up(self._study, choice.number)
 
     def ask(self, prepare: Prepare) -> Trial:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from search.formatting import number
-from search.lr_range.bounds import Bounds
+from search.study.bounds import Bounds
 from search.study.rows import TrialRow
 from search.study.settings import LARGEST_LR
 

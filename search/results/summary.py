@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from search.formatting import points
-from search.lr_range.bounds import Bounds
 from search.results.grid import cells_of, plain
 from search.results.lr_edge import Edge, edge_of
 from search.storage.urls import shown_url
@@ -40,7 +39,7 @@ def summarize(
     best = next(iter(best_rows(rows)), None)
     lately = gained_lately(rows)
     swept = study.note(attributes.LR_CURVES)
-    bounds = [Bounds(**one) for one in study.note(attributes.LR_BOUNDS) or []]
+    bounds = study.lr_bounds() or []
     return {
         "study": study.name,
         "space": settings.space.name,

@@ -1,6 +1,6 @@
-"""The names under which the service keeps its own notes in an Optuna study.
+"""Names of the user attributes in which the service keeps its notes in an Optuna study.
 
-Parameters hold only what was searched; everything else stands in user attributes, under these names.
+Parameters hold only what was searched; everything else is a user attribute under one of these names.
 """
 
 # Of a study.
@@ -19,6 +19,7 @@ VERSIONS = "versions"
 WARM_SOURCES = "warm_start"
 
 # Of a trial.
+ENDING = "ending"
 EPOCHS = "epochs"
 FORECAST = "forecast"
 INTERRUPTIONS = "interruptions"

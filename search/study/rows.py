@@ -1,14 +1,16 @@
-"""Trials as plain records: the one place where Optuna's trials are read for showing and exporting."""
+"""Trials as plain records: the one place where Optuna's trials are read for display and export."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import inf
 from typing import Any, Literal
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.study import attributes
+from search.study.endings import Ending, ending_of
 from search.study.trial_states import is_paused
 from spaces.space import Values
 
@@ -31,21 +33,21 @@ class TrialRow:
 
     Attributes:
         number: Its number in the study.
-        state: What has become of it; a trial of a stopped search that can go on is ``running``, and one
-            that waits at a rung, to go on when it proves to be among the best, is ``paused``.
-        validation_accuracy: After its last epoch, 0-1; None before the first.
+        state: Its state; an interrupted trial that can continue is ``running``, and one that waits at a
+            rung and continues if it proves to be among the best is ``paused``.
+        validation_accuracy: After its last epoch, 0 to 1; None before the first.
         epochs: Epochs trained.
         values: The searched parameters.
         recipe: The full recipe as plain values; None if it was never started.
         seed: The trial's seed; None if it was never started.
-        label: Name of the known configuration it is, or of what suggested it, or where it is from; None
-            otherwise.
+        label: Name of the known configuration it is, or of what suggested it; None if the sampler chose it.
         known: It is one of the space's known configurations.
-        reason: Why it ended before its last epoch; None if it did not.
+        reason: Reason, in words, for an end before its last epoch; None otherwise.
         seconds: Time spent training it.
         history: Its epochs as plain values, once it is finished or paused.
-        ended: When it was finished; None if it is not.
+        ended: Time at which it was finished; None if it is not.
         scores: Validation accuracy by epoch, counted from 1.
+        ending: Kind of an end before its last epoch; None otherwise.
     """
 
     number: int
@@ -62,25 +64,31 @@ class TrialRow:
     history: tuple[dict[str, Any], ...] = ()
     ended: datetime | None = None
     scores: Mapping[int, float] = field(default_factory=dict)
+    ending: Ending | None = None
 
     @property
-    def going_on(self) -> bool:
-        """It was begun, and is trained, or may be trained further."""
+    def unfinished(self) -> bool:
+        """It was started, and may be trained further."""
         return self.state in {"running", "paused"}
 
     @property
     def finished(self) -> bool:
-        """It will not change any more."""
+        """Its state is final."""
         return self.state in {"complete", "pruned", "failed"}
+
+    @property
+    def score(self) -> float:
+        """The validation accuracy as a sort key: one that has none is below all others."""
+        return -inf if self.validation_accuracy is None else self.validation_accuracy
 
 
 def rows_of(study: optuna.Study) -> list[TrialRow]:
-    """All trials of a study, by number."""
+    """Return all trials of a study, by number."""
     return [row_of(trial) for trial in study.get_trials(deepcopy=False)]
 
 
 def row_of(trial: FrozenTrial) -> TrialRow:
-    """One trial."""
+    """Return the record of one trial."""
     notes = trial.user_attrs
     last = max(trial.intermediate_values, default=None)
     return TrialRow(
@@ -98,24 +106,25 @@ def row_of(trial: FrozenTrial) -> TrialRow:
         history=tuple(notes.get(attributes.EPOCHS, ())),
         ended=trial.datetime_complete,
         scores=dict(trial.intermediate_values),
+        ending=ending_of(trial),
     )
 
 
 def label_of(trial: FrozenTrial | Trial) -> str | None:
-    """What a trial is called beside its number, if it was not the sampler that chose it."""
+    """Return the name of an enqueued configuration; None for a trial that the sampler chose."""
     notes = trial.user_attrs
     keys = (attributes.KNOWN, attributes.SUGGESTED, attributes.WARM)
     return next((notes[key] for key in keys if notes.get(key)), None)
 
 
 def best_rows(rows: list[TrialRow], count: int = 1) -> list[TrialRow]:
-    """The complete trials with the highest validation accuracy, the earlier first where it is equal."""
+    """Return the complete trials with the highest validation accuracy; the earlier first where equal."""
     complete = [row for row in rows if row.state == "complete"]
-    return sorted(complete, key=lambda row: (-(row.validation_accuracy or 0.0), row.number))[:count]
+    return sorted(complete, key=lambda row: (-row.score, row.number))[:count]
 
 
 def gains(rows: list[TrialRow]) -> list[tuple[str, float]]:
-    """What the best complete trial is above each other known configuration that is complete.
+    """Compare the best complete trial with each other complete known configuration.
 
     Returns:
         Name and difference in validation accuracy, 0 to 1, in the order of the trials.

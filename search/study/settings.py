@@ -1,11 +1,11 @@
 """What makes a study the study it is, and what it may cost."""
 
 from re import fullmatch
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from cifar_core.records import Record, no_control
+from cifar_core.records import Record, flatten, no_control
 from spaces.space import Space
 
 __all__ = [
@@ -124,18 +124,9 @@ def given_range(wish: str) -> tuple[float, float] | None:
 
 def differences(stored: Record, wanted: Record) -> list[str]:
     """What differs between two records of a kind, a line each."""
-    old, new = _flat(stored.model_dump(mode="json")), _flat(wanted.model_dump(mode="json"))
+    old, new = (flatten(one.model_dump(mode="json")) for one in (stored, wanted))
     return [
         f"{key}: the study has {old.get(key)!r}, this command asks for {new.get(key)!r}"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     ]
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(values, dict):
-        return {prefix: values}
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat

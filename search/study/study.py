@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from search.errors import UsageError
 from search.study import attributes
-from search.study.budget import enqueued_to, trials_in_all
-from search.study.rows import TrialRow, best_rows, rows_of
-from search.study.settings import Budget, Settings, differences
+from search.study.bounds import Bounds
+from search.study.budget import best_position, enqueued_to, trials_in_all
+from search.study.rows import TrialRow, rows_of
+from search.study.settings import Budget, DataIdentity, Settings, differences
 from search.study.validation import check_notes, readable
 
 __all__ = [
@@ -63,8 +64,18 @@ class SearchStudy:
         self.optuna.set_user_attr(key, value)
 
     def rows(self) -> list[TrialRow]:
-        """Its trials."""
+        """Return its trials, by number."""
         return rows_of(self.optuna)
+
+    @property
+    def data(self) -> DataIdentity:
+        """The images that its figures are measured on."""
+        return self.settings.data
+
+    def lr_bounds(self) -> list[Bounds] | None:
+        """Return its learning-rate ranges; None before they are measured or set."""
+        stored = self.note(attributes.LR_BOUNDS)
+        return None if stored is None else [Bounds.from_dict(one) for one in stored]
 
     @property
     def seconds(self) -> float:
@@ -75,15 +86,10 @@ class SearchStudy:
     def complete(self) -> bool:
         """Its budget is used up."""
         rows = self.rows()
-        best = next(iter(best_rows(rows)), None)
-        most = trials_in_all(
-            self.budget.trials,
-            self.budget.patience,
-            best.number if best else None,
-            enqueued_to(rows),
-        )
+        budget = self.budget
+        most = trials_in_all(budget.trials, budget.patience, best_position(rows), enqueued_to(rows))
         finished = sum(row.finished for row in rows)
-        timeout = self.budget.timeout
+        timeout = budget.timeout
         return finished >= most or (timeout is not None and self.seconds >= timeout)
 
 

@@ -1,19 +1,92 @@
-"""What becomes of trials, written into an Optuna study: begun whole, paused, taken up again.
+"""Transitions of trials in an Optuna study: started whole, paused, taken up again, given up.
 
-A paused trial is a WAITING one. Optuna has no state of its own for it, and of those it has this one says
-what is the case: nobody trains it, and somebody may. RUNNING would be a lie that lasts for hours, and
-finished trials are final, so that going on would need a second record of the same configuration: then
-neither trials nor epochs could be counted. Its epochs stay with it, and having some tells it from a
-configuration that was enqueued and never begun.
+A paused trial is a WAITING one. Optuna has no state of its own for it, and WAITING says what is the case:
+nobody trains it, and somebody may. RUNNING would be wrong for hours, and finished trials are final, so
+continuing one would need a second record of the same configuration: then neither trials nor epochs could
+be counted. Its epochs stay with it, and having some tells it from a configuration that was enqueued and
+never started.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-__all__ = ["attach", "begin", "give_up", "is_paused", "is_queued", "known", "pause", "take_up"]
+from search.study import attributes
+
+__all__ = [
+    "LostTrialError",
+    "attach",
+    "begin",
+    "check_unchanged",
+    "give_up",
+    "is_paused",
+    "is_queued",
+    "known",
+    "pause",
+    "stored_state",
+    "take_up",
+    "writes",
+]
+
+
+class LostTrialError(Exception):
+    """Another process has ended, removed or changed a trial that this process trains.
+
+    Args:
+        number: The trial.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"trial {number} was ended or changed by another process")
+        self.number = number
+
+
+@contextmanager
+def writes(trial: Trial) -> Iterator[None]:
+    """Write into a trial within this context.
+
+    Raises:
+        LostTrialError: The trial is not there any more, or not in the state in which this process has it.
+    """
+    try:
+        yield
+    except (UpdateFinishedTrialError, KeyError, ValueError) as error:
+        # Optuna has several errors for it, and each of them for other causes too.
+        if stored_state(trial) is known(trial).state:
+            raise
+        raise LostTrialError(trial.number) from error
+
+
+def stored_state(trial: Trial) -> TrialState | None:
+    """Return the state that the study has of a trial; None if the trial is not there any more."""
+    try:
+        return trial.storage.get_trial(trial._trial_id).state  # noqa: SLF001
+    except KeyError:
+        return None
+
+
+def check_unchanged(trial: Trial) -> None:
+    """Make sure that the study has what this process has written about a running trial.
+
+    Raises:
+        LostTrialError: Its state, recipe, seed or scores are others.
+    """
+    with writes(trial):
+        stored = trial.storage.get_trial(trial._trial_id)  # noqa: SLF001
+    if _essence(stored) != _essence(known(trial)):
+        raise LostTrialError(trial.number)
+
+
+def _essence(trial: FrozenTrial) -> tuple[Any, ...]:
+    notes = trial.user_attrs
+    scores = {
+        epoch: repr(score) for epoch, score in trial.intermediate_values.items()
+    }  # NaN is NaN
+    return trial.state, notes.get(attributes.RECIPE), notes.get(attributes.SEED), scores
 
 
 def begin(study: optuna.Study, draft: Trial, notes: Mapping[str, Any]) -> Trial:
@@ -24,7 +97,7 @@ def begin(study: optuna.Study, draft: Trial, notes: Mapping[str, Any]) -> Trial:
         distributions=draft.distributions,
         user_attrs=dict(notes),
     )
-    # `Study.add_trial` does this and doesn't say which trial it has become.
+    # `Study.add_trial` does this but does not return the trial.
     trial_id = study._storage.create_new_trial(study._study_id, whole)  # noqa: SLF001
     return Trial(study, trial_id)
 
@@ -35,10 +108,19 @@ def pause(trial: Trial) -> None:
 
 
 def take_up(study: optuna.Study, number: int) -> Trial:
-    """Go on with a waiting trial."""
+    """Return a waiting trial, which is running from now on.
+
+    Raises:
+        LostTrialError: It does not wait any more.
+    """
     storage, study_id = study._storage, study._study_id  # noqa: SLF001
-    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
-    storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+    try:
+        trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        taken = storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+    except (UpdateFinishedTrialError, KeyError) as error:
+        raise LostTrialError(number) from error
+    if not taken:
+        raise LostTrialError(number)
     return Trial(study, trial_id)
 
 
@@ -50,25 +132,32 @@ def give_up(trial: Trial) -> None:
 
 
 def attach(study: optuna.Study, number: int) -> Trial:
-    """A trial of the study that may be changed. Optuna has no public way to one that others have begun."""
+    """Return a trial of the study to write into. Optuna has no public way to one that others started.
+
+    Raises:
+        LostTrialError: It is not there any more.
+    """
     storage, study_id = study._storage, study._study_id  # noqa: SLF001
-    return Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
+    try:
+        return Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
+    except KeyError as error:
+        raise LostTrialError(number) from error
 
 
 def known(trial: Trial) -> FrozenTrial:
-    """A trial as whoever holds it knows it, without a look into the study. To be read only.
+    """Return a trial as its holder knows it, without a look into the study. To be read only.
 
-    It is as it was when it was begun, attached or taken up, and has all that was written through `trial`
+    It is as it was when it was started, attached or taken up, with all that was written through `trial`
     since, which is everything where one process writes; only its state and its end are those of then.
     """
     return trial._cached_frozen_trial  # noqa: SLF001
 
 
 def is_paused(trial: FrozenTrial) -> bool:
-    """It was begun, and waits to go on."""
+    """Return whether a trial was started and waits to continue."""
     return trial.state is TrialState.WAITING and bool(trial.intermediate_values)
 
 
 def is_queued(trial: FrozenTrial) -> bool:
-    """It was enqueued, and waits to be begun."""
+    """Return whether a trial was enqueued and waits to be started."""
     return trial.state is TrialState.WAITING and not trial.intermediate_values

@@ -141,6 +141,7 @@ class _Epoch(_Notes):
 
 
 class _TrialNotes(_Notes):
+    ending: str | None = None
     epochs: list[_Epoch] = []
     forecast: _Forecast | None = None
     interruptions: int = 0

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cifar_core.records import flatten
 from search.formatting import (
     cut,
     duration,
@@ -50,7 +51,7 @@ def space_page(space: Space, given: str) -> RenderableType:
         sets = ", ".join(sorted(parameter.fields()))
         table.add_row(*(Text(one_line(part)) for part in (name, searched, sets, conditions)))
     fixed = Table.grid(padding=(0, 2))
-    for key, value in _flat(space.recipe):
+    for key, value in flatten(space.recipe).items():
         fixed.add_row(*(Text(one_line(str(part))) for part in (key, value)))
     parts: list[RenderableType] = [Text.assemble((space.name, "bold"), f": {space.title}")]
     if space.about:
@@ -92,7 +93,7 @@ def _variants(variants: dict[str, dict[str, Any]]) -> Table:
     """What each variant changes."""
     table = Table.grid(padding=(0, 2))
     for name, changes in variants.items():
-        said = ", ".join(f"{field} {value}" for field, value in _flat(changes))
+        said = ", ".join(f"{field} {value}" for field, value in flatten(changes).items())
         table.add_row(Text(one_line(name)), Text(one_line(said) or "no change"))
     return table
 
@@ -189,14 +190,6 @@ def _trial_table(rows: list[TrialRow], running: bool) -> Table:
             Text(named + short(row.values)),
         )
     return table
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        pairs += _flat(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
-    return pairs
 
 
 def _changed(new: dict[str, Any]) -> str:

@@ -39,7 +39,18 @@ def row(
     seconds: float = 60.0,
 ) -> TrialRow:
     return TrialRow(
-        number, state, accuracy, epochs, VALUES, None, 1, known, known is not None, reason, seconds
+        number,
+        state,
+        accuracy,
+        epochs,
+        VALUES,
+        None,
+        1,
+        known,
+        known is not None,
+        reason,
+        seconds,
+        ending="pruner" if (reason or "").startswith("stopped early") else None,
     )
 
 

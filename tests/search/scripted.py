@@ -11,6 +11,7 @@ from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
 from search.events import Event
 from search.execution.coordinator import Coordinator, Outcome
+from search.execution.stopwatch import Stopwatch
 from search.home import Home, StudyFolder
 from search.study.settings import Budget, DataIdentity, Settings
 from search.study.study import SearchStudy, create_or_open, open_study
@@ -191,16 +192,17 @@ def search(
     clock: Callable[[], float] = lambda: 0.0,
 ) -> Outcome:
     """Run a coordinator over scripted workers."""
-    told = [] if events is None else events
-    return Coordinator(
-        study,
-        study.settings.space,
-        pool,  # type: ignore[arg-type] # it does what a pool does
-        folder,
-        told.append,
-        stop,
-        clock,
-    ).run()
+    observed = [] if events is None else events
+    with Stopwatch(study, clock).running() as stopwatch:
+        return Coordinator(
+            study,
+            study.settings.space,
+            pool,  # type: ignore[arg-type] # it does what a pool does
+            folder,
+            observed.append,
+            stop,
+            stopwatch,
+        ).run()
 
 
 def enqueue_known(study: SearchStudy) -> None:

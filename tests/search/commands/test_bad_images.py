@@ -11,7 +11,7 @@ from cifar_core.data import cifar10
 from cifar_core.data.dataset import DataSet, open_data
 from search.cli import run
 from search.home import Home
-from search.service import service
+from search.service import resume
 from search.storage.opening import open_storage
 from tests.search.running import write_plots
 from tests.search.scripted import DATA, new_study
@@ -129,11 +129,11 @@ def test_a_study_is_not_gone_on_with_on_images_that_have_changed(
 ) -> None:
     home = Home(tmp_path / "home")
     new_study(open_storage(home.storage_url()))
-    monkeypatch.setattr(service, "open_data", lambda *_: DataSet("synthetic"))
+    monkeypatch.setattr(resume, "open_data", lambda *_: DataSet("synthetic"))
     other = DATA.model_copy(update={"split": "fedcba9876543210"})
-    monkeypatch.setattr(service, "prepare_images", lambda *_: other)
+    monkeypatch.setattr(resume, "prepare_images", lambda *_: other)
     assert run(["resume", "--home", str(home.root), "--device", "cpu"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "Study mine was begun on other images: CIFAR-10, 45,000 training" in line
+    assert "Study mine was started on other images: CIFAR-10, 45,000 training" in line
     assert "split fedcba9876543210" in line
-    assert "Give --data the folder it was begun with." in line
+    assert "Give --data the folder it was started with." in line

@@ -18,7 +18,7 @@ from search.doctor import examine as doctor
 from search.errors import UsageError
 from search.home import Home
 from search.lr_range import report as lr_report
-from search.service import service
+from search.service import resume, start
 
 # Derandomized: the same examples on every machine, so that a run does not fail by chance.
 MANY = settings(
@@ -115,7 +115,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     def no_images(*_: object) -> None:
         raise UsageError("everything before the images was accepted")
 
-    for place in (service, lr_report, dataset):
+    for place in (start, resume, lr_report, dataset):
         monkeypatch.setattr(place, "open_data", no_images)
     monkeypatch.setattr(doctor, "examine", no_images)
     yield folder
@@ -219,7 +219,7 @@ def test_a_variable_that_is_empty_is_as_good_as_none(monkeypatch: pytest.MonkeyP
         seen.append(arguments)
         raise UsageError("enough")
 
-    monkeypatch.setattr(service, "open_data", look)
+    monkeypatch.setattr(start, "open_data", look)
     for name in ("CIFAR_SEARCH_HOME", "CIFAR_SEARCH_DATA"):
         monkeypatch.setenv(name, "")
     assert run(["start", "--space", "flip", "--device", "cpu"]) == 2
@@ -260,7 +260,7 @@ def test_what_a_machine_lacks_is_told_in_a_line(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(service, "start", fail)
+    monkeypatch.setattr(start, "start", fail)
     assert run(["start", "--space", "x"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"Error: {words}")
@@ -273,7 +273,7 @@ def test_an_error_of_the_program_shows_where_it_is(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(service, "start", fail)
+    monkeypatch.setattr(start, "start", fail)
     with pytest.raises(type(error)):
         run(["start", "--space", "x"])
 
@@ -286,7 +286,7 @@ def test_a_database_that_breaks_down_is_told_without_its_password(
     def fail(*_: object) -> None:
         raise OperationalError("SELECT 1", None, Exception("no user me with sesame"))
 
-    monkeypatch.setattr(service, "start", fail)
+    monkeypatch.setattr(start, "start", fail)
     assert run(["start", "--space", "x", "--storage", "postgresql://me:sesame@h/x"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: The storage does not work: no user me with ***. ")
@@ -305,7 +305,7 @@ def test_a_search_whose_export_cannot_be_written_ends_with_its_result(
     folder.create()
     search(study, ScriptedPool(), folder)
     (home.root / "exports").touch()
-    monkeypatch.setattr(service, "resume", lambda *_: (study, "finished"))
+    monkeypatch.setattr(resume, "resume", lambda *_: (study, "finished"))
     assert run(["resume", "--home", str(home.root)]) == 0
     out, err = capsys.readouterr()
     assert "Search mine finished: 2 of 2 trials" in out

@@ -18,11 +18,10 @@ from search.commands.options import Duration
 from search.commands.start import start
 from search.errors import ServiceError, StudyHeldError, UsageError
 from search.home import Home
-from search.lr_range.bounds import Bounds
 from search.recipe_files import read_configuration
-from search.request import Scale, StartRequest
-from search.service import service
+from search.request import ResumeRequest, Scale, StartRequest
 from search.storage.opening import open_storage
+from search.study.bounds import Bounds
 from search.study.settings import Pruner, SearchSampler
 from search.study.study import SearchStudy
 from tests.search.scripted import ScriptedPool, enqueue_known, new_study, search
@@ -163,7 +162,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, command: str, *arguments: str) -> Ask
         found.append(AskedError(home, request, data))
         raise found[0]
 
-    monkeypatch.setattr(service, command, serve)
+    monkeypatch.setattr(f"search.service.{command}.{command}", serve)
     assert run([command, *arguments]) == 2
     return found[0]
 
@@ -243,7 +242,7 @@ def test_choices_are_those_that_the_service_knows() -> None:
 
 def test_resume_without_options_keeps_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     found = asked(monkeypatch, "resume").request
-    assert found == service.ResumeRequest(None, None, None, None, None, "auto", None, False)
+    assert found == ResumeRequest(None, None, None, None, None, "auto", None, False)
 
 
 def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +259,7 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
     }
     words = (word for pair in options.items() for word in pair)
     found = asked(monkeypatch, "resume", "mine", *words, "--compile")
-    assert found.request == service.ResumeRequest(
+    assert found.request == ResumeRequest(
         study="mine",
         storage="sqlite:///x.db",
         trials=7,
@@ -273,7 +272,7 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         hang_after=90.0,
         patience=30,
     )
-    fields = {*service.ResumeRequest.__dataclass_fields__} - {"study", "compile_networks"}
+    fields = {*ResumeRequest.__dataclass_fields__} - {"study", "compile_networks"}
     assert {f"--{name.replace('_', '-')}" for name in fields} == set(options)
 
 
@@ -395,7 +394,7 @@ def no_images(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise ServiceError("the images were prepared")
 
-    monkeypatch.setattr(service, "prepare_images", refuse)
+    monkeypatch.setattr("search.service.start.prepare_images", refuse)
 
 
 @pytest.mark.usefixtures("no_images")
@@ -458,7 +457,7 @@ def test_errors_become_exit_codes_and_one_line(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(service, "start", fail)
+    monkeypatch.setattr("search.service.start.start", fail)
     err = said(capsys, "start", "--space", "x", code=code)
     interrupted = "Interrupted. Every epoch that was finished is saved."
     assert err.strip() == (interrupted if code == 130 else "Error: so")

@@ -22,7 +22,7 @@ from search.events import EpochSeen, Event, Notice, Stopping, TrialEnded, TrialP
 from search.home import Home, StudyFolder
 from search.policy import factory
 from search.request import StartRequest
-from search.service import service
+from search.service import session
 from search.storage.opening import open_storage
 from search.storage.study_lock import held
 from search.study import attributes
@@ -229,7 +229,7 @@ def test_a_diverged_trial_ends_as_pruned_with_the_reason(folder: StudyFolder) ->
         warnings.simplefilter("error")
         search(study, ScriptedPool(epoch=diverges), folder)
     assert states_of(study) == ["pruned", "pruned"]
-    assert reasons(study) == ["diverged: in epoch 2 the loss was no number any more"] * 2
+    assert reasons(study) == ["diverged: the loss became non-finite in epoch 2"] * 2
     assert study.optuna.trials[0].user_attrs[attributes.EPOCHS][1]["train_loss"] is None
 
 
@@ -280,7 +280,7 @@ def test_five_failures_in_a_row_end_the_search(folder: StudyFolder) -> None:
     with pytest.raises(ServiceError) as caught:
         search(study, ScriptedPool(trouble=fails(*range(2, 20))), folder)
     said = str(caught.value)
-    assert "The last 5 trials all failed, at last with: out of memory: 3 GiB." in said
+    assert "The last 5 trials all failed, the newest with: out of memory: 3 GiB." in said
     assert str(folder.logs) in said
     assert states_of(study) == ["complete"] * 2 + ["failed"] * 5
 
@@ -307,7 +307,7 @@ def test_a_trial_whose_worker_dies_twice_goes_on_from_its_last_epoch(folder: Stu
     seen = [(e.number, e.epoch.number) for e in events if isinstance(e, EpochSeen)]
     assert seen == [(trial, epoch) for trial in range(3) for epoch in (1, 2, 3, 4)]
     assert [e.text for e in events if isinstance(e, Notice)] == [
-        f"The worker of trial 1 was killed by {name}; the trial goes on from its last epoch."
+        f"The worker of trial 1 was killed by {name}; the trial continues from its last epoch."
         for name in ("SIGKILL", "SIGSEGV")
     ]
     assert [e.epochs_done for e in events if isinstance(e, TrialStarted)] == [0, 0, 1, 3, 0]
@@ -629,7 +629,7 @@ def test_a_state_that_cannot_be_saved_is_tried_again_and_nothing_is_lost(
     assert len(said) == 2
     assert "No space left on device" in said[0]
     assert "make space" in said[0]
-    assert "goes on" in said[1]
+    assert "continues" in said[1]
     waits = [later - earlier for earlier, later in pairwise(disk.tried)]
     assert waits == [pytest.approx(2.0, abs=0.6)] * 3  # a full disk is not asked all the time
 
@@ -745,18 +745,13 @@ def test_a_total_that_is_lowered_leaves_nothing_running(
     search(study, pool, folder, clock=clock, stop=lambda: asked[0])
     assert states_of(study) == ["complete", "complete", "running", "running"]
     again = ScriptedPool(2, checkpoints=pool.checkpoints)
-    monkeypatch.setattr(service, "Pool", lambda *_, **_options: nullcontext(again))
+    monkeypatch.setattr(session, "Pool", lambda *_, **_options: nullcontext(again))
     home, storage = Home(folder.root.parent.parent), open_storage(f"sqlite:///{folder.root}/no.db")
-    with held(home, storage, study.name) as hold:
-        lowered, outcome = service._run(
-            reopened(study, **budget),
-            storage,
-            hold,
-            home,
-            [Slot("cpu", 1)],
-            list[Event]().append,
-            StartRequest("mine"),
-        )
+    lowered, slots = reopened(study, **budget), [Slot("cpu", 1)]
+    with held(home, storage, study.name) as lock:
+        outcome = session.Session(
+            lowered, storage, lock, home, slots, StartRequest("mine"), list[Event]().append
+        ).run()
     assert outcome == "finished"
     assert "running" not in states_of(lowered)
 

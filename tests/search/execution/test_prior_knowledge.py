@@ -10,8 +10,9 @@ from optuna.storages import InMemoryStorage
 
 from search.execution.experience import note_experience, noted_experience
 from search.execution.prior_knowledge import beliefs_of, described, knowledge_of
-from search.lr_range.bounds import Bounds
+from search.lr_range.bounds import changes_of
 from search.policy.knowledge import Belief, Knowledge
+from search.study.bounds import Bounds
 from spaces.reading import quicker, read_space, with_ranges
 from spaces.space import Space
 from tests.search.execution.test_experience import older, searching
@@ -83,7 +84,7 @@ def test_a_parameter_with_one_value_leaves_nothing_to_believe() -> None:
 
 def bounded(space: Space, spread: float | None) -> Space:
     bounds = Bounds("sgd_lr", "sgd", 0.01, 1.0, 0.2, True, "measured", spread)
-    return with_ranges(space, {"sgd_lr": bounds.changes(space.parameters["sgd_lr"])})
+    return with_ranges(space, {"sgd_lr": changes_of(bounds, space.parameters["sgd_lr"])})
 
 
 def test_the_suggested_rate_is_a_belief_within_the_measured_range() -> None:

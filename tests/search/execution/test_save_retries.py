@@ -85,8 +85,8 @@ def test_a_search_on_a_full_disk_waits_and_goes_on_when_there_is_space(
         before = database.epochs()
         filler.unlink()
         result = ended(running, 0)
-    assert "note: A state cannot be saved" in result.out
-    assert "goes on" in result.out
+    assert "note: A checkpoint cannot be saved" in result.out
+    assert "can be saved again" in result.out
     assert result.err == ""
     assert {key: database.epochs()[key] for key in before} == before
     assert_as_undisturbed(database, undisturbed)

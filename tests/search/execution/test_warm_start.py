@@ -22,7 +22,7 @@ from search.execution.warm_start import (
 )
 from search.home import Home
 from search.results.export import FORMATS
-from search.service.service import _enqueue as enqueue_known
+from search.service.known_configurations import enqueue_known
 from search.storage.opening import open_storage
 from search.study import attributes
 from search.study.rows import TrialRow, best_rows, row_of

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from search.lr_range.bounds import OFF, Bounds, combine, combine_all, unmeasured
+from search.lr_range.bounds import OFF, combine, combine_all, unmeasured
 from search.lr_range.corners import corners_of
+from search.study.bounds import Bounds
 from spaces.reading import read_space
 from spaces.space import Space
 from tests.search.sweeping import NOTHING, finding

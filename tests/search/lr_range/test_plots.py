@@ -19,7 +19,7 @@ from search.lr_range.bounds import combine_all
 from search.lr_range.corners import Corner, corners_of, curves_document
 from search.lr_range.plots import keep_plots, write_plots
 from search.lr_range.report import Report
-from search.service import service
+from search.service import session
 from search.storage.opening import open_storage
 from search.study import attributes
 from search.study.study import SearchStudy
@@ -263,7 +263,7 @@ def test_a_study_without_conclusion_has_its_curves_all_the_same(
 def told_by(study: SearchStudy, home: Home) -> list[str]:
     """What a search says when it keeps the plots."""
     events: list[Event] = []
-    service._keep_plots(study, home, events.append)
+    session._keep_plots(study, home, events.append)
     return [one.text for one in events if isinstance(one, Notice)]
 
 

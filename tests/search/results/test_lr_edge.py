@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from search.home import Home
-from search.lr_range.bounds import Bounds, unmeasured
+from search.lr_range.bounds import unmeasured
 from search.results.lr_edge import Edge, edge_of
 from search.results.summary import summarize
 from search.study import attributes
+from search.study.bounds import Bounds
 from search.study.rows import TrialRow
 from search.study.settings import given_range
 from search.study.study import SearchStudy

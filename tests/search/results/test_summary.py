@@ -13,9 +13,9 @@ from rich.console import Console
 
 from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
-from search.lr_range.bounds import Bounds
 from search.results.summary import State, compared, summarize
 from search.study import attributes
+from search.study.bounds import Bounds
 from search.study.study import SearchStudy
 from search.views.closing import closing_words
 from search.views.pages import study_page

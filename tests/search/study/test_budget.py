@@ -81,8 +81,8 @@ def test_no_more_are_begun_when_the_newest_brought_nothing(
     assert study.complete
     (words,) = notices(events)
     assert words == (
-        "The newest 5 trials brought nothing better: no more are begun. "
-        "With a higher --patience, cifar-search resume goes on."
+        "No further trial is started: 5 in a row brought no improvement. "
+        "With a higher --patience, cifar-search resume continues."
     )
 
 

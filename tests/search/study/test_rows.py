@@ -34,14 +34,14 @@ def test_every_state_has_its_word(state: TrialState, word: str, finished: bool) 
 def test_one_that_waits_with_epochs_is_paused_and_goes_on() -> None:
     notes = {attributes.EPOCHS: [{"number": 1}], attributes.TRIAL_SECONDS: 7.5}
     found = row_of(trial(TrialState.WAITING, user_attrs=notes, intermediate_values={1: 0.25}))
-    assert (found.state, found.finished, found.going_on) == ("paused", False, True)
+    assert (found.state, found.finished, found.unfinished) == ("paused", False, True)
     assert (found.validation_accuracy, found.epochs, found.seconds) == (0.25, 1, 7.5)
     assert found.history == ({"number": 1},)
     assert found.ended is None
 
 
 @pytest.mark.parametrize(
-    ("state", "going_on"),
+    ("state", "unfinished"),
     [
         (TrialState.WAITING, False),
         (TrialState.RUNNING, True),
@@ -50,8 +50,8 @@ def test_one_that_waits_with_epochs_is_paused_and_goes_on() -> None:
         (TrialState.FAIL, False),
     ],
 )
-def test_what_was_begun_and_is_not_finished_goes_on(state: TrialState, going_on: bool) -> None:
-    assert row_of(trial(state)).going_on is going_on
+def test_what_was_begun_and_is_not_finished_goes_on(state: TrialState, unfinished: bool) -> None:
+    assert row_of(trial(state)).unfinished is unfinished
 
 
 def test_a_finished_row_knows_when_it_ended() -> None:

@@ -17,12 +17,12 @@ from cifar_core.errors import CifarSearchError
 from search.cli import run
 from search.errors import ServiceError, UsageError
 from search.home import Home
-from search.lr_range.bounds import Bounds
 from search.results.summary import summarize
-from search.service import service
+from search.service import resume
 from search.storage.opening import open_storage
 from search.study import attributes
 from search.study import validation as notes
+from search.study.bounds import Bounds
 from search.study.study import SearchStudy, create_or_open, open_study
 from tests.search.scripted import NAME, ScriptedPool, enqueue_known, new_study, search
 
@@ -225,7 +225,7 @@ def home(changed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def never(*_: object) -> None:
         raise UsageError("the images were opened")
 
-    monkeypatch.setattr(service, "open_data", never)
+    monkeypatch.setattr(resume, "open_data", never)
     return changed
 
 

@@ -10,10 +10,11 @@ from rich.console import Console
 
 from cifar_core.lr_range import Finding, Sweep, find_bounds
 from cifar_core.recipe import Recipe
-from search.lr_range.bounds import Bounds, combine_all
+from search.lr_range.bounds import combine_all
 from search.lr_range.corners import Corner, corners_of, curves_document
 from search.lr_range.curves import curves_of, stored_curves
 from search.lr_range.report import Report
+from search.study.bounds import Bounds
 from search.views.lr_range_page import report_page
 from spaces.space import Space, Values
 from tests.search.scripted import DATA

@@ -1,11 +1,12 @@
-"""What the service says before trials begin."""
+"""A session names the trials that start again."""
 
 from pathlib import Path
 
 import pytest
 
 from search.events import Event, Notice
-from search.service.service import _enqueue, _say_what_begins_anew
+from search.service.known_configurations import enqueue_known
+from search.service.session import _say_what_starts_again
 from search.study import attributes
 from search.study.trial_states import pause
 from tests.search.scripted import folder_in, new_study, reopened
@@ -19,9 +20,9 @@ def test_known_configurations_come_first_or_not_at_all(known: str, labels: list[
     bounds = {"parameter": "sgd_lr", "optimizer": "sgd", "low": 0.001, "high": 0.1}
     bounds |= {"suggested": 0.05, "conclusive": True, "how": "measured"}
     study.write(attributes.LR_BOUNDS, [bounds])
-    _enqueue(study, study.settings.space)
+    enqueue_known(study, study.settings.space)
     resumed = reopened(study)
-    _enqueue(resumed, resumed.settings.space)
+    enqueue_known(resumed, resumed.settings.space)
     assert [row.label for row in resumed.rows()] == labels
 
 
@@ -29,12 +30,12 @@ def test_known_configurations_come_first_or_not_at_all(known: str, labels: list[
     ("there", "words"),
     [
         ({0, 1}, None),
-        ({1}, "Trial 0 begins again with epoch 1: this home has no checkpoint of it."),
-        (set(), "Trials 0, 1 begin again with epoch 1: this home has no checkpoint of them."),
+        ({1}, "Trial 0 starts again at epoch 1: this home has no checkpoint of it."),
+        (set(), "Trials 0, 1 start again at epoch 1: this home has no checkpoint of them."),
     ],
 )
 @pytest.mark.parametrize("paused", [False, True])
-def test_trials_that_begin_again_are_named(
+def test_trials_that_start_again_are_named(
     tmp_path: Path, there: set[int], words: str | None, paused: bool
 ) -> None:
     study, folder = new_study(), folder_in(tmp_path)
@@ -49,5 +50,5 @@ def test_trials_that_begin_again_are_named(
         folder.checkpoint(number).touch()
     study.optuna.enqueue_trial({})  # nor had this one
     told: list[Event] = []
-    _say_what_begins_anew(study, folder, told.append)
+    _say_what_starts_again(study, folder, told.append)
     assert told == ([] if words is None else [Notice(words)])

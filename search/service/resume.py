@@ -1,0 +1,93 @@
+"""The continuation of a search with the settings that its study has."""
+
+from pathlib import Path
+
+from cifar_core.data.dataset import AUTO, SYNTHETIC, open_data
+from cifar_core.device import resolve_devices
+from search.errors import UsageError
+from search.events import Observer
+from search.execution.coordinator import Outcome
+from search.home import Home, StudyFolder
+from search.request import ResumeRequest
+from search.service.session import Session
+from search.storage.opening import existing_storage
+from search.storage.study_lock import held
+from search.study.settings import Budget
+from search.study.study import SearchStudy, create_or_open, open_study
+from search.workers.shared_images import prepare_images
+from search.workers.slots import slots_of
+
+__all__ = ["resume"]
+
+
+def resume(
+    home: Home, request: ResumeRequest, observe: Observer, data_folder: Path
+) -> tuple[SearchStudy, Outcome]:
+    """Continue a study with the settings that it has.
+
+    Args:
+        home: The home of the study's files.
+        request: What the user asked for.
+        observe: Told what happens.
+        data_folder: Folder in which ``--data auto`` looks for CIFAR-10.
+
+    Returns:
+        The study as it stands at the end, and whether its budget is used up.
+
+    Raises:
+        CifarSearchError: Something is wrong that the user can correct.
+    """
+    slots = slots_of(resolve_devices(request.device), request.workers)
+    storage = existing_storage(home, request.storage)
+    study = open_study(storage, request.study)
+    folder = home.study(study.name)
+    home.create()
+    folder.create()
+    with held(home, storage, study.name) as lock:
+        _prepare_same_images(study, request, folder, data_folder)
+        budget = _new_budget(study, request)
+        study, _ = create_or_open(storage, study.name, study.settings, budget)
+        return study, Session(study, storage, lock, home, slots, request, observe).run()
+
+
+def _prepare_same_images(
+    study: SearchStudy, request: ResumeRequest, folder: StudyFolder, data_folder: Path
+) -> None:
+    """Store the images for the workers.
+
+    Raises:
+        UsageError: They are not those that the study was started on.
+    """
+    wanted = request.data
+    if study.data.name == SYNTHETIC and wanted in {None, AUTO}:
+        wanted = SYNTHETIC
+    images = open_data(wanted or str(data_folder), data_folder)
+    found = prepare_images(images, study.data.train, folder.images)
+    if found != study.data:
+        raise UsageError(
+            f"Study {study.name} was started on other images: {study.data.described()}. "
+            f"These are: {found.described()}. Give --data the folder it was started with."
+        )
+
+
+def _new_budget(study: SearchStudy, request: ResumeRequest) -> Budget:
+    """Return the study's budget with what the request changes.
+
+    Raises:
+        UsageError: A grid has no such budget.
+    """
+    if study.settings.seeds is not None:
+        most = study.settings.space.cell_count * study.settings.seeds
+        if request.patience is not None:
+            raise UsageError(
+                f"Study {study.name} is a grid, of which every cell is trained; leave --patience out."
+            )
+        if (request.trials or 0) > most:
+            raise UsageError(f"Study {study.name} is a grid of {most} trainings, and has no more.")
+    old = study.budget
+    return Budget(
+        trials=request.trials or old.trials,
+        timeout=request.timeout or old.timeout,
+        keep=old.keep if request.keep is None else request.keep,
+        patience=request.patience or old.patience,
+    )

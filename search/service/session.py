@@ -1,0 +1,148 @@
+"""A session of a study: workers, learning-rate bounds, trials, until the budget is used up or a stop."""
+
+from dataclasses import dataclass
+
+from search.events import Notice, Observer, SearchStarted
+from search.execution import warm_start
+from search.execution.best_checkpoints import BestCheckpoints
+from search.execution.coordinator import Coordinator, Outcome
+from search.execution.experience import note_experience
+from search.execution.prior_knowledge import described, knowledge_of
+from search.execution.stopwatch import Stopwatch
+from search.home import Home, StudyFolder
+from search.lr_range.plots import keep_plots
+from search.lr_range.study_bounds import bounded_space
+from search.lr_range.sweeps import StopBeforeTrials
+from search.request import ResumeRequest, StartRequest
+from search.service.known_configurations import enqueue_known
+from search.signals import StopSwitch
+from search.storage.retrying import RetryingStorage
+from search.storage.study_lock import StudyLock
+from search.storage.urls import where_flags
+from search.study.study import SearchStudy
+from search.workers.pool import Pool
+from search.workers.slots import Slot
+from spaces.space import Space
+
+__all__ = ["Session"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A search of one study by this process, which holds the study's lock.
+
+    Attributes:
+        study: The study.
+        storage: The storage that has it.
+        lock: Its lock.
+        home: The home of its files.
+        slots: The workers' shares of the devices.
+        request: What the user asked for: how trials are trained here.
+        observe: Told what happens.
+    """
+
+    study: SearchStudy
+    storage: RetryingStorage
+    lock: StudyLock
+    home: Home
+    slots: list[Slot]
+    request: StartRequest | ResumeRequest
+    observe: Observer
+
+    @property
+    def folder(self) -> StudyFolder:
+        """The study's files."""
+        return self.home.study(self.study.name)
+
+    def run(self) -> Outcome:
+        """Search, and return whether the budget is used up.
+
+        Raises:
+            ServiceError: Nothing works: workers keep dying, or trial after trial fails.
+            StudyHeldError: Another process has taken the study over.
+        """
+        outcome: Outcome = "finished"
+        if not self.study.complete or any(row.unfinished for row in self.study.rows()):
+            outcome = self._search()
+        rows = self.study.rows()
+        # A paused trial that waits for a larger total still needs its checkpoint.
+        if outcome == "finished" and not any(row.unfinished for row in rows):
+            self.folder.tidy(BestCheckpoints(rows, self.study.budget.keep).numbers)
+        return outcome
+
+    def _search(self) -> Outcome:
+        folder, request = self.folder, self.request
+        with (
+            StopSwitch(folder.stop_request, self.lock.stop_requested) as stop,
+            Pool(
+                self.slots,
+                folder.images,
+                folder.logs,
+                compile_networks=request.compile_networks,
+                hang_after=request.hang_after,
+            ) as pool,
+            self.storage.waiting(self.observe, stop),
+            Stopwatch(self.study).running() as stopwatch,
+        ):
+            _say_what_starts_again(self.study, folder, self.observe)
+            note_experience(self.study, self.storage)
+            try:
+                space = bounded_space(self.study, pool, folder, self.observe, stop)
+            except StopBeforeTrials:
+                return "stopped"
+            _keep_plots(self.study, self.home, self.observe)
+            enqueue_known(self.study, space)
+            warm_start.enqueue(self.study, space, self.observe)
+            _say_what_is_known(self.study, space, self.observe)
+            self.observe(self._started(space, stopwatch.seconds_left()))
+            return Coordinator(self.study, space, pool, folder, self.observe, stop, stopwatch).run()
+
+    def _started(self, space: Space, seconds_left: float | None) -> SearchStarted:
+        threads = self.slots[0].threads
+        devices = ", ".join(sorted({slot.device for slot in self.slots}))
+        workers = f"{len(self.slots)} worker{'s' if len(self.slots) > 1 else ''} on {devices}"
+        if devices == "cpu":
+            workers += f", {threads} thread{'s' if threads > 1 else ''} each"
+        return SearchStarted(
+            study=self.study.name,
+            data=self.study.data.described(),
+            trials=self.study.budget.trials,
+            epochs=space.epochs,
+            workers=workers,
+            rows=tuple(self.study.rows()),
+            timeout=seconds_left,
+            where=where_flags(self.home, self.storage.url),
+        )
+
+
+def _keep_plots(study: SearchStudy, home: Home, observe: Observer) -> None:
+    """Show the LR-range test in the dashboard; a search does not end because that fails."""
+    try:
+        keep_plots(study, home.artifacts)
+    except OSError as error:
+        observe(Notice(f"The plot of the LR-range test cannot be kept: {error}."))
+
+
+def _say_what_starts_again(study: SearchStudy, folder: StudyFolder, observe: Observer) -> None:
+    """Name the trials that cannot continue, as this home has no checkpoint of them."""
+    there = folder.checkpoints()
+    lost = [
+        str(row.number)
+        for row in study.rows()
+        if row.unfinished and row.epochs and row.number not in there
+    ]
+    if lost:
+        many = len(lost) > 1
+        observe(
+            Notice(
+                f"{'Trials' if many else 'Trial'} {', '.join(lost)} {'start' if many else 'starts'} again "
+                f"at epoch 1: this home has no checkpoint of {'them' if many else 'it'}."
+            )
+        )
+
+
+def _say_what_is_known(study: SearchStudy, space: Space, observe: Observer) -> None:
+    """Say what the policy knows before the first trial; only the model has a use for it."""
+    words = described(knowledge_of(study, space))
+    if words is not None and study.settings.pruner == "freeze-thaw":
+        observe(Notice(words))

@@ -1,0 +1,38 @@
+"""Kinds of ends of trials that did not reach their last epoch, stored beside the reason in words."""
+
+from typing import Literal, get_args
+
+from optuna.trial import FrozenTrial, TrialState
+
+from search.study import attributes
+
+__all__ = ["CHANGED_OUTSIDE", "ENDED_OUTSIDE", "Ending", "ending_of"]
+
+Ending = Literal["pruner", "diverged", "timeout", "lowered total", "outside", "error"]
+"""``pruner``: stopped early; ``diverged``: non-finite loss; ``timeout``: the study's time was used up;
+``lowered total``: no room in a total that was lowered; ``outside``: another process changed it; ``error``:
+it failed."""
+
+ENDED_OUTSIDE = "ended from outside"
+CHANGED_OUTSIDE = "ended from outside: another process changed what the study has of it"
+
+PREFIXES: tuple[tuple[str, Ending], ...] = (
+    ("stopped early", "pruner"),
+    ("diverged", "diverged"),
+    ("the study's time", "timeout"),
+    ("the study's total", "lowered total"),
+)
+"""Beginnings of reasons by which earlier versions, which stored no kind, told the ends apart."""
+
+
+def ending_of(trial: FrozenTrial) -> Ending | None:
+    """Return the kind of a trial's end; None for one that is complete or not finished."""
+    stored = trial.user_attrs.get(attributes.ENDING)
+    if stored in get_args(Ending):
+        return stored
+    if trial.state is TrialState.FAIL:
+        return "error"
+    if trial.state is not TrialState.PRUNED:
+        return None
+    reason = str(trial.user_attrs.get(attributes.REASON, ""))
+    return next((kind for prefix, kind in PREFIXES if reason.startswith(prefix)), None)
