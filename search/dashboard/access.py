@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from search.dashboard.public_url import PublicUrl
 from search.dashboard.server import Place
 from search.dashboard.wsgi import Answer, Environ, Handler, message, path_of
 from search.errors import UsageError
@@ -44,12 +45,14 @@ class Access:
         password: Required with every request; None for no password.
         read_only: Nothing may be changed.
         names: Names of this machine that are accepted without a password, in lower case.
+        public: Address of the proxy in front of the dashboard; None without a proxy.
     """
 
     loopback: bool = True
     password: str | None = None
     read_only: bool = False
     names: frozenset[str] = frozenset()
+    public: PublicUrl | None = None
 
 
 def chosen_password(environment: Mapping[str, str] | None = None) -> str | None:
@@ -69,22 +72,28 @@ def chosen_password(environment: Mapping[str, str] | None = None) -> str | None:
     return password
 
 
-def access_to(place: Place, password: str | None, *, read_only: bool) -> tuple[Access, bool]:
+def access_to(
+    place: Place, password: str | None, *, read_only: bool, public: PublicUrl | None = None
+) -> tuple[Access, bool]:
     """Return the conditions for requests at an address, and whether the password was generated.
+
+    A proxy makes the dashboard available to other machines, so it needs a password, too.
 
     Args:
         place: Address to listen on.
         password: The user's own password, required whenever there is one.
         read_only: Nothing may be changed, so that no password needs to be generated.
+        public: Address of the proxy in front of the dashboard, if there is one.
     """
-    generated = password is None and not place.loopback and not read_only
+    exposed = public is not None or not place.loopback
+    generated = password is None and exposed and not read_only
     if generated:
         password = secrets.token_urlsafe(16)  # 128 bits
     names: set[str] = set()
     if password is None and not place.loopback:
         names = {place.host, socket.gethostname(), socket.getfqdn()}
     own = frozenset(name.lower() for name in names)
-    return Access(place.loopback, password, read_only, own), generated
+    return Access(place.loopback, password, read_only, own, public), generated
 
 
 def guarded(
@@ -160,10 +169,10 @@ def _foreign(environ: Environ, access: Access) -> Refusal | None:
         # A website whose name was made to point here (DNS rebinding) has its own name as the host.
         return HTTPStatus.FORBIDDEN, (
             "This dashboard does not answer to the name in the address. Use localhost on its own machine, "
-            "or else the machine's IP address."
+            "or else the machine's IP address; --url states the name that a proxy gives it."
         )
-    own_origin = f"{environ['wsgi.url_scheme']}://{header}".lower()
-    if environ.get("HTTP_ORIGIN", own_origin).lower() == own_origin:
+    origin = environ.get("HTTP_ORIGIN")
+    if origin is None or origin.lower() in _own_origins(environ, access):
         if environ.get("HTTP_SEC_FETCH_SITE") not in {"cross-site", "same-site"}:
             return None
         # Another website may link here; it may use nothing else.
@@ -172,16 +181,35 @@ def _foreign(environ: Environ, access: Access) -> Refusal | None:
     return HTTPStatus.FORBIDDEN, "This dashboard answers requests of its own pages only."
 
 
+def _own_origins(environ: Environ, access: Access) -> set[str]:
+    """Return the origins of the dashboard's own pages, as far as the request's host says."""
+    header = environ["HTTP_HOST"]
+    host = host_of(header) or ""
+    direct = f"{environ['wsgi.url_scheme']}://{header}".lower()
+    if access.public is None:
+        return {direct}
+    # Only the proxy knows the scheme of requests to its own name.
+    behind_proxy = host == access.public.host and not _is_loopback(host)
+    return {access.public.origin} if behind_proxy else {access.public.origin, direct}
+
+
 def _is_ours(host: str, access: Access) -> bool:
     address = _address(host)
+    if access.public is not None and host == access.public.host:
+        return True
     if access.loopback:
-        return host == "localhost" or (address is not None and address.is_loopback)
+        return _is_loopback(host)
     # Browsers keep passwords by the site's name. A rebinding site has another name, for which the browser
     # has no password, so any name may be accepted here.
     if access.password is not None:
         return True
     # No website can claim a bare address, and nobody else can redirect these names.
     return address is not None or host == "localhost" or host in access.names
+
+
+def _is_loopback(host: str) -> bool:
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:
