@@ -357,7 +357,7 @@ def test_times_have_units(text: str, seconds: float) -> None:
         (["--train-images", "9"], "9 is not in the range"),
         (["--workers", "0"], "0 is not in the range"),
         (["--seed", "-1"], "-1 is not in the range"),
-        (["--sampler", "grid"], "'grid' is not one of 'tpe', 'random'"),
+        (["--sampler", "grid"], "'grid' is not one of 'model', 'tpe', 'random'"),
         (["--pruner", "asha"], "'asha' is not one of"),
         (["--scale", "tiny"], "'tiny' is not one of 'auto', 'full', 'quick'"),
     ],
