@@ -64,6 +64,11 @@ FIRST = 8
 FINISH = 2.0
 """Whole trainings before the end of the allowance, from where on only what can be finished goes on."""
 
+WORKERS_A_CHOICE = 8
+"""For each 8 running trials, one more choice is made with the same model, so that no worker waits."""
+SPREAD = 8
+"""Trials that may be started ahead of an even spread over the allowance."""
+
 State = Literal["running", "paused", "complete", "ended", "failed"]
 
 
@@ -127,7 +132,9 @@ class FreezeThaw(Policy):
         self._drafts = Drafts()
         self._members: dict[int, _Member] = {}
         self._queued: list[int] = []
+        # The newest choice, with all that it depended on, and further ones that were made with it.
         self._cached: tuple[object, Choice | None] | None = None
+        self._ahead: list[Choice] = []
         for trial in study.get_trials(deepcopy=False):
             if is_queued(trial):
                 self._queued.append(trial.number)
@@ -240,6 +247,8 @@ class FreezeThaw(Policy):
         at = member.at
         if member.exempt or at < member.until or at >= self._looks[-1]:
             return "go on"
+        if self._ahead:
+            return "pause"  # others were chosen before it had come so far
         choice = self._choice(last=False, stopping=trial.number)
         if choice is None or choice.number != trial.number:
             return "pause"
@@ -270,7 +279,8 @@ class FreezeThaw(Policy):
         return [attach(self._study, number) for number in worst[: len(waiting) - MOST_PAUSED]]
 
     def ended(self, number: int, state: TrialState) -> None:
-        """A trial has become final."""
+        """Take note that a trial has become final."""
+        self._cached = None  # it may have been the one that was to go on
         member = self._members[number]
         member.state, member.until = _STATES[state], member.at
         member.seconds = _seconds_of(known(attach(self._study, number)))
@@ -287,9 +297,32 @@ class FreezeThaw(Policy):
         key = (epochs, len(self._members), tuple(running), last)
         if self._cached is not None and self._cached[0] == key:
             return self._cached[1]
+        while self._ahead and stopping is None:
+            ahead = self._ahead.pop(0)
+            if self._is_open(ahead, last=last):
+                self._cached = (key, ahead)
+                return ahead
         choice = self._decided(last=last, stopping=stopping, running=len(running), epochs=epochs)
         self._cached = (key, choice)
         return choice
+
+    def _is_open(self, choice: Choice, *, last: bool) -> bool:
+        """Return whether a choice that was made ahead can still be had."""
+        if choice.number is None:
+            to_begin = 1 if self._allowance is None else self._allowance.trials - len(self._members)
+            return not last and to_begin > 0
+        member = self._members[choice.number]
+        fits = self._allowance is None or choice.until - member.at <= self._left(self._allowance)
+        return member.state == "paused" and fits
+
+    def _left(self, allowance: Allowance) -> int:
+        """Return the epochs that may still be trained, without those that running trials are let train."""
+        exempt = sum(one.exempt for one in self._members.values()) + self._exempt_queued
+        used = sum(
+            max(one.at, one.until if one.state == "running" else 0)
+            for one in self._members.values()
+        )
+        return allowance.total(exempt) - used
 
     def _decided(
         self, *, last: bool, stopping: int | None, running: int, epochs: int
@@ -306,14 +339,13 @@ class FreezeThaw(Policy):
             if situation.may_begin:
                 return drawn(self._encoding, self._beliefs, self._looks, rng)
             return self._furthest(situation)
-        choice = choose_next(forecasts, situation, self._encoding, self._beliefs, rng)
-        if (
-            choice is None
-            and running == 0
-            and not any(one.state == "complete" for one in self._members.values())
-        ):
-            return self._furthest(situation)
-        return choice
+        count = max(1, running // WORKERS_A_CHOICE)
+        choices = choose_next(forecasts, situation, self._encoding, self._beliefs, rng, count)
+        if choices:
+            self._ahead = choices[1:]
+            return choices[0]
+        nothing = running == 0 and all(m.state != "complete" for m in self._members.values())
+        return self._furthest(situation) if nothing else None
 
     def _furthest(self, situation: Situation) -> Choice | None:
         """Go on with the best of the trials that were trained longest, without a model."""
@@ -339,13 +371,13 @@ class FreezeThaw(Policy):
         ]
         may_begin, most, finish = not last, None, False
         if self._allowance is not None:
-            exempt = sum(one.exempt for one in self._members.values()) + self._exempt_queued
-            total = self._allowance.total(exempt)
-            left = total - sum(max(one.at, one.until) for one in trials)
-            to_begin = self._allowance.trials - len(self._members)
+            left = self._left(self._allowance)
+            to_begin = max(0, self._allowance.trials - len(self._members))
             may_begin = may_begin and to_begin > 0
-            most = left - max(0, to_begin) * self._looks[0] if may_begin else left
+            most = left - to_begin * self._looks[0] if may_begin else left
             finish = not may_begin and left <= FINISH * self._looks[-1]
+            if may_begin and most > 0 and any(one.paused for one in trials):
+                may_begin = len(self._members) < self._allowance.begun(left) + SPREAD
         seconds = self._seconds_left()
         usual = np.median([one.seconds for one in trials if one.seconds] or [0.0])
         if seconds is not None and usual > 0.0:

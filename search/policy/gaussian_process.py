@@ -109,7 +109,7 @@ class Prior:
 
 
 @dataclass(frozen=True)
-class _Values:
+class KernelValues:
     """Hyperparameters as they enter the kernel."""
 
     scales: Floats  # (groups,)
@@ -119,10 +119,10 @@ class _Values:
     likeness: float
 
 
-def _values_of(logs: Floats, prior: Prior) -> _Values:
+def _values_of(logs: Floats, prior: Prior) -> KernelValues:
     first, last = prior.dimensions, prior.dimensions + prior.progress
     plain = np.exp(logs)
-    return _Values(
+    return KernelValues(
         plain[:first],
         plain[first:last],
         plain[last : last + 3],
@@ -214,61 +214,81 @@ class _Target:
         return float(density), gradient + off / prior.deviation
 
 
+@dataclass(frozen=True)
 class Posterior:
-    """The process, given scores and hyperparameters.
+    """The process, given scores and hyperparameters; `condition` makes it.
 
-    Args:
-        points: Where scores were observed.
-        scores: (n,) the scores.
+    Attributes:
+        points: Where scores were observed, or are believed.
         prior: Of the hyperparameters; its groups say which features share a length scale.
-        logs: (h,) logarithms of the hyperparameters.
-
-    Raises:
-        FitError: The covariance of these points has no Cholesky factor.
+        values: The hyperparameters.
+        factor: (n, n) lower Cholesky factor of the covariance of the scores.
+        weights: (n,) the inverse of that covariance times the scores.
     """
 
-    def __init__(self, points: Points, scores: Floats, prior: Prior, logs: Floats) -> None:
-        self._points, self._scores, self._prior, self._logs = points, scores, prior, logs
-        self._values = _values_of(logs, prior)
-        covariance = self._covariance(points, points)
-        covariance.flat[:: len(points) + 1] += self._values.noise
-        self._factor = _cholesky(covariance)  # (n, n), lower
-        self._weights = cho_solve((self._factor, True), scores)  # (n,)
+    points: Points
+    prior: Prior
+    values: KernelValues
+    factor: Floats
+    weights: Floats
+
+    @classmethod
+    def condition(cls, points: Points, scores: Floats, prior: Prior, logs: Floats) -> "Posterior":
+        """Condition the process on scores.
+
+        Args:
+            points: Where they were observed.
+            scores: (n,) the scores.
+            prior: Of the hyperparameters.
+            logs: (h,) logarithms of the hyperparameters.
+
+        Raises:
+            FitError: The covariance of these points has no Cholesky factor.
+        """
+        values = _values_of(logs, prior)
+        covariance = _covariance(points, points, prior, values)
+        covariance.flat[:: len(points) + 1] += values.noise
+        factor = _cholesky(covariance)
+        return cls(points, prior, values, factor, cho_solve((factor, True), scores))
 
     def predict(self, points: Points) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the score at each point, without noise; (k,) each."""
-        between = self._covariance(self._points, points)  # (n, k)
-        solved = solve_triangular(self._factor, between, lower=True, check_finite=False)
-        variance = self._values.amplitudes.sum() - np.einsum("nk,nk->k", solved, solved)
-        return between.T @ self._weights, np.sqrt(np.maximum(variance, 1e-9))
+        between = _covariance(self.points, points, self.prior, self.values)  # (n, k)
+        solved = solve_triangular(self.factor, between, lower=True, check_finite=False)
+        variance = self.values.amplitudes.sum() - np.einsum("nk,nk->k", solved, solved)
+        return between.T @ self.weights, np.sqrt(np.maximum(variance, 1e-9))
 
     def believing(self, points: Points) -> "Posterior":
-        """The process as if each of these points had come out as predicted.
+        """Return the process as if each of these points had turned out as predicted.
 
-        So what is being trained does not look uncertain any more, and others are chosen beside it: the
-        "kriging believer" of Ginsbourger et al. 2010, "Kriging Is Well-Suited to Parallelize
-        Optimization".
+        A trial that is being trained then no longer looks uncertain, and others are chosen beside it: the
+        "kriging believer" of Ginsbourger et al. 2010, "Kriging Is Well-Suited to Parallelize Optimization".
+        No mean changes by it, so only the Cholesky factor grows, which takes O(n^2) for each point.
         """
-        if not len(points):
-            return self
-        expected, _ = self.predict(points)
-        scores = np.concatenate([self._scores, expected])
-        return Posterior(self._points + points, scores, self._prior, self._logs)
+        n, more = len(self.points), len(points)
+        between = _covariance(self.points, points, self.prior, self.values)  # (n, k)
+        side = solve_triangular(self.factor, between, lower=True, check_finite=False)
+        corner = _covariance(points, points, self.prior, self.values) - side.T @ side
+        corner.flat[:: more + 1] += self.values.noise
+        factor = np.zeros((n + more, n + more))
+        factor[:n, :n] = self.factor
+        factor[n:, :n] = side.T
+        factor[n:, n:] = _cholesky(corner)
+        weights = np.concatenate([self.weights, np.zeros(more)])
+        return Posterior(self.points + points, self.prior, self.values, factor, weights)
 
-    def _covariance(self, left: Points, right: Points) -> Floats:
-        """(n, k) without noise."""
-        values = self._values
-        scales = values.scales[self._prior.groups]
-        a1, a2, a3 = values.amplitudes
-        alike = _matern(_distances(left.configurations / scales, right.configurations / scales))
-        when = _matern(
-            _distances(left.progress / values.progress, right.progress / values.progress)
-        )
-        found = np.asarray((a1 + a2 * when) * alike + a3 * when)
-        if left.tasks.any() or right.tasks.any():
-            other = np.not_equal.outer(left.tasks, right.tasks)
-            found = found * np.where(other, values.likeness, 1.0)
-        return np.asarray(found)
+
+def _covariance(left: Points, right: Points, prior: Prior, values: KernelValues) -> Floats:
+    """Return the (n, k) covariance without noise."""
+    scales = values.scales[prior.groups]
+    a1, a2, a3 = values.amplitudes
+    alike = _matern(_distances(left.configurations / scales, right.configurations / scales))
+    when = _matern(_distances(left.progress / values.progress, right.progress / values.progress))
+    found = (a1 + a2 * when) * alike + a3 * when
+    if left.tasks.any() or right.tasks.any():
+        other = np.not_equal.outer(left.tasks, right.tasks)
+        found = found * np.where(other, values.likeness, 1.0)
+    return np.asarray(found)
 
 
 def _matern(distance: Floats) -> Floats:
