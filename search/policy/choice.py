@@ -205,7 +205,9 @@ class _Candidates:
         self, forecasts: Forecasts, horizon: Horizon, looks: Sequence[int], *, finish: bool
     ) -> Floats:
         """Return the logarithm of the acquisition, (n,)."""
-        reach = np.full(len(self), looks[-1]) if finish else horizon.reach(self.done, looks, self.cost)
+        reach = (
+            np.full(len(self), looks[-1]) if finish else horizon.reach(self.done, looks, self.cost)
+        )
         mean, deviation = forecasts.predict(self.features, reach)
         best, worst = forecasts.scores.max(), forecasts.scores.min()
         threshold = float(best + horizon.margin * (best - worst))
