@@ -28,6 +28,10 @@ BELIEVED = 1 / 3
 """Share of the random ones that are drawn as beliefs have it."""
 TRUST = 3.0
 """Trials that a belief counts as."""
+MOST_BELIEVED = 3.0
+"""Largest logarithm of a density that is believed, either way."""
+SHORTLIST = 64
+"""Candidates that all but the first of several choices are made among."""
 INTERVAL = 1.645
 """Standard deviations on either side that hold nine of ten."""
 
@@ -122,52 +126,127 @@ def choose_next(
     encoding: Encoding,
     beliefs: Beliefs,
     rng: np.random.Generator,
-) -> Choice | None:
-    """The paused trial that goes on, or the new one that begins; None if there is nothing to choose.
+    count: int = 1,
+) -> list[Choice]:
+    """Choose the paused trials that continue, or the new ones that start.
 
     Args:
         forecasts: What the model predicts from all that was observed.
         situation: The trials, and what may be done.
         encoding: Of their configurations.
         beliefs: What is believed about the best one.
-        rng: Where all random choices come from.
+        rng: Source of all random choices.
+        count: How many are wanted. All but the first are chosen among the most promising for the first one.
+
+    Returns:
+        The choices, each made as if those before it had turned out as predicted; fewer where nothing is
+        left to choose.
     """
     looks, last = situation.looks, situation.looks[-1]
     units = np.array([one.unit for one in situation.trials])
     features = encoding.features(units)
-    at = np.array([one.at for one in situation.trials])
-    paused = np.array([one.paused and one.at < last for one in situation.trials])
     training = np.array([one.until > one.at for one in situation.trials])
     ends, _ = forecasts.predict(features, np.full(len(units), last))
     if training.any():
         until = np.array([one.until for one in situation.trials])
         forecasts = forecasts.believing(features[training], until[training])
-    waiting = np.flatnonzero(paused)
+    pool = _candidates(situation, units, features, ends, encoding, beliefs, rng)
+    chosen: list[Choice] = []
+    while len(pool) and len(chosen) < count:
+        horizon = Horizon.drawn(last, rng)
+        value = pool.value(forecasts, horizon, looks, finish=situation.finish)
+        best = int(np.argmax(value))
+        forecast = _forecast(forecasts, pool.features[best], last)
+        look = int(next_look(pool.done[best : best + 1], looks)[0])
+        number = int(pool.numbers[best])
+        chosen.append(Choice(None if number < 0 else number, pool.units[best], look, forecast))
+        if len(chosen) < count:
+            forecasts = forecasts.believing(pool.features[best : best + 1], np.array([look]))
+            order = np.argsort(-value, kind="stable")[1 : SHORTLIST + 1]
+            pool = pool.some(order)
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """The paused trials and new configurations that are a choice.
+
+    Attributes:
+        numbers: (n,) numbers of the trials; -1 for new ones.
+        units: (n, p) coordinates of the configurations.
+        features: (n, d) their features.
+        done: (n,) epochs trained.
+        cost: (n,) seconds of an epoch, as multiples of the usual ones.
+        bonus: (n,) what beliefs add to the logarithm of the acquisition.
+    """
+
+    numbers: Ints
+    units: Floats
+    features: Floats
+    done: Ints
+    cost: Floats
+    bonus: Floats
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def some(self, places: Ints) -> "_Candidates":
+        """Return those at these places."""
+        return _Candidates(
+            self.numbers[places],
+            self.units[places],
+            self.features[places],
+            self.done[places],
+            self.cost[places],
+            self.bonus[places],
+        )
+
+    def value(
+        self, forecasts: Forecasts, horizon: Horizon, looks: Sequence[int], *, finish: bool
+    ) -> Floats:
+        """Return the logarithm of the acquisition, (n,)."""
+        reach = (
+            np.full(len(self), looks[-1]) if finish else horizon.reach(self.done, looks, self.cost)
+        )
+        mean, deviation = forecasts.predict(self.features, reach)
+        best, worst = forecasts.scores.max(), forecasts.scores.min()
+        threshold = float(best + horizon.margin * (best - worst))
+        return log_improvement(mean, deviation, threshold) + self.bonus
+
+
+def _candidates(
+    situation: Situation,
+    units: Floats,
+    features: Floats,
+    ends: Floats,
+    encoding: Encoding,
+    beliefs: Beliefs,
+    rng: np.random.Generator,
+) -> _Candidates:
+    """Return what may be chosen."""
+    last = situation.looks[-1]
+    waiting = [place for place, one in enumerate(situation.trials) if one.paused]
+    numbers = np.array([situation.trials[place].number for place in waiting], dtype=np.int64)
+    at = np.array([situation.trials[place].at for place in waiting], dtype=np.int64)
     new = _new(situation, units, ends, encoding, beliefs, rng)
-    candidates = np.concatenate([units[waiting], new])
     seen = np.concatenate([features[waiting], encoding.features(new)])
-    done = np.concatenate([at[waiting], np.zeros(len(new), dtype=np.int64)])
-    target = np.full(len(done), last) if situation.finish else next_look(done, looks)
-    allowed = np.ones(len(done), dtype=bool)
-    if situation.most is not None:
-        allowed = target - done <= situation.most
-    if not allowed.any():
-        return None
-    cost = _costs(situation, features, seen)
-    horizon = Horizon.drawn(last, rng)
-    reach = target if situation.finish else horizon.reach(done, looks, cost)
-    mean, deviation = forecasts.predict(seen, reach)
-    best, worst = forecasts.scores.max(), forecasts.scores.min()
-    value = log_improvement(mean, deviation, best + horizon.margin * (best - worst))
-    if beliefs:
-        is_new = np.arange(len(done)) >= len(waiting)
-        believed = np.clip(beliefs.log_density(candidates), -3.0, 3.0)
-        value = value + np.where(is_new, believed * TRUST / (TRUST + len(units)), 0.0)
-    place = int(np.argmax(np.where(allowed, value, -np.inf)))
-    forecast = _forecast(forecasts, seen[place], last)
-    number = situation.trials[int(waiting[place])].number if place < len(waiting) else None
-    look = int(next_look(done[place : place + 1], looks)[0])
-    return Choice(number, candidates[place], look, forecast)
+    done = np.concatenate([at, np.zeros(len(new), dtype=np.int64)])
+    bonus = np.zeros(len(done))
+    if beliefs and len(new):
+        believed = np.clip(beliefs.log_density(new), -MOST_BELIEVED, MOST_BELIEVED)
+        bonus[len(waiting) :] = believed * TRUST / (TRUST + len(units))
+    found = _Candidates(
+        np.concatenate([numbers, np.full(len(new), -1)]),
+        np.concatenate([units[waiting], new]),
+        seen,
+        done,
+        _costs(situation, features, seen),
+        bonus,
+    )
+    if situation.most is None:
+        return found
+    target = np.full(len(done), last) if situation.finish else next_look(done, situation.looks)
+    return found.some(np.flatnonzero(target - done <= situation.most))
 
 
 def _new(

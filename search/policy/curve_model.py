@@ -116,7 +116,7 @@ class CurveModel:
             logs = fit(points[some], all_scores[some], self.prior, np.array(start), ITERATIONS)
             # Six digits are what the study keeps, so they are also what is used.
             known = Hyperparameters(len(index), tuple(round(float(one), 6) for one in logs))
-        posterior = Posterior(points, all_scores, self.prior, np.array(known.logs))
+        posterior = Posterior.condition(points, all_scores, self.prior, np.array(known.logs))
         return Forecasts(self, posterior, scores, accuracies), known
 
     def points(self, features: Floats, epochs: Ints) -> Points:

@@ -20,12 +20,18 @@ import numpy.typing as npt
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
 )
 from optuna.samplers import RandomSampler
 from optuna.trial import Trial
 
+from search.policy.coordinates import (
+    choice_at,
+    coordinate_of,
+    count_of,
+    option_of,
+    snapped,
+    value_at,
+)
 from search.policy.draft_study import Drafts
 from search.policy.knowledge import Value
 
@@ -62,7 +68,7 @@ class _Parameter:
         one = self.distribution
         if isinstance(one, CategoricalDistribution):
             return len(one.choices)
-        count = _steps(one)
+        count = count_of(one)
         return count if count is not None and count <= MOST_OPTIONS else None
 
     @property
@@ -110,7 +116,7 @@ class Encoding:
 
     def coordinate(self, name: str, value: Value) -> float:
         """Where a value of one of `names` lies, from 0 to 1, or the nearest end of its range."""
-        return _coordinate(self.distribution(name), value)
+        return coordinate_of(self.distribution(name), value)
 
     def unit(self, values: Mapping[str, Any]) -> Floats:
         """(p,) coordinates of a configuration.
@@ -120,7 +126,7 @@ class Encoding:
         found = np.full(len(self), 0.5)
         for place, one in enumerate(self._parameters):
             if one.name in values:
-                found[place] = _coordinate(one.distribution, values[one.name])
+                found[place] = coordinate_of(one.distribution, values[one.name])
         return found
 
     def values(self, unit: Floats) -> dict[str, Value]:
@@ -128,7 +134,7 @@ class Encoding:
         snapped = self.snap(unit[None])
         applies = self._applying(snapped)[0]
         return {
-            one.name: _value(one.distribution, float(snapped[0, place]))
+            one.name: value_at(one.distribution, float(snapped[0, place]))
             for place, one in enumerate(self._parameters)
             if applies[place]
         }
@@ -137,7 +143,7 @@ class Encoding:
         """(n, p) coordinates moved to those of the nearest values that the parameters have."""
         found = np.array(units, dtype=np.float64)
         for place, one in enumerate(self._parameters):
-            found[:, place] = _snapped(one.distribution, found[:, place])
+            found[:, place] = snapped(one.distribution, found[:, place])
         return found
 
     def settle(self, units: Floats) -> Floats:
@@ -154,7 +160,7 @@ class Encoding:
             own, here = snapped[:, place], applies[:, place]
             choices = one.distribution
             if isinstance(choices, CategoricalDistribution):
-                index = _option(own, len(choices.choices))
+                index = choice_at(own, len(choices.choices))
                 if one.ordered:
                     ranks = np.argsort(np.argsort(np.array(choices.choices, dtype=np.float64)))
                     columns.append(np.where(here, ranks[index] / (len(ranks) - 1), 0.5))
@@ -174,7 +180,7 @@ class Encoding:
             for parent, allowed in one.conditions:
                 count = self._parameters[parent].options or 1
                 table = np.array([option in allowed for option in range(count)])
-                index = _option_of(self._parameters[parent].distribution, snapped[:, parent])
+                index = option_of(self._parameters[parent].distribution, snapped[:, parent])
                 found[:, place] &= found[:, parent] & table[index]
         return found
 
@@ -254,82 +260,5 @@ def _place(parent: _Parameter, values: Mapping[str, Any]) -> int:
     """Which of its options a parameter has; -1 where it is missing."""
     if parent.name not in values:
         return -1
-    coordinate = np.array([_coordinate(parent.distribution, values[parent.name])])
-    return int(_option_of(parent.distribution, coordinate)[0])
-
-
-def _steps(distribution: BaseDistribution) -> int | None:
-    """How many values a range has; None where it has no steps."""
-    if isinstance(distribution, IntDistribution):
-        return int((distribution.high - distribution.low) // distribution.step) + 1
-    if isinstance(distribution, FloatDistribution) and distribution.step is not None:
-        return round((distribution.high - distribution.low) / distribution.step) + 1
-    return None
-
-
-def _ends(distribution: FloatDistribution | IntDistribution) -> tuple[float, float]:
-    """What coordinates 0 and 1 stand for; half a step is added, so that all values are as likely."""
-    half = 0.0 if distribution.step is None else distribution.step / 2
-    low, high = distribution.low - half, distribution.high + half
-    return (float(np.log(low)), float(np.log(high))) if distribution.log else (low, high)
-
-
-def _coordinate(distribution: BaseDistribution, value: Any) -> float:
-    if isinstance(distribution, CategoricalDistribution):
-        if value not in distribution.choices:
-            return 0.5
-        return (distribution.to_internal_repr(value) + 0.5) / len(distribution.choices)
-    assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101 - for mypy
-    if isinstance(value, bool | str):
-        return 0.5
-    low, high = _ends(distribution)
-    own = min(max(float(value), distribution.low), distribution.high)
-    return ((float(np.log(own)) if distribution.log else own) - low) / (high - low)
-
-
-def _value(distribution: BaseDistribution, coordinate: float) -> Value:
-    if isinstance(distribution, CategoricalDistribution):
-        count = len(distribution.choices)
-        chosen: Any = distribution.choices[min(int(coordinate * count), count - 1)]
-        return chosen  # type: ignore[no-any-return]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101 - for mypy
-    low, high = _ends(distribution)
-    raw = low + coordinate * (high - low)
-    raw = float(np.exp(raw)) if distribution.log else raw
-    if distribution.step is not None:
-        steps = round((raw - distribution.low) / distribution.step)
-        raw = distribution.low + steps * distribution.step
-    raw = min(max(raw, distribution.low), distribution.high)
-    return int(raw) if isinstance(distribution, IntDistribution) else raw
-
-
-def _snapped(distribution: BaseDistribution, coordinates: Floats) -> Floats:
-    if isinstance(distribution, CategoricalDistribution):
-        count = len(distribution.choices)
-        return (_option(coordinates, count) + 0.5) / count
-    assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101 - for mypy
-    clipped = np.clip(coordinates, 0.0, 1.0)
-    if distribution.step is None:
-        return clipped
-    low, high = _ends(distribution)
-    raw = low + clipped * (high - low)
-    raw = np.exp(raw) if distribution.log else raw
-    steps = np.round((raw - distribution.low) / distribution.step)
-    raw = np.clip(distribution.low + steps * distribution.step, distribution.low, distribution.high)
-    return np.asarray(((np.log(raw) if distribution.log else raw) - low) / (high - low))
-
-
-def _option(coordinates: Floats, count: int) -> Ints:
-    return np.clip((coordinates * count).astype(np.int64), 0, count - 1)
-
-
-def _option_of(distribution: BaseDistribution, coordinates: Floats) -> Ints:
-    """(n,) which of the values of a discrete parameter these are."""
-    if isinstance(distribution, CategoricalDistribution):
-        return _option(coordinates, len(distribution.choices))
-    assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101 - for mypy
-    low, high = _ends(distribution)
-    raw = low + coordinates * (high - low)
-    raw = np.exp(raw) if distribution.log else raw
-    step = distribution.step or 1.0
-    return np.asarray(np.round((raw - distribution.low) / step)).astype(np.int64)
+    coordinate = np.array([coordinate_of(parent.distribution, values[parent.name])])
+    return int(option_of(parent.distribution, coordinate)[0])

@@ -20,17 +20,24 @@ found by L-BFGS with analytic gradients.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
 
+from search.policy.kernel import (
+    Floats,
+    KernelValues,
+    Points,
+    Prior,
+    covariance_of,
+    matern,
+    matern_slope,
+    values_of,
+)
+
 __all__ = ["FitError", "Floats", "Points", "Posterior", "Prior", "fit", "log_density"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
-ROOT_5 = 5.0**0.5
 JITTERS = (1e-8, 1e-6, 1e-4, 1e-2)
 """What is added to the diagonal until the covariance has a Cholesky factor; all scores have variance
 1."""
@@ -41,94 +48,6 @@ LARGEST_DENSITY = 1e10
 
 class FitError(ArithmeticError):
     """A covariance has no Cholesky factor, however much is added to its diagonal."""
-
-
-@dataclass(frozen=True)
-class Points:
-    """Places at which scores are observed, or asked for.
-
-    Attributes:
-        configurations: (n, d) features of the configurations, each about 0 to 1.
-        progress: (n, m) features of how far they were trained, each about 0 to 1.
-        tasks: (n,) the task of each; 0 is the search itself.
-    """
-
-    configurations: Floats
-    progress: Floats
-    tasks: Ints
-
-    def __len__(self) -> int:
-        return len(self.configurations)
-
-    def __add__(self, other: "Points") -> "Points":
-        """Both, one behind the other."""
-        return Points(
-            np.concatenate([self.configurations, other.configurations]),
-            np.concatenate([self.progress, other.progress]),
-            np.concatenate([self.tasks, other.tasks]),
-        )
-
-    def __getitem__(self, index: Ints) -> "Points":
-        return Points(self.configurations[index], self.progress[index], self.tasks[index])
-
-
-@dataclass(frozen=True)
-class Prior:
-    """Means and standard deviations of the logarithms of all hyperparameters, each normally distributed.
-
-    The order is: a length scale for each group of configuration features, one for each progress
-    feature, `a1`, `a2`, `a3`, the noise's variance, and the odds of `likeness`.
-
-    Args:
-        groups: (d,) the group of each configuration feature, counted from 0; a parameter with choices has
-            several features and one length scale.
-        progress: Number of progress features.
-    """
-
-    groups: Ints
-    progress: int
-
-    @property
-    def dimensions(self) -> int:
-        """Length scales of configurations."""
-        return int(self.groups.max()) + 1 if len(self.groups) else 0
-
-    @property
-    def mean(self) -> Floats:
-        """(h,) where the search for the best hyperparameters begins, too."""
-        scales = np.full(self.dimensions, np.log(0.7))
-        progress = np.full(self.progress, np.log(0.6))
-        return np.concatenate([scales, progress, np.log([0.6, 0.3, 0.5, 1e-2, 1.0])])
-
-    @property
-    def deviation(self) -> Floats:
-        """(h,) standard deviations."""
-        scales = np.full(self.dimensions, 0.8)
-        progress = np.full(self.progress, 0.6)
-        return np.concatenate([scales, progress, [1.0, 1.0, 1.0, 1.2, 1.0]])
-
-
-@dataclass(frozen=True)
-class _Values:
-    """Hyperparameters as they enter the kernel."""
-
-    scales: Floats  # (groups,)
-    progress: Floats  # (m,)
-    amplitudes: Floats  # (3,)
-    noise: float
-    likeness: float
-
-
-def _values_of(logs: Floats, prior: Prior) -> _Values:
-    first, last = prior.dimensions, prior.dimensions + prior.progress
-    plain = np.exp(logs)
-    return _Values(
-        plain[:first],
-        plain[first:last],
-        plain[last : last + 3],
-        float(plain[last + 3]),
-        float(plain[last + 4] / (1.0 + plain[last + 4])),
-    )
 
 
 def fit(points: Points, scores: Floats, prior: Prior, start: Floats, iterations: int) -> Floats:
@@ -179,11 +98,11 @@ class _Target:
     def __call__(self, logs: Floats) -> tuple[float, Floats]:
         """Value and gradient (Rasmussen & Williams 2006, equation 5.9, and the log prior)."""
         prior, n, scores = self._prior, self._n, self._scores
-        values = _values_of(logs, prior)
+        values = values_of(logs, prior)
         a1, a2, a3 = values.amplitudes
         far = np.sqrt(values.scales**-2 @ self._squares).reshape(n, n)
         later = np.sqrt(values.progress**-2 @ self._steps).reshape(n, n)
-        alike, when = _matern(far), _matern(later)
+        alike, when = matern(far), matern(later)
         shared = np.where(self._other, values.likeness, 1.0)
         both = alike * when
         covariance = shared * (a1 * alike + a2 * both + a3 * when)
@@ -200,8 +119,8 @@ class _Target:
         # d density / d covariance
         slope = 0.5 * (inverse - np.outer(weights, weights))
         seen = slope * shared
-        by_far = (seen * (a1 + a2 * when) * _matern_slope(far)).ravel()
-        by_later = (seen * (a2 * alike + a3) * _matern_slope(later)).ravel()
+        by_far = (seen * (a1 + a2 * when) * matern_slope(far)).ravel()
+        by_later = (seen * (a2 * alike + a3) * matern_slope(later)).ravel()
         gradient = np.concatenate(
             [
                 self._squares @ by_far * values.scales**-2,
@@ -214,79 +133,68 @@ class _Target:
         return float(density), gradient + off / prior.deviation
 
 
+@dataclass(frozen=True)
 class Posterior:
-    """The process, given scores and hyperparameters.
+    """The process, given scores and hyperparameters; `condition` makes it.
 
-    Args:
-        points: Where scores were observed.
-        scores: (n,) the scores.
+    Attributes:
+        points: Where scores were observed, or are believed.
         prior: Of the hyperparameters; its groups say which features share a length scale.
-        logs: (h,) logarithms of the hyperparameters.
-
-    Raises:
-        FitError: The covariance of these points has no Cholesky factor.
+        values: The hyperparameters.
+        factor: (n, n) lower Cholesky factor of the covariance of the scores.
+        weights: (n,) the inverse of that covariance times the scores.
     """
 
-    def __init__(self, points: Points, scores: Floats, prior: Prior, logs: Floats) -> None:
-        self._points, self._scores, self._prior, self._logs = points, scores, prior, logs
-        self._values = _values_of(logs, prior)
-        covariance = self._covariance(points, points)
-        covariance.flat[:: len(points) + 1] += self._values.noise
-        self._factor = _cholesky(covariance)  # (n, n), lower
-        self._weights = cho_solve((self._factor, True), scores)  # (n,)
+    points: Points
+    prior: Prior
+    values: KernelValues
+    factor: Floats
+    weights: Floats
+
+    @classmethod
+    def condition(cls, points: Points, scores: Floats, prior: Prior, logs: Floats) -> "Posterior":
+        """Condition the process on scores.
+
+        Args:
+            points: Where they were observed.
+            scores: (n,) the scores.
+            prior: Of the hyperparameters.
+            logs: (h,) logarithms of the hyperparameters.
+
+        Raises:
+            FitError: The covariance of these points has no Cholesky factor.
+        """
+        values = values_of(logs, prior)
+        covariance = covariance_of(points, points, prior, values)
+        covariance.flat[:: len(points) + 1] += values.noise
+        factor = _cholesky(covariance)
+        return cls(points, prior, values, factor, cho_solve((factor, True), scores))
 
     def predict(self, points: Points) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the score at each point, without noise; (k,) each."""
-        between = self._covariance(self._points, points)  # (n, k)
-        solved = solve_triangular(self._factor, between, lower=True, check_finite=False)
-        variance = self._values.amplitudes.sum() - np.einsum("nk,nk->k", solved, solved)
-        return between.T @ self._weights, np.sqrt(np.maximum(variance, 1e-9))
+        between = covariance_of(self.points, points, self.prior, self.values)  # (n, k)
+        solved = solve_triangular(self.factor, between, lower=True, check_finite=False)
+        variance = self.values.amplitudes.sum() - np.einsum("nk,nk->k", solved, solved)
+        return between.T @ self.weights, np.sqrt(np.maximum(variance, 1e-9))
 
     def believing(self, points: Points) -> "Posterior":
-        """The process as if each of these points had come out as predicted.
+        """Return the process as if each of these points had turned out as predicted.
 
-        So what is being trained does not look uncertain any more, and others are chosen beside it: the
-        "kriging believer" of Ginsbourger et al. 2010, "Kriging Is Well-Suited to Parallelize
-        Optimization".
+        A trial that is being trained then no longer looks uncertain, and others are chosen beside it: the
+        "kriging believer" of Ginsbourger et al. 2010, "Kriging Is Well-Suited to Parallelize Optimization".
+        No mean changes by it, so only the Cholesky factor grows, which takes O(n^2) for each point.
         """
-        if not len(points):
-            return self
-        expected, _ = self.predict(points)
-        scores = np.concatenate([self._scores, expected])
-        return Posterior(self._points + points, scores, self._prior, self._logs)
-
-    def _covariance(self, left: Points, right: Points) -> Floats:
-        """(n, k) without noise."""
-        values = self._values
-        scales = values.scales[self._prior.groups]
-        a1, a2, a3 = values.amplitudes
-        alike = _matern(_distances(left.configurations / scales, right.configurations / scales))
-        when = _matern(
-            _distances(left.progress / values.progress, right.progress / values.progress)
-        )
-        found = np.asarray((a1 + a2 * when) * alike + a3 * when)
-        if left.tasks.any() or right.tasks.any():
-            other = np.not_equal.outer(left.tasks, right.tasks)
-            found = found * np.where(other, values.likeness, 1.0)
-        return np.asarray(found)
-
-
-def _matern(distance: Floats) -> Floats:
-    """Matern 5/2 (Rasmussen & Williams 2006, equation 4.17)."""
-    scaled = ROOT_5 * distance
-    return np.asarray((1.0 + scaled + scaled * scaled / 3.0) * np.exp(-scaled))
-
-
-def _matern_slope(distance: Floats) -> Floats:
-    """The derivative by the logarithm of a length scale is this times that dimension's scaled square."""
-    scaled = ROOT_5 * distance
-    return np.asarray(5.0 / 3.0 * (1.0 + scaled) * np.exp(-scaled))
-
-
-def _distances(left: Floats, right: Floats) -> Floats:
-    """(n, k) Euclidean distances of (n, d) and (k, d)."""
-    squares = (left**2).sum(1)[:, None] + (right**2).sum(1) - 2.0 * left @ right.T
-    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
+        n, more = len(self.points), len(points)
+        between = covariance_of(self.points, points, self.prior, self.values)  # (n, k)
+        side = solve_triangular(self.factor, between, lower=True, check_finite=False)
+        corner = covariance_of(points, points, self.prior, self.values) - side.T @ side
+        corner.flat[:: more + 1] += self.values.noise
+        factor = np.zeros((n + more, n + more))
+        factor[:n, :n] = self.factor
+        factor[n:, :n] = side.T
+        factor[n:, n:] = _cholesky(corner)
+        weights = np.concatenate([self.weights, np.zeros(more)])
+        return Posterior(self.points + points, self.prior, self.values, factor, weights)
 
 
 def _cholesky(covariance: Floats) -> Floats:

@@ -56,6 +56,10 @@ class Allowance:
             self.epochs, exempt * self.epochs + round((self.trials - exempt) * self.of_a_trial)
         )
 
+    def begun(self, left: int) -> float:
+        """Return how many trials an even spread has begun when so many epochs are left."""
+        return self.trials * max(0.0, 1.0 - left / max(1.0, self.trials * self.of_a_trial))
+
     @property
     def of_a_trial(self) -> float:
         """Epochs of a trial in the mean."""

@@ -201,6 +201,6 @@ def test_where_the_model_cannot_be_fitted_the_search_goes_on_and_says_so(
     study, events = thawing(), list[Event]()
     assert search(study, ScriptedPool(), folder, events=events) == "finished"
     told = [event.text for event in events if isinstance(event, Notice)]
-    assert len([text for text in told if "could not be fitted" in text]) == 1
+    assert len([text for text in told if "cannot be fitted" in text]) == 1
     assert len(study.rows()) == TRIALS
     assert "complete" in states_of(study)

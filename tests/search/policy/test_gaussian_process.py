@@ -45,7 +45,9 @@ def test_a_fit_finds_which_feature_matters_and_predicts_what_was_held_out() -> N
     )
     assert logs[0] < logs[1] - 0.3
     assert logs[0] < logs[2] - 0.3
-    mean, deviation = Posterior(points[seen], scores[seen], prior, logs).predict(points[held])
+    mean, deviation = Posterior.condition(points[seen], scores[seen], prior, logs).predict(
+        points[held]
+    )
     assert np.abs(mean - scores[held]).max() < 0.4
     assert (deviation > 0).all()
 
@@ -53,7 +55,7 @@ def test_a_fit_finds_which_feature_matters_and_predicts_what_was_held_out() -> N
 def test_a_believed_point_loses_its_uncertainty_and_moves_no_prediction() -> None:
     points, scores = made(20, tasks=1)
     prior = Prior(GROUPS, 1)
-    posterior = Posterior(points, scores, prior, prior.mean)
+    posterior = Posterior.condition(points, scores, prior, prior.mean)
     asked, _ = made(10, seed=5, tasks=1)
     before = posterior.predict(asked)
     after = posterior.believing(asked[np.arange(3)]).predict(asked)
@@ -70,7 +72,7 @@ def test_scores_of_another_task_count_as_much_as_the_tasks_are_alike() -> None:
     for odds in (-3.0, 3.0):
         logs = prior.mean
         logs[-1] = odds
-        mean, _ = Posterior(old, scores, prior, logs).predict(points)
+        mean, _ = Posterior.condition(old, scores, prior, logs).predict(points)
         spreads.append(mean.std())
     assert spreads[0] < 0.1 < 0.6 < spreads[1]
 
@@ -80,7 +82,9 @@ def test_equal_points_and_a_thousandfold_scale_are_no_trouble() -> None:
     same = points[np.zeros(50, dtype=np.int64)]
     prior = Prior(GROUPS, 1)
     logs = fit(same, 1e3 * scores[np.arange(50) % 10], prior, prior.mean, 20)
-    mean, deviation = Posterior(same, scores[np.arange(50) % 10], prior, logs).predict(same)
+    mean, deviation = Posterior.condition(same, scores[np.arange(50) % 10], prior, logs).predict(
+        same
+    )
     assert np.isfinite(mean).all()
     assert np.isfinite(deviation).all()
 
@@ -89,4 +93,4 @@ def test_what_cannot_be_factored_says_so() -> None:
     points, scores = made(5, tasks=1)
     prior = Prior(GROUPS, 1)
     with pytest.raises(FitError, match="not positive definite"):
-        Posterior(points, scores, prior, np.full(len(prior.mean), np.nan))
+        Posterior.condition(points, scores, prior, np.full(len(prior.mean), np.nan))
