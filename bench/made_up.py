@@ -1,171 +1,180 @@
-"""The same comparison on trainings that are made up, of a kind that no constant of ours was chosen on.
+"""Tasks that are made up: formulas with drawn coefficients, over spaces of 5 to 20 parameters.
 
-    python -m bench.made_up [--tasks 6] [--seeds 20] [--arms ours TPE ...] [--json FILE]
+What a configuration comes to falls with its distance from a best place, steeply in a few parameters and
+hardly in most; some pairs of parameters depend on each other; choices are worth more or less; above some
+place of its first parameter nothing is learned at all. How soon a configuration comes to its end depends on it,
+too, and so do the seconds of its epochs. Nothing here is CIFAR-10, or trained; no constant of a policy was
+chosen on it.
 
-A task is a formula with drawn coefficients. What a configuration of the space `baseline_constrained` comes
-to falls with its distance from a best place, steeply in a few parameters and hardly in most; some pairs of
-parameters depend on each other; above some learning rate nothing is learned. How soon it comes there, in 52
-epochs, depends on the configuration too, so that early scores mislead, in one task more than in another;
-and there is luck, of a training and of each epoch. Nothing of it is CIFAR-10, or trained.
+The kinds differ in what makes a search hard:
 
-Every policy searches every task from the same seeds, as in `bench.search`, and the searches of all tasks
-are counted together.
+* ``plain``: five ranges, little luck.
+* ``mixed``: twelve parameters: ranges, logarithms, whole numbers, choices.
+* ``conditional``: twenty parameters, six of which apply under one choice each.
+* ``noisy``: ten parameters; luck of three points, of a training and of each epoch.
+* ``crossing``: ten parameters; the better a configuration, the later it comes there, so rankings cross.
+* ``slow start``: ten parameters; one choice of three stands still for two fifths of its training, and is worth
+  more in the end.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr
 
-from bench.curves import configurations
-from bench.search import (
-    BUDGETS,
-    LIMIT,
-    PERCENTILES,
-    Run,
-    command,
-    read,
-    search,
-    table,
-    write,
-)
 from bench.surrogate import encoded
-from spaces.files import load_space
+from spaces.space import Space
 
-EPOCHS = 52
+__all__ = ["KINDS", "Kind", "MadeUp"]
+
+EPOCHS = 18
 CHANCE = 0.1
-DRAWS = 2_000
-LOOKS = (1, 3, 9, 27)
-"""Epochs whose scores are held against those of the end."""
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the tasks of a kind have in common.
+
+    Attributes:
+        ranges: Number of parameters with a range, the first of which has a cliff.
+        choices: Number of parameters with choices.
+        conditional: Parameters that apply under one choice of the first of those.
+        luck: Standard deviation of a training's luck, and of an epoch's, as accuracy.
+        crossing: How much later a better configuration comes to its end: the logarithm of the factor between
+            the best and the worst.
+        stalls: One choice of three of the first of those stands still for two fifths of its epochs.
+    """
+
+    ranges: int
+    choices: int = 0
+    conditional: int = 0
+    luck: float = 0.004
+    crossing: float = 0.0
+    stalls: bool = False
+
+
+KINDS: Mapping[str, Kind] = {
+    "plain": Kind(5),
+    "mixed": Kind(8, 4),
+    "conditional": Kind(9, 5, 6),
+    "noisy": Kind(7, 3, luck=0.03),
+    "crossing": Kind(7, 3, crossing=2.5),
+    "slow start": Kind(7, 3, stalls=True),
+}
+OPTIONS = 3
+"""Choices of each parameter that has some."""
 
 
 class MadeUp:
     """One task.
 
     Args:
-        task: Where its coefficients start.
+        kind: Name of its kind.
+        number: Seed of its coefficients.
 
     Attributes:
-        epochs: Of a training.
+        epochs: Epochs of a training.
         space: What it knows the configurations of.
     """
 
-    def __init__(self, task: int) -> None:
-        self.epochs = EPOCHS
-        space = load_space("baseline_constrained").with_epochs(EPOCHS)
-        # It is younger than the tasks, which would be others with it.
-        parameters = {name: one for name, one in space.parameters.items() if name != "nesterov"}
-        self.space = space.model_copy(update={"parameters": parameters})
-        rng = np.random.default_rng([task, 52])
-        (example,) = configurations(self.space, 1, seed=0)
-        count = len(encoded(self.space, example))
+    def __init__(self, kind: str, number: int) -> None:
+        self.epochs, self.kind = EPOCHS, KINDS[kind]
+        rng = np.random.default_rng([number, list(KINDS).index(kind), 18])
+        self.space = _space(kind, rng)
+        count = sum(len(one.options or [0]) for one in self.space.parameters.values())
         self._best = rng.uniform(0.15, 0.85, count)
-        self._power = rng.choice([1.0, 1.5, 2.0], count)
-        self._weight = rng.dirichlet(np.full(count, 0.4)) * rng.uniform(0.5, 1.2)
-        self._pairs = rng.integers(count, size=(6, 2))
-        self._together = rng.normal(0.0, 0.1, 6)
+        self._power = rng.choice([1.5, 2.0, 2.5], count)
+        self._weight = rng.dirichlet(np.full(count, 0.4)) * rng.uniform(1.0, 2.0)
+        self._pairs = rng.integers(count, size=(count // 2, 2))
+        self._together = rng.normal(0.0, 0.08, count // 2)
         self._cliff = rng.uniform(0.75, 1.0)
-        self._top = rng.uniform(0.7, 0.95)
-        self._pace = rng.uniform(0.5, 1.8)
-        self._paces = rng.normal(0.0, rng.uniform(0.2, 0.6), count)
-        self._luck = rng.uniform(0.002, 0.008)
-        self._known: dict[str, Floats] = {}
+        self._top = rng.uniform(0.75, 0.95)
+        self._pace = rng.uniform(0.3, 1.2)
+        self._paces = rng.normal(0.0, 0.5, count)
+        self._bonus = rng.uniform(0.03, 0.1)
+        self._cost = rng.normal(0.0, 1.0, count) * (rng.random(count) < 0.3)
+        self._known: dict[str, tuple[Floats, float, float]] = {}
 
-    def _of(self, values: Mapping[str, Any]) -> Floats:
-        """(epochs + 1,) the curve, and what the end would be without luck."""
+    def _of(self, values: Mapping[str, Any]) -> tuple[Floats, float, float]:
+        """The curve (epochs,), the end without luck, and the seconds of an epoch."""
         key = json.dumps(values, sort_keys=True)
         if key not in self._known:
             place = np.array(encoded(self.space, values))
-            there = place >= 0  # a learning rate belongs to one optimizer, for instance
-            far = np.where(there, np.abs(place - self._best) ** self._power, 0.0)
+            there = place >= 0  # a parameter that does not apply is worth nothing
             centred = np.where(there, place - 0.5, 0.0)
-            pairs = centred[self._pairs[:, 0]] * centred[self._pairs[:, 1]]
-            end = max(CHANCE + 0.02, self._top - self._weight @ far + self._together @ pairs)
-            if any(rate > self._cliff for rate in self._rates(values)):
-                end = CHANCE
-            pace = np.exp(self._pace - self._paces @ centred)
-            epochs = np.arange(1, EPOCHS + 1)
-            rising = end - (end - CHANCE) * (1 + epochs / pace) ** -1.2
+            end = self._end(values, place, there, centred)
             digest = hashlib.sha256(key.encode()).digest()
             rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-            own, each = rng.normal(0.0, self._luck, 2), rng.normal(0.0, self._luck, EPOCHS)
-            curve = np.clip(rising + own[0] + each * np.linspace(1.0, 0.3, EPOCHS), 0.0, 1.0)
-            self._known[key] = np.append(curve, rising[-1] + own[1])
+            own, each = rng.normal(0.0, self.kind.luck), rng.normal(0.0, self.kind.luck, EPOCHS)
+            curve = self._rising(values, end, centred) + own + each * np.linspace(1.0, 0.5, EPOCHS)
+            seconds = float(np.exp(np.clip(self._cost @ centred, -2.0, 2.0)))
+            self._known[key] = (np.clip(curve, 0.0, 1.0), end, seconds)
         return self._known[key]
 
-    def _rates(self, values: Mapping[str, Any]) -> Iterator[float]:
-        """Each learning rate, from 0 at the lower end of its range to 1 at the upper, on a log scale."""
-        for name, value in values.items():
-            if name.endswith("lr"):
-                low, high = (float(end) for end in self.space.parameters[name].extremes())
-                yield float(np.log(value / low) / np.log(high / low))
+    def _end(
+        self, values: Mapping[str, Any], place: Floats, there: npt.NDArray[np.bool_], centred: Floats
+    ) -> float:
+        """The accuracy at the end, without luck."""
+        if place[0] > self._cliff:
+            return CHANCE
+        far = np.where(there, np.abs(place - self._best) ** self._power, 0.0)
+        pairs = centred[self._pairs[:, 0]] * centred[self._pairs[:, 1]]
+        end = self._top - self._weight @ far + self._together @ pairs
+        if self.kind.stalls and values["choice1"] == "a":
+            end += self._bonus
+        return float(min(max(end, CHANCE + 0.02), 0.99))
+
+    def _rising(self, values: Mapping[str, Any], end: float, centred: Floats) -> Floats:
+        """The curve without luck, (epochs,); it reaches `end` with the last epoch."""
+        pace = self._pace - self._paces @ centred
+        pace += self.kind.crossing * ((end - CHANCE) / (self._top - CHANCE) - 0.5)
+        stalled = 0.4 * EPOCHS if self.kind.stalls and values["choice1"] == "a" else 0.0
+        epochs = np.clip(np.arange(1, EPOCHS + 1) - stalled, 0.0, None)
+        left = (1 + epochs / np.exp(pace)) ** -1.2
+        return end - (end - CHANCE) * (left - left[-1]) / (1 - left[-1])
 
     def curve(self, values: Mapping[str, Any]) -> Floats:
-        """(epochs,) accuracy after each epoch."""
-        return self._of(values)[:-1]
+        """Return the accuracy after each epoch, (epochs,)."""
+        return self._of(values)[0]
 
     def train(self, values: Mapping[str, Any]) -> Iterator[tuple[int, float]]:
-        """The curve, epoch by epoch."""
+        """Yield the curve, epoch by epoch."""
         for index, accuracy in enumerate(self.curve(values)):
             yield index + 1, float(accuracy)
 
     def seconds(self, values: Mapping[str, Any]) -> float:
-        """Every epoch takes as long as any other."""
-        return 1.0
+        """Return the seconds of an epoch."""
+        return self._of(values)[2]
 
-    def check(self, values: Mapping[str, Any]) -> float:
-        """The end with another luck."""
-        return float(self._of(values)[-1])
-
-
-@cache
-def stage(task: int) -> tuple[MadeUp, tuple[float, ...], Floats]:
-    """A task, what the percentiles of random configurations come to, and the curves of those."""
-    made_up = MadeUp(task)
-    drawn = configurations(made_up.space, DRAWS, seed=20_000)
-    curves = np.array([made_up.curve(one) for one in drawn])
-    marks = np.percentile(curves[:, -1], PERCENTILES)
-    return made_up, tuple(float(one) for one in marks), curves
+    def truth(self, values: Mapping[str, Any]) -> float:
+        """Return the accuracy at the end without luck."""
+        return self._of(values)[1]
 
 
-def run(arm: str, task: int, seed: int) -> Run:
-    """One search of one task."""
-    made_up, marks, _ = stage(task)
-    return search(arm, "made up", seed, made_up, marks, BUDGETS, LIMIT)
-
-
-def main() -> None:
-    """Read the command line, search, print, write."""
-    parser = command("bench.made_up", __doc__, seeds=20)
-    parser.add_argument("--tasks", type=int, default=6)
-    wanted = read(parser)
-    print(
-        "rank correlation of the score after epoch " + ", ".join(map(str, LOOKS)) + " with the end:"
+def _space(kind: str, rng: np.random.Generator) -> Space:
+    """A space of the kind; every third range is logarithmic, every third a whole number."""
+    own, parameters = KINDS[kind], {}
+    for number in range(own.choices):
+        options = ["a", "b", "c"][:OPTIONS]
+        parameters[f"choice{number + 1}"] = {"sets": f"choice{number + 1}", "choices": options}
+    for number in range(own.ranges):
+        name = f"range{number + 1}"
+        low, high, log = [(0.0, 1.0, False), (1e-4, float(10 ** rng.uniform(-2, 0)), True), (2, 40, False)][
+            number % 3
+        ]
+        parameters[name] = {"sets": name, "low": low, "high": high, "log": log}
+    for number in range(own.conditional):
+        name = f"only{number + 1}"
+        when = {"choice1": ["abc"[number % OPTIONS]]}
+        parameters[name] = {"sets": name, "low": 1e-3, "high": 1.0, "log": True, "when": when}
+    # The range with the cliff comes first, as the encoding has it.
+    first = {"range1": parameters.pop("range1")}
+    return Space.model_validate(
+        {"name": kind.replace(" ", "-"), "title": kind, "parameters": {**first, **parameters}}
     )
-    for task in range(wanted.tasks):
-        _, marks, curves = stage(task)
-        found = [spearmanr(curves[:, one - 1], curves[:, -1]).statistic for one in LOOKS]
-        reached = " and ".join(f"{100 * mark:.1f} %" for mark in marks)
-        print(f"  task {task}: {', '.join(f'{one:.2f}' for one in found)}; percentiles {reached}")
-    jobs = [
-        (arm, task, seed)
-        for arm in wanted.arms
-        for task in range(wanted.tasks)
-        for seed in range(wanted.seeds)
-    ]
-    with ProcessPoolExecutor(wanted.workers) as processes:
-        runs = list(processes.map(run, *zip(*jobs, strict=True), chunksize=5))
-    print(table(runs, "made up", wanted.arms[0], LIMIT * EPOCHS))
-    write(runs, wanted.json)
-
-
-if __name__ == "__main__":
-    main()
