@@ -8,9 +8,9 @@ from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvin
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 from bench.tasks import Task
-from search.policy import OptunasOwn, Policy, Promotion
-from search.policy.choices import alternating, default_policy, ladder_of
-from search.policy.joint import JointTPESampler
+from search.policy import OptunaPolicy, Policy, Promotion
+from search.policy.factory import alternating, default_policy, ladder_of
+from search.policy.joint_tpe import JointTPESampler
 
 __all__ = ["ARMS", "COMMON", "left_out"]
 
@@ -22,7 +22,7 @@ def optunas(sampler: Callable[[int], BaseSampler], pruner: Callable[[int], BaseP
 
     def make(study: optuna.Study, seed: int, task: Task) -> Policy:
         one = sampler(seed)
-        return OptunasOwn(study, lambda _number: one, pruner(task.epochs))
+        return OptunaPolicy(study, lambda _number: one, pruner(task.epochs))
 
     return make
 

@@ -8,9 +8,8 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from search.policy import Verdict
-from search.policy.ledger import pause, take_up
-from search.policy.verdict import Prepare, Refused, Unusable
+from search.policy.base import Prepare, Verdict
+from search.study.trial_states import begin, pause, take_up
 from spaces.space import Space
 
 __all__ = ["Given", "Rival"]
@@ -26,6 +25,8 @@ class Rival:
 
     def __init__(self, study: optuna.Study, space: Space) -> None:
         self._study, self._space = study, space
+        # `Study.ask` of the study itself would take up a paused trial.
+        self._drafts = optuna.create_study(direction="maximize")
         self._next: int | Mapping[str, Any] | None = None
         self._paused: dict[int, None] = {}
 
@@ -64,19 +65,16 @@ class Rival:
         values = self.suggest() if self._next is None else self._next
         assert isinstance(values, Mapping), "`promote` is asked before `ask`"
         self._next = None
-        self._study.sampler = Given(values)
-        return self.complete(self._study.ask(), prepare)
-
-    def complete(self, trial: Trial, prepare: Prepare) -> Trial:
-        """As `Policy` says; in simulated time nothing is interrupted."""
-        try:
-            notes = prepare(trial, trial.number)
-        except Refused as error:
-            raise Unusable(trial) from error
-        for key, value in notes.items():
-            trial.set_user_attr(key, value)
+        self._drafts.sampler = Given(values)
+        draft = self._drafts.ask()
+        notes = prepare(draft, len(self._study.get_trials(deepcopy=False)))
+        trial = begin(self._study, draft, notes)
         self.begun(trial.number)
         return trial
+
+    def complete(self, trial: Trial, prepare: Prepare) -> Trial:
+        """Not asked for: in simulated time nothing is interrupted."""
+        raise AssertionError(f"trial {trial.number} was interrupted")
 
     def pause(self, trial: Trial) -> None:
         """Let a trial wait."""

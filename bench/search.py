@@ -14,15 +14,19 @@ many whole trainings' worth of epochs it takes until that is 1.0, and 0.3, point
 complete trial with the best score, before there is one whichever came furthest. Behind the means stand the
 paired differences to the first arm, with the middle 95 % of bootstrap samples of the searches; for the
 epochs it is the geometric mean of the paired ratios, where a search that never came there counts as twice
-the limit of 40 whole trainings.
+the limit of 30 whole trainings.
+
+The file of `--json` holds every search; those that stand in it are not done again, so a comparison that was
+interrupted goes on, and arms that need other packages can be added from another environment.
 """
 
 import argparse
 import json
 import os
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import optuna
 
@@ -33,6 +37,7 @@ from bench.runs import Run, search
 from bench.surrogate import quality
 from bench.tables import near_table, regret_table
 from bench.tasks import RECORDED_SETS, stage
+from cifar_core.files import write_atomically
 
 
 def run(arm: str, task: str, seed: int, wanted: argparse.Namespace) -> Run:
@@ -64,6 +69,32 @@ def read_command_line() -> argparse.Namespace:
     return wanted
 
 
+def about(wanted: argparse.Namespace) -> dict[str, Any]:
+    """Return what all searches of a file have in common."""
+    return {key: getattr(wanted, key) for key in ("part", "luck", "judge", "workers")}
+
+
+def read_runs(wanted: argparse.Namespace) -> list[Run]:
+    """Return the searches of the file that stand for what is asked for."""
+    if wanted.json is None or not wanted.json.exists():
+        return []
+    found = json.loads(wanted.json.read_text(encoding="utf-8"))
+    if found["about"] != about(wanted):
+        raise SystemExit(f"{wanted.json} holds searches with {found['about']}: name another file.")
+    runs = [
+        Run(**{key: tuple(v) if isinstance(v, list) else v for key, v in one.items()})
+        for one in found["runs"]
+    ]
+    return runs
+
+
+def write_runs(runs: list[Run], wanted: argparse.Namespace) -> None:
+    """Write every search to the file, if one is asked for."""
+    if wanted.json is not None:
+        found = {"about": about(wanted), "runs": [asdict(one) for one in runs]}
+        write_atomically(wanted.json, (json.dumps(found) + "\n").encode())
+
+
 def described(task: str, wanted: argparse.Namespace) -> str:
     """Return what a task is, in a line or two."""
     own = stage(task, wanted.part, wanted.luck, wanted.judge)
@@ -74,6 +105,12 @@ def described(task: str, wanted: argparse.Namespace) -> str:
     return f"{words}; the held-out records by the others: " + ", ".join(
         f"{key} {value:.2f}" for key, value in found.items()
     )
+
+
+def in_order(runs: list[Run], first: list[str]) -> list[Run]:
+    """Return the searches by arm: those of the command line first."""
+    order = [*first, *(one.arm for one in runs)]
+    return sorted(runs, key=lambda run: order.index(run.arm))
 
 
 def main() -> None:
@@ -88,16 +125,19 @@ def main() -> None:
         for seed in range(wanted.seeds)
         for arm in wanted.arms
     ]
+    runs = read_runs(wanted)
+    done = {(one.arm, one.task, one.seed) for one in runs}
+    jobs = [job for job in jobs if job[:3] not in done]
     with ProcessPoolExecutor(wanted.processes) as processes:
-        runs = list(processes.map(run, *zip(*jobs, strict=True)))
+        for job in as_completed([processes.submit(run, *job) for job in jobs]):
+            runs.append(job.result())
+            write_runs(runs, wanted)
     for own in [[task] for task in wanted.tasks] + [wanted.tasks] * (len(wanted.tasks) > 1):
-        counted = [one for one in runs if one.task in own]
+        counted = [one for one in in_order(runs, wanted.arms) if one.task in own]
         print(f"\n{', '.join(own)}; {wanted.seeds} seeds; points to the best known")
         print(regret_table(counted, wanted.arms[0]))
         print(f"\n{', '.join(own)}; whole trainings until so many points to the best known")
         print(near_table(counted, wanted.arms[0]), flush=True)
-    if wanted.json is not None:
-        wanted.json.write_text(json.dumps([asdict(one) for one in runs]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

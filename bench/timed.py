@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 from optuna.trial import Trial, TrialState
 
 from search.policy import Policy, Verdict
-from search.policy.verdict import Prepare
+from search.policy.base import Prepare
 
 __all__ = ["Timed"]
 
