@@ -8,9 +8,8 @@ from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvin
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 from bench.tasks import Task
-from search.policy import OptunaPolicy, Policy, Promotion
-from search.policy.factory import alternating, default_policy, ladder_of
-from search.policy.joint_tpe import JointTPESampler
+from search.policy import OptunaPolicy, Policy
+from search.policy.factory import default_policy, promotion_policy
 
 __all__ = ["ARMS", "COMMON", "left_out"]
 
@@ -58,13 +57,13 @@ def none(_epochs: int) -> BasePruner:
 
 
 def ours(study: optuna.Study, seed: int, task: Task) -> Policy:
-    """What `cifar-search start` does."""
-    return default_policy(study, epochs=task.epochs, seed=seed)
+    """What `cifar-search start` does, knowing nothing before its first trial."""
+    return default_policy(study, choose=task.space.suggest, epochs=task.epochs, seed=seed)
 
 
 def ours_before(study: optuna.Study, seed: int, task: Task) -> Policy:
     """`--pruner promotion`: promotion up a ladder, with every other configuration chosen by TPE."""
-    return Promotion(study, alternating(seed, JointTPESampler), ladder_of(task.epochs))
+    return promotion_policy(study, epochs=task.epochs, seed=seed)
 
 
 def ray_tune(study: optuna.Study, seed: int, task: Task) -> Policy:

@@ -1,98 +1,137 @@
-"""The searches of `bench.search`, with real trainings in the place of the surrogate.
+"""The searches of `bench.search` with real trainings in the place of the surrogate.
 
-    python -m bench.live --data DIR [--records net] [--arms ours "TPE + Median" random] [--seeds 5]
-        [--limit 20] [--json FILE]
+    python -m bench.live --data DIR [--space baseline_constrained] [--arms ours "TPE + SHA"] [--seeds 5]
+        [--trainings 20] [--again 3] [--json FILE]
 
-Each policy searches the space that was recorded, with the same number of the same images, until it has
-completed a trial that reaches the 95th percentile of the recorded random configurations' accuracy at the
-end, but at least for 10 whole trainings' worth of epochs and at most for `--limit`. A search is a process
-of one thread. What was found is checked on validation images that no score was taken on.
+Each policy searches the space at the scale of `bench.curves --scale quick`, which is that of `make start` without
+a GPU, for as many epochs as so many whole trainings have. What it returns, its best complete trial, is then
+trained anew from fresh seeds, and checked on images that no score was taken on. A search is a process of
+one thread. No policy is given known configurations, and all search the same ranges.
 """
 
 import argparse
 import json
-from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+import multiprocessing
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import torch
 
 from bench.arms import ARMS
-from bench.curves import CPU, parts_of, space_of
+from bench.columns import in_columns
+from bench.curves import CPU, SCALES, Images, space_at
 from bench.machine import described_machine
-from bench.search import HERE, SPACES, Run, search, table
-from bench.surrogate import read_records
-from cifar_core.data.dataset import AUTO, open_data
+from cifar_core.data.dataset import AUTO
 from cifar_core.seeds import derive
 from cifar_core.trainer import Training
-from search.policy.simulation import Curve
+from search.policy import Seen, run_search
 
-PERCENTILE = 95
-BUDGET = 10
-"""Whole trainings after which what was found is checked."""
+
+@dataclass(frozen=True)
+class Found:
+    """What one search returned.
+
+    Attributes:
+        arm: The policy.
+        seed: Its seed.
+        values: The configuration that was returned.
+        accuracy: Its score in the search.
+        again: Accuracy of each training anew, on images that no score was taken on.
+        trials: Trials that were begun.
+        seconds: Seconds of all trainings of the search.
+    """
+
+    arm: str
+    seed: int
+    values: Mapping[str, Any]
+    accuracy: float
+    again: tuple[float, ...]
+    trials: int
+    seconds: float
 
 
 class Live:
     """Trains.
 
     Args:
-        name: Of the records, whose space and numbers of images and epochs it takes.
-        data: Where the images are.
-        seed: Of this repetition.
+        space: Name of the space.
+        data: Where the images are: a folder, or ``auto``.
+        seed: Of this search.
 
     Attributes:
         space: What it trains configurations of.
-        epochs: Of a training.
+        epochs: Epochs of a training.
+        spent: Seconds of all epochs so far.
     """
 
-    def __init__(self, name: str, data: str, seed: int) -> None:
-        if open_data(data).name != "cifar10":
-            raise SystemExit(f"The records are of CIFAR-10, but --data {data} is not.")
-        about = json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))["about"]
-        self.epochs: int = about["epochs"]
-        self.space = space_of(SPACES[name], self.epochs)
-        self._splits, self._check = parts_of(data, about["train"])
-        self._seed = seed
+    def __init__(self, space: str, data: str, seed: int) -> None:
+        scale = SCALES[space, "quick"]
+        self.space, self.epochs = space_at(space, "quick"), scale.epochs
+        self.spent = 0.0
+        self._images = Images.read(data, scale.train_images)
+        self._seed, self._begun = seed, 0
         self._seconds: dict[str, float] = {}
-        self._checks: dict[str, float] = {}
 
-    def train(self, values: Mapping[str, Any]) -> Curve:
+    def train(self, values: Mapping[str, Any]) -> Iterator[tuple[int, float]]:
         """Train, epoch by epoch."""
-        key = json.dumps(values, sort_keys=True)
-        seed = derive(self._seed, "live", len(self._seconds))
-        self._seconds[key] = 0.0
-        training = Training(self.space.recipe_of(values), self._splits, seed=seed, device=CPU)
-        for epoch in training.epochs():
-            self._seconds[key] = epoch.seconds
-            if epoch.number == self.epochs:
-                self._checks[key] = training.evaluate(self._check)[1]
+        self._begun += 1
+        for epoch in self._training(values, "live", self._begun).epochs():
+            self.spent += epoch.seconds
+            self._seconds[json.dumps(values, sort_keys=True)] = epoch.seconds
             yield epoch.number, epoch.validation_accuracy
 
     def seconds(self, values: Mapping[str, Any]) -> float:
-        """Seconds of the last epoch of a configuration."""
-        return self._seconds[json.dumps(values, sort_keys=True)]
+        """Return the seconds of the last epoch of a configuration; 1 before it has one."""
+        return self._seconds.get(json.dumps(values, sort_keys=True), 1.0)
 
-    def check(self, values: Mapping[str, Any]) -> float:
-        """Accuracy of a complete trial on images that no score was taken on."""
-        return self._checks[json.dumps(values, sort_keys=True)]
+    def check(self, values: Mapping[str, Any], number: int) -> float:
+        """Train a configuration to its end with another seed; its accuracy on other images."""
+        training = self._training(values, "again", number)
+        for _ in training.epochs():
+            pass
+        return training.evaluate(self._images.check)[1]
+
+    def truth(self, values: Mapping[str, Any]) -> float:
+        """Train a configuration to its end; its accuracy on other images."""
+        return self.check(values, 0)
+
+    def _training(self, values: Mapping[str, Any], *number: str | int) -> Training:
+        seed = derive(self._seed, *number)
+        return Training(self.space.recipe_of(values), self._images.splits, seed=seed, device=CPU)
 
 
-def mark_of(name: str) -> float:
-    """What the best twentieth of the recorded random configurations reach at the end."""
-    path = HERE / f"{name}.json"
-    about = json.loads(path.read_text(encoding="utf-8"))["about"]
-    records = read_records(path, space_of(SPACES[name], about["epochs"]))
-    return float(np.percentile(records.curves[:, -1], PERCENTILE))
-
-
-def run(arm: str, name: str, data: str, seed: int, limit: int) -> Run:
-    """One search."""
+def run(arm: str, seed: int, wanted: argparse.Namespace) -> Found:
+    """Search once, and train what was found anew."""
     torch.set_num_threads(1)
-    trainer = Live(name, data, seed)
-    return search(arm, name, seed, trainer, [mark_of(name)], [BUDGET], limit)
+    live = Live(wanted.space, wanted.data, seed)
+    study = optuna.create_study(direction="maximize")
+    best: Seen | None = None
+
+    def watch(seen: Seen) -> bool:
+        nonlocal best
+        if best is None or (seen.epoch, seen.accuracy) > (best.epoch, best.accuracy):
+            best = seen
+        return False
+
+    run_search(
+        ARMS[arm](study, seed, live),
+        study,
+        choose=live.space.suggest,
+        train=live.train,
+        epochs=live.epochs,
+        most_epochs=wanted.trainings * live.epochs,
+        epoch_seconds=live.seconds,
+        stop=watch,
+    )
+    assert best is not None
+    spent, values = live.spent, study.trials[best.trial].params
+    again = tuple(live.check(values, number) for number in range(wanted.again))
+    return Found(arm, seed, values, best.accuracy, again, len(study.trials), spent)
 
 
 def main() -> None:
@@ -100,31 +139,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m bench.live", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("--data", default=AUTO, help="folder, auto or synthetic")
-    parser.add_argument("--records", choices=SPACES, default="net")
-    parser.add_argument(
-        "--arms", nargs="+", choices=ARMS, default=["ours", "TPE + Median", "random"]
-    )
+    parser.add_argument("--space", default="baseline_constrained", help="a space with a scale")
+    parser.add_argument("--data", default=AUTO, help="folder or auto")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=["ours", "TPE + SHA"])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--limit", type=int, default=20, help="whole trainings a search may cost")
-    parser.add_argument("--workers", type=int, default=2, help="processes")
-    parser.add_argument("--json", type=Path, help="file to write every run to")
+    parser.add_argument("--trainings", type=int, default=20, help="whole trainings a search may cost")
+    parser.add_argument("--again", type=int, default=3, help="fresh seeds of what was found")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="file to write every search to")
     wanted = parser.parse_args()
-    print(f"{described_machine(CPU)}; to be reached: {100 * mark_of(wanted.records):.2f} %")
-    jobs = [
-        (arm, wanted.records, wanted.data, seed, wanted.limit)
-        for seed in range(wanted.seeds)
-        for arm in wanted.arms
-    ]
-    runs: list[Run] = []
-    with ProcessPoolExecutor(wanted.workers) as processes:
-        for one in processes.map(run, *zip(*jobs, strict=True)):
-            runs.append(one)
-            print(json.dumps(asdict(one)), flush=True)
+    if (wanted.space, "quick") not in SCALES:
+        parser.error(f"space {wanted.space} has no scale.")
+    print(described_machine(CPU))
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    jobs = [(arm, seed, wanted) for seed in range(wanted.seeds) for arm in wanted.arms]
+    found: list[Found] = []
+    with ProcessPoolExecutor(
+        wanted.processes, multiprocessing.get_context("spawn")
+    ) as processes:
+        for job in as_completed([processes.submit(run, *one) for one in jobs]):
+            found.append(job.result())
+            print(json.dumps(asdict(found[-1])), flush=True)
             if wanted.json is not None:
-                wanted.json.write_text(json.dumps([asdict(each) for each in runs]) + "\n")
-    limit = wanted.limit * space_of(SPACES[wanted.records], None).epochs
-    print(table(runs, wanted.records, wanted.arms[0], limit, [f"p{PERCENTILE}"], [BUDGET]))
+                wanted.json.write_text(json.dumps([asdict(one) for one in found]) + "\n")
+    rows = []
+    for arm in wanted.arms:
+        own = sorted((one for one in found if one.arm == arm), key=lambda one: one.seed)
+        ends = [100 * float(np.mean(one.again)) for one in own]
+        rows.append([arm, f"{np.median(ends):.1f} %", ", ".join(f"{end:.1f}" for end in ends)])
+    print(in_columns(["policy", "median", "trained anew, by seed"], rows))
 
 
 if __name__ == "__main__":

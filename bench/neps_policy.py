@@ -16,7 +16,7 @@ import torch
 from optuna.trial import Trial
 
 from bench.rival import Rival
-from search.policy import Verdict
+from search.policy import Decision
 from spaces.parameter import Parameter
 from spaces.space import Space
 
@@ -75,7 +75,7 @@ class Neps(Rival):
     def _take_note(self, number: int) -> None:
         self._asked[number] = (self._trial.metadata.id, int(self._trial.config[EPOCH]))
 
-    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Verdict:
+    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:
         """Train to the epoch that was asked for, and tell the score."""
         epoch = max(scores)
         asked, until = self._asked[trial.number]

@@ -6,16 +6,16 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial
 
-from search.policy.base import Prepare, Verdict
+from search.policy.base import Decision, Policy, Prepare
 from search.study.trial_states import begin, pause, take_up
 from spaces.space import Space
 
 __all__ = ["Given", "Rival"]
 
 
-class Rival:
+class Rival(Policy):
     """A policy that is told by another library what comes next; a subclass asks that.
 
     Args:
@@ -38,12 +38,9 @@ class Rival:
         """Take note of the number of the trial that the last configuration has become."""
         raise NotImplementedError
 
-    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Verdict:
+    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:
         """As `Policy` says."""
         raise NotImplementedError
-
-    def ended(self, number: int, state: TrialState) -> None:
-        """As `Policy` says."""
 
     @property
     def paused(self) -> list[int]:
@@ -80,10 +77,6 @@ class Rival:
         """Let a trial wait."""
         pause(trial)
         self._paused[trial.number] = None
-
-    def hopeless(self, to_come: int) -> list[Trial]:
-        """Return no trial: whoever waits may go on."""
-        return []
 
 
 class Given(BaseSampler):

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from optuna.trial import Trial as OptunaTrial
 
 from bench.rival import Rival
-from search.policy import Verdict
+from search.policy import Decision
 from spaces.parameter import Parameter
 from spaces.space import Space
 
@@ -81,12 +81,12 @@ class SyneTune(Rival):
         self._trials[number] = Trial(number, dict(self._config), now)
         self._scheduler.on_trial_add(self._trials[number])
 
-    def verdict(self, trial: OptunaTrial, scores: Mapping[int, float]) -> Verdict:
+    def verdict(self, trial: OptunaTrial, scores: Mapping[int, float]) -> Decision:
         """Ask the scheduler after an epoch."""
         epoch = max(scores)
         result = self._last[trial.number] = {EPOCH: epoch, METRIC: scores[epoch]}
         decision = self._scheduler.on_trial_result(self._trials[trial.number], result)
-        verdicts: dict[str, Verdict] = {"CONTINUE": "go on", "PAUSE": "pause", "STOP": "stop"}
+        verdicts: dict[str, Decision] = {"CONTINUE": "go on", "PAUSE": "pause", "STOP": "stop"}
         return verdicts[decision]
 
     def ended(self, number: int, state: TrialState) -> None:

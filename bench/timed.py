@@ -6,7 +6,7 @@ from typing import ParamSpec, TypeVar
 
 from optuna.trial import Trial, TrialState
 
-from search.policy import Policy, Verdict
+from search.policy import Decision, Policy
 from search.policy.base import Prepare
 
 __all__ = ["Timed"]
@@ -50,7 +50,7 @@ class Timed:
         trial = self._timed(self._policy.promote, last=last)
         return None if trial is None else self._handed_out(trial)
 
-    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Verdict:
+    def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:
         """Return whether a trial goes on."""
         return self._timed(self._policy.verdict, trial, scores)
 

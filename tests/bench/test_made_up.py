@@ -1,64 +1,77 @@
-"""Made-up trainings: always the same, with luck, and of tasks that differ in what early scores say."""
+"""Made-up tasks: always the same, and each kind with what makes it hard."""
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from bench import made_up
 from bench.curves import configurations
-from bench.made_up import CHANCE, EPOCHS, MadeUp, run
+from bench.made_up import CHANCE, EPOCHS, KINDS, MadeUp
 
 
-@pytest.fixture(scope="module")
-def drawn() -> list[dict[str, object]]:
-    return list(configurations(MadeUp(0).space, 300, seed=1))
+def curves_of(task: MadeUp, count: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    drawn = list(configurations(task.space, count, seed=1))
+    return np.array([task.curve(one) for one in drawn]), np.array([task.truth(one) for one in drawn])
 
 
-def test_a_configuration_always_comes_to_the_same_and_not_without_luck(
-    drawn: list[dict[str, object]],
-) -> None:
-    first, again, other = MadeUp(3), MadeUp(3), MadeUp(4)
-    differences = []
-    for values in drawn[:50]:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_configuration_always_comes_to_the_same_and_ends_at_its_truth_but_for_luck(kind: str) -> None:
+    first, again, other = MadeUp(kind, 3), MadeUp(kind, 3), MadeUp(kind, 4)
+    left = []
+    for values in configurations(first.space, 50, seed=2):
         curve = first.curve(values)
         assert curve.shape == (EPOCHS,)
         assert ((curve >= 0) & (curve <= 1)).all()
         assert (curve == again.curve(dict(reversed(values.items())))).all()
-        assert (curve != other.curve(values)).any()
         assert [one for _, one in first.train(values)] == curve.tolist()
-        assert [epoch for epoch, _ in first.train(values)] == list(range(1, EPOCHS + 1))
-        differences.append(first.check(values) - curve[-1])
-    assert 0 < np.std(differences) < 0.03
+        assert first.seconds(values) > 0
+        left.append(curve[-1] - first.truth(values))
+    luck = KINDS[kind].luck
+    assert 0.5 * luck < np.std(left) < 2 * luck
+    assert list(other.space.parameters) == list(first.space.parameters)
+    assert other.truth(values) != first.truth(values)
 
 
-def test_what_early_scores_say_differs_between_tasks(drawn: list[dict[str, object]]) -> None:
-    early = []
-    for task in range(4):
-        curves = np.array([MadeUp(task).curve(one) for one in drawn])
-        looks = [spearmanr(curves[:, at], curves[:, -1]).statistic for at in (0, 8, 26)]
-        assert looks == sorted(looks)
-        assert looks[-1] > 0.9
-        early.append(looks[0])
-    assert max(early) - min(early) > 0.3
+def test_spaces_have_5_to_20_parameters_and_conditions() -> None:
+    counts = {kind: len(MadeUp(kind, 0).space.parameters) for kind in KINDS}
+    assert counts["plain"] == 5
+    assert counts["conditional"] == 20
+    space = MadeUp("conditional", 0).space
+    drawn = list(configurations(space, 30, seed=0))
+    assert all(len(one) == 16 for one in drawn)
+    assert len({tuple(one) for one in drawn}) == 3
 
 
-def test_above_some_learning_rate_nothing_is_learned(drawn: list[dict[str, object]]) -> None:
-    task = MadeUp(1)
-    ends = []
-    for values in drawn:
-        (rate,) = task._rates(values)
-        ends.append((rate, task.check(values)))
-    steep = [end for rate, end in ends if rate > task._cliff]
+def test_rankings_cross_in_the_kind_that_is_named_so_and_hardly_in_the_plain_one() -> None:
+    early = {}
+    for kind in ("plain", "crossing"):
+        own = []
+        for number in range(4):
+            curves, truth = curves_of(MadeUp(kind, number))
+            better = truth > np.median(truth)
+            own.append(spearmanr(curves[better, 1], truth[better]).statistic)
+        early[kind] = np.mean(own)
+    assert early["crossing"] < 0.5 < early["plain"]
+
+
+def test_slow_starters_stand_at_chance_and_are_worth_more_in_the_end() -> None:
+    task = MadeUp("slow start", 0)
+    slow, quick = [], []
+    for values in configurations(task.space, 200, seed=4):
+        other = {**values, "choice1": "b"} if values["choice1"] == "a" else None
+        if other is None:
+            continue
+        slow.append(task.curve(values))
+        quick.append(task.curve(other))
+    early = np.array(slow)[:, 5] - CHANCE
+    assert np.abs(early).max() < 0.03
+    assert np.mean(np.array(quick)[:, 5]) > CHANCE + 0.05
+    assert task._bonus > 0.02
+
+
+def test_above_some_place_of_the_first_parameter_nothing_is_learned() -> None:
+    task = MadeUp("plain", 1)
+    drawn = list(configurations(task.space, 200, seed=4))
+    steep = [task.truth(one) for one in drawn if one["range1"] > task._cliff]
     assert steep
-    assert max(steep) < CHANCE + 0.05
-    assert np.median([end for rate, end in ends if rate < task._cliff]) > 0.3
-
-
-def test_a_search_of_a_task_is_repeatable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(made_up, "LIMIT", 5)
-    monkeypatch.setattr(made_up, "BUDGETS", (3, 5))
-    first = run("ours", 0, 1)
-    assert run("ours", 0, 1) == first
-    assert run("ours", 0, 2) != first
-    assert first.records == "made up"
-    assert all(one is not None and one > 0.3 for one in first.found)
+    assert set(steep) == {CHANCE}
+    assert np.median([task.truth(one) for one in drawn if one["range1"] < task._cliff]) > 0.3

@@ -2,140 +2,188 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import lost as whole
-from bench import search
+from bench import runs as runs_module
 from bench.arms import ARMS, left_out
-from bench.curves import configurations
-from bench.early import lost, rank_correlation
-from bench.live import Live, mark_of
-from bench.rungs import costs, replay
-from bench.search import HERE, PERCENTILES, Run, cost, ratio, run, stage
+from bench.curves import SCALES, configurations, recorded_configurations, space_at, write
+from bench.early import difference, rank_correlation
+from bench.nearby import nearby, place_of, value_at
+from bench.records import RECORDED, is_held_out, read_records
+from bench.runs import BUDGETS, LIMIT, NEAR, Run, search
+from bench.surrogate import quality
+from bench.tables import NEVER, interval, near_table, paired, regret_table
+from bench.tasks import RECORDED_SETS, Stage, stage, task_of
 from cifar_core.recipe import Recipe
-from search.policy import RungSystem
 
 
-@pytest.mark.parametrize(("name", "least"), [("net", 200), ("speed", 100)])
-def test_records_are_whole_trainings_of_random_configurations(name: str, least: int) -> None:
-    found = json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
-    records = stage(name)[0].records
-    space, curves = records.space, found["curves"]
-    assert len(curves) >= least
-    again = configurations(space, len(curves), found["about"]["seed"])
-    for one, values in zip(curves, again, strict=True):
-        assert one["values"] == pytest.approx(values)
-        assert isinstance(space.recipe_of(one["values"]), Recipe)
-        assert {len(one[key]) for key in ("accuracy", "average", "seconds")} == {space.epochs}
+@pytest.mark.parametrize("name", RECORDED_SETS)
+def test_records_are_whole_trainings_of_valid_configurations(name: str) -> None:
+    records = read_records(name)
+    assert len(records.values) >= 50
+    for row, values in zip(records.rows, records.values, strict=True):
+        assert isinstance(records.space.recipe_of(values), Recipe)
+        assert all(records.space.parameters[key].contains(one) for key, one in values.items())
+        assert {len(row[key]) for key in ("accuracy", "average", "seconds")} == {records.epochs}
 
 
-def test_the_stand_in_is_spread_as_the_records_are_and_always_answers_the_same() -> None:
-    surrogate, marks = stage("net")
-    ends = surrogate.records.curves[:, -1]
-    drawn = list(configurations(surrogate.space, 300, seed=5))
-    stand_in = np.array([surrogate.curve(one) for one in drawn])
-    assert stand_in[:, -1].std() == pytest.approx(ends.std(), rel=0.25)
-    assert np.median(stand_in[:, -1]) == pytest.approx(np.median(ends), abs=0.04)
-    early = rank_correlation(surrogate.records.curves[:, 0], ends)
-    assert rank_correlation(stand_in[:, 0], stand_in[:, -1]) == pytest.approx(early, abs=0.1)
-    assert [accuracy for _, accuracy in surrogate.train(drawn[0])] == pytest.approx(stand_in[0])
-    assert marks[0] < marks[1] < stand_in.max() + 0.1
-    assert 0 < surrogate.seconds(drawn[0]) < 30
-    assert 0 < surrogate.check(drawn[0]) < 1
+@pytest.mark.parametrize("name", RECORDED_SETS)
+def test_a_third_of_the_records_is_held_out_by_a_hash_of_the_configuration(name: str) -> None:
+    parts = [read_records(name, part).values for part in ("open", "held out", "all")]
+    kept, held_out, everything = (len(part) for part in parts)
+    assert kept + held_out == everything
+    assert 0.2 < held_out / everything < 0.47
+    assert all(is_held_out(dict(reversed(list(one.items())))) for one in parts[1])
 
 
-@pytest.mark.parametrize("arm", ["ours", "random", "TPE + SHA(2, 3)"])
-def test_a_search_is_repeatable_and_counts_its_epochs(
-    arm: str, monkeypatch: pytest.MonkeyPatch
+def test_a_surrogate_predicts_records_that_it_has_not_seen_better_than_trees_do() -> None:
+    fitted, seen = read_records("net", "open"), read_records("net", "held out")
+    own, trees = quality(fitted, seen), quality(fitted, seen, "trees")
+    assert own["rank correlation"] > 0.85
+    assert own["R squared"] > trees["R squared"] + 0.1
+
+
+def test_a_surrogate_gives_scores_that_scatter_about_a_truth_without_luck() -> None:
+    lucky, calm = task_of("net", "open", 1.0, "gp"), task_of("net", "open", 0.0, "gp")
+    drawn = list(configurations(lucky.space, 60, seed=5))
+    scores = np.array([[accuracy for _, accuracy in lucky.train(one)] for one in drawn])
+    means = np.array([[accuracy for _, accuracy in calm.train(one)] for one in drawn])
+    assert [lucky.truth(one) for one in drawn] == [calm.truth(one) for one in drawn]
+    assert 0.005 < (scores - means).std() < 0.1
+    assert [one for _, one in lucky.train(drawn[0])] == scores[0].tolist()
+    assert all(0 < lucky.seconds(one) < 30 for one in drawn)
+
+
+def test_the_best_known_configuration_is_better_than_any_random_one() -> None:
+    own = stage("plain 0")
+    assert own.best > max(own.task.truth(one) for one in configurations(own.task.space, 500, seed=1))
+    assert own.seconds == pytest.approx(own.task.epochs, rel=0.5)
+
+
+def test_an_unknown_task_is_refused_by_name() -> None:
+    for name in ("fast 1", "net 1", "plain", "plain x"):
+        with pytest.raises(ValueError, match=f"'{name}' is no task"):
+            task_of(name, "open", 0.35, "gp")
+
+
+def test_configurations_nearby_are_in_the_space_and_change_a_little() -> None:
+    space = space_at("baseline_constrained", "quick")
+    rng = np.random.default_rng(0)
+    (origin,) = configurations(space, 1, seed=3)
+    shares = []
+    for _ in range(200):
+        values = nearby(space, origin, rng)
+        assert list(values) == [name for name, one in space.parameters.items() if one.applies(values)]
+        assert all(space.parameters[key].contains(value) for key, value in values.items())
+        shares.append(np.mean([values.get(name) != value for name, value in origin.items()]))
+    assert min(shares) > 0
+    assert 0.15 < np.mean(shares) < 0.5
+
+
+def test_the_place_of_a_value_and_the_value_at_a_place_are_inverse() -> None:
+    space = space_at("baseline_constrained", "quick")
+    for name, value in (("adam_lr", 0.003), ("channels1", 17), ("dropout", 0.3)):
+        parameter = space.parameters[name]
+        assert value_at(parameter, place_of(parameter, value)) == pytest.approx(value)
+    options = space.parameters["batch_size"]
+    assert [value_at(options, place) for place in (0.0, 0.3, 1.0)] == [32, 64, 256]
+
+
+def test_half_of_what_is_recorded_is_near_good_recipes_whatever_the_number() -> None:
+    space = space_at("baseline_constrained", "quick")
+    first, more = (recorded_configurations(space, count, 0, "quick") for count in (12, 40))
+    assert more[:12] == first
+    origins = [origin for origin, _ in more]
+    assert origins[::2] == ["random"] * 20
+    assert {"one cycle", "reference Net4", "near one cycle", "near reference Net4"} == set(origins[1::2])
+
+
+def test_recorded_files_come_back_as_they_were_written(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "LIMIT", 20)
-    monkeypatch.setattr(search, "BUDGETS", (10, 15))
-    first = run(arm, "net", 3)
-    assert run(arm, "net", 3) == first
-    assert run(arm, "net", 4) != first
-    assert all(one is None or 12 <= one <= 240 for one in first.epochs)
-    assert all(value is None or 0.1 < value < 0.7 for value in first.found)
+    scale = SCALES["baseline_constrained", "narrow"]
+    about = {"space": "baseline_constrained", "ranges": scale.ranges, "epochs": 2}
+    (values,) = configurations(space_at("baseline_constrained", "narrow"), 1, seed=0)
+    row = {"number": 0, "values": values, "accuracy": [0.2, 0.3], "seconds": [1.0, 3.0], "check": 0.25}
+    write(tmp_path / "own.json", about, {3: row | {"number": 3}, 1: row})
+    monkeypatch.setattr("bench.records.RECORDED", tmp_path)
+    found = read_records("own")
+    assert [one["number"] for one in found.rows] == [0, 3]
+    assert found.curves.tolist() == [[0.2, 0.3]] * 2
+    assert found.seconds.tolist() == [2.0, 2.0]
+    assert RECORDED != tmp_path
 
 
-def test_every_arm_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "LIMIT", 4)
-    monkeypatch.setattr(search, "BUDGETS", (1, 2))
+@pytest.fixture(scope="module")
+def small() -> Stage:
+    return stage("plain 0")
+
+
+@pytest.mark.parametrize("arm", ["ours", "ours before", "TPE + SHA"])
+def test_a_search_is_repeatable_and_its_regret_falls(
+    arm: str, small: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs_module, "LIMIT", 6)
+    first, again, other = (search(arm, "plain 0", seed, small) for seed in (3, 3, 4))
+    assert replace(first, decision=0.0) == replace(again, decision=0.0)
+    assert first.by_epochs != other.by_epochs
+    assert all(-1 < one < 90 for one in (*first.by_epochs, *first.by_seconds))
+    assert first.trials > 6
+    assert 0 < first.decision < 5
+
+
+def test_every_arm_that_can_be_had_here_runs(small: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs_module, "LIMIT", 1)
     for arm in ARMS:
         if arm not in left_out(list(ARMS)):
-            assert run(arm, "speed", 0).arm == arm
+            assert search(arm, "plain 0", 0, small).arm == arm
 
 
-def test_who_never_gets_there_counts_as_twice_the_limit() -> None:
-    runs = [replace(RUN, epochs=(epochs, None)) for epochs in (10, 20, None)]
-    assert cost(runs, 0, 100).tolist() == [10, 20, 200]
+def runs_of(arm: str, regrets: list[float], near: list[float | None]) -> list[Run]:
+    return [
+        Run(arm, "net", seed, (one,) * len(BUDGETS), (one,) * len(BUDGETS), (own,) * len(NEAR), 10, 0.01)
+        for seed, (one, own) in enumerate(zip(regrets, near, strict=True))
+    ]
 
 
-RUN = Run("ours", "net", 0, (None,) * len(PERCENTILES), (None,) * len(PERCENTILES), (None, None))
+def test_tables_pair_searches_of_one_seed_and_count_who_never_came_near_as_twice_the_limit() -> None:
+    first = runs_of("ours", [1.0, 2.0, 3.0], [2.0, 4.0, None])
+    second = runs_of("TPE", [3.0, 4.0, 5.0], [4.0, 8.0, None])[::-1]
+    pairs = paired([*first, *second], "ours", "TPE", lambda run: run.by_epochs[1])
+    assert pairs.tolist() == [[1.0, 3.0], [2.0, 4.0], [3.0, 5.0]]
+    lines = regret_table([*first, *second], "ours").splitlines()
+    assert "4.0; 2.0 (2.0 to 2.0)" in lines[2]
+    near = near_table([*first, *second], "ours").splitlines()
+    assert near[1].split()[:2] == ["ours", "4.0"]
+    assert "33 %" in near[2]
+    ratios = [2.0, 2.0, NEVER / NEVER]
+    assert f"{np.exp(np.mean(np.log(ratios))):.1f} (" in near[2]
+    assert 2 * LIMIT == NEVER
 
 
-def test_a_ratio_comes_with_an_interval_that_holds_it() -> None:
+def test_an_interval_holds_what_it_is_of_and_narrows_with_more_searches() -> None:
+    values = np.random.default_rng(0).normal(3.0, 1.0, (400, 1))
+    few, many = (interval(values[:count], lambda one: one.mean((-2, -1))) for count in (20, 400))
+    for middle, low, high in (few, many):
+        assert low < middle < high
+    assert low < 3.0 < high
+    assert many[2] - many[1] < (few[2] - few[1]) / 2
+
+
+def test_a_better_score_gains_rank_correlation_and_an_equal_one_none() -> None:
     rng = np.random.default_rng(0)
-    own, theirs = rng.lognormal(3, 0.3, 50), rng.lognormal(4, 0.3, 50)
-    times, low, high = ratio(theirs, own)
-    assert low < times < high
-    assert low < np.exp(1) < high
-    assert ratio(own, own)[1] < 1 < ratio(own, own)[2]
+    late = rng.normal(size=80)
+    poor, good = late + rng.normal(0, 2.0, 80), late + rng.normal(0, 0.3, 80)
+    gain, low, high = difference(poor, good, late)
+    assert gain == pytest.approx(rank_correlation(good, late) - rank_correlation(poor, late))
+    assert 0 < low < gain < high
+    assert difference(good, good, late) == (0.0, 0.0, 0.0)
 
 
-def test_lost_are_those_of_the_best_tenth_that_are_not_in_the_best_third_early() -> None:
-    late = np.arange(30.0)
-    assert lost(late, late) == 0.0
-    assert lost(-late, late) == 1.0
-    swapped = late.copy()
-    swapped[29] = -1.0
-    assert lost(swapped, late) == pytest.approx(1 / 3)
-
-
-def test_a_whole_search_that_stops_nobody_loses_nothing_and_costs_its_trials() -> None:
-    everything = whole.run("random", "net", 1, 12)
-    assert (everything.cost, everything.complete, everything.lost) == (12.0, 12, 0)
-    assert everything.missed == 0.0
-    stopping = whole.run("promotion, random", "net", 1, 12)
-    assert stopping.cost < 6
-    assert 1 <= stopping.complete <= 6
-    assert whole.row_of("ours", [replace(stopping, good=4, lost=1)])[4] == "25 %"
-
-
-def test_live_searches_train_what_was_recorded(images_folder: Path) -> None:
-    live = Live("speed", str(images_folder), seed=1)
-    (values,) = configurations(live.space, 1, seed=3)
-    epochs = list(live.train(values))
-    assert [number for number, _ in epochs] == list(range(1, live.epochs + 1))
-    assert 0.15 < epochs[-1][1] < 0.7
-    assert live.check(values) == pytest.approx(epochs[-1][1], abs=0.1)
-    assert 0.0 < live.seconds(values) < 60.0
-    assert 0.5 < mark_of("speed") < 0.6
-
-
-def test_live_searches_refuse_other_images() -> None:
-    with pytest.raises(
-        SystemExit, match="The records are of CIFAR-10, but --data synthetic is not"
-    ):
-        Live("speed", "synthetic", seed=1)
-
-
-def test_a_replay_of_a_ladder_counts_each_epoch_once() -> None:
-    curves = np.array([[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8], [0.2, 0.3, 0.4, 0.5]])
-    assert replay(RungSystem([], 2), curves, [0, 2, 1], [0.5, 0.8]) == [8, 12]
-    # The first goes on at once; the second waits behind epoch 1; the third is better than both.
-    assert replay(RungSystem([1], 2), curves, [0, 2, 1], [0.8]) == [4 + 4 + 4]
-    assert replay(RungSystem([1], 2), curves, [0, 1, 2], [0.8]) == [4 + 4]
-    # A screen of three: nobody goes on before the third has come.
-    assert replay(RungSystem([1], 2, screen=3), curves, [0, 2, 1], [0.8]) == [3 + 3]
-    assert replay(RungSystem([1], 2), curves, [0, 2], [0.9]) == [2 * 2 * 4], (
-        "never: twice the limit"
-    )
-
-
-def test_what_we_do_is_among_the_ladders_that_are_compared() -> None:
-    found = costs("net", 20)
-    assert found["ours"].tolist() == found["1/12, 3, half, first of 8"].tolist()
-    assert np.median(found["ours"][:, 0]) < np.median(found["no rungs"][:, 0]) / 2
+def test_every_recorded_file_says_how_it_was_made() -> None:
+    for name in RECORDED_SETS:
+        about = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))["about"]
+        assert about.keys() >= {"space", "ranges", "epochs", "data", "train", "seed", "machine"}
