@@ -15,13 +15,16 @@ searches that have one inside.
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.model_selection import KFold
@@ -109,8 +112,9 @@ class _Processes:
         share = np.cumsum(sizes**2) / np.sum(sizes**2)
         count = min(MOST_COMPONENTS, 1 + int(np.searchsorted(share, EXPLAINED)))
         self._axes = axes[:count]
-        self._fitted = [_process(features, scaled @ axis) for axis in self._axes]
-        left_out = np.column_stack([_leave_one_out(one) for one in self._fitted])
+        fitted = [_process(features, scaled @ axis) for axis in self._axes]
+        self._means = [_Mean(one) for one in fitted]
+        left_out = np.column_stack([_leave_one_out(one) for one in fitted])
         self.left_out = self._back(left_out)
 
     def _back(self, components: Floats) -> Floats:
@@ -118,13 +122,32 @@ class _Processes:
 
     def predict(self, features: Floats) -> Floats:
         """Return the targets, (N, targets)."""
-        return self._back(np.column_stack([one.predict(features) for one in self._fitted]))
+        return self._back(np.column_stack([mean(features) for mean in self._means]))
 
 
 def _process(features: Floats, target: Floats) -> GaussianProcessRegressor:
     scales = np.full(features.shape[1], 2.0)
     kernel = ConstantKernel(1.0) * Matern(scales, (0.2, 20.0), nu=2.5) + WhiteKernel(0.1, (1e-3, 1.0))
-    return GaussianProcessRegressor(kernel, normalize_y=True).fit(features, target)
+    with warnings.catch_warnings():
+        # A length scale at its upper end says that the input hardly matters.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return GaussianProcessRegressor(kernel, normalize_y=True).fit(features, target)
+
+
+class _Mean:
+    """The posterior mean of a fitted process, ten times as fast for one row as scikit-learn's."""
+
+    def __init__(self, process: GaussianProcessRegressor) -> None:
+        signal = process.kernel_.k1
+        self._scales = signal.k2.length_scale
+        self._rows = process.X_train_ / self._scales
+        spread = process._y_train_std  # noqa: SLF001 - what its `predict` scales by
+        self._weights = process.alpha_ * signal.k1.constant_value * spread
+        self._middle = process._y_train_mean  # noqa: SLF001
+
+    def __call__(self, features: Floats) -> Floats:
+        far = np.sqrt(5.0) * cdist(features / self._scales, self._rows)
+        return self._middle + ((1.0 + far + far**2 / 3.0) * np.exp(-far)) @ self._weights
 
 
 def _leave_one_out(process: GaussianProcessRegressor) -> Floats:

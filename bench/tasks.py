@@ -11,9 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.curves import configurations
 from bench.made_up import KINDS, MadeUp
-from bench.nearby import nearby
+from bench.nearby import nearby, uniform
 from bench.records import Part, read_records
 from bench.surrogate import Kind, Surrogate
 from spaces.space import Space
@@ -21,7 +20,7 @@ from spaces.space import Space
 __all__ = ["RECORDED_SETS", "Stage", "Task", "stage", "task_of"]
 
 RECORDED_SETS = ("start", "net", "speed")
-DRAWN, ROUNDS, CHANGED, KEPT = 3_000, 20, 60, 5
+DRAWN, ROUNDS, CHANGED, KEPT = 2_000, 15, 40, 5
 """Random configurations that the best known one is looked for among; then rounds, in each of which so many
 local changes of as many of the best are looked at."""
 
@@ -87,7 +86,7 @@ def stage(name: str, part: Part = "open", luck: float = 0.35, judge: Kind = "gp"
     """Return the task with its best known configuration, which is looked for once in a process."""
     task = task_of(name, part, luck, judge)
     rng = np.random.default_rng(0)
-    drawn = list(configurations(task.space, DRAWN, seed=20_000))
+    drawn = [uniform(task.space, rng) for _ in range(DRAWN)]
     seconds = float(np.mean([task.seconds(one) for one in drawn])) * task.epochs
     found = sorted(((task.truth(one), one) for one in drawn), key=lambda pair: -pair[0])[:KEPT]
     for _ in range(ROUNDS):

@@ -11,7 +11,7 @@ from bench import runs as runs_module
 from bench.arms import ARMS, left_out
 from bench.curves import SCALES, configurations, recorded_configurations, space_at, write
 from bench.early import difference, rank_correlation
-from bench.nearby import nearby, place_of, value_at
+from bench.nearby import nearby, place_of, uniform, value_at
 from bench.records import RECORDED, is_held_out, read_records
 from bench.runs import BUDGETS, LIMIT, NEAR, Run, search
 from bench.surrogate import quality
@@ -48,7 +48,8 @@ def test_a_surrogate_predicts_records_that_it_has_not_seen_better_than_trees_do(
 
 def test_a_surrogate_gives_scores_that_scatter_about_a_truth_without_luck() -> None:
     lucky, calm = task_of("net", "open", 1.0, "gp"), task_of("net", "open", 0.0, "gp")
-    drawn = list(configurations(lucky.space, 60, seed=5))
+    rng = np.random.default_rng(5)
+    drawn = [uniform(lucky.space, rng) for _ in range(60)]
     scores = np.array([[accuracy for _, accuracy in lucky.train(one)] for one in drawn])
     means = np.array([[accuracy for _, accuracy in calm.train(one)] for one in drawn])
     assert [lucky.truth(one) for one in drawn] == [calm.truth(one) for one in drawn]
@@ -58,8 +59,8 @@ def test_a_surrogate_gives_scores_that_scatter_about_a_truth_without_luck() -> N
 
 
 def test_the_best_known_configuration_is_better_than_any_random_one() -> None:
-    own = stage("plain 0")
-    assert own.best > max(own.task.truth(one) for one in configurations(own.task.space, 500, seed=1))
+    own, rng = stage("plain 0"), np.random.default_rng(1)
+    assert own.best > max(own.task.truth(one) for one in (uniform(own.task.space, rng) for _ in range(1_000)))
     assert own.seconds == pytest.approx(own.task.epochs, rel=0.5)
 
 
@@ -79,7 +80,7 @@ def test_configurations_nearby_are_in_the_space_and_change_a_little() -> None:
         assert list(values) == [name for name, one in space.parameters.items() if one.applies(values)]
         assert all(space.parameters[key].contains(value) for key, value in values.items())
         shares.append(np.mean([values.get(name) != value for name, value in origin.items()]))
-    assert min(shares) > 0
+    assert np.mean(np.array(shares) == 0) < 0.05  # a whole number may round back
     assert 0.15 < np.mean(shares) < 0.5
 
 
