@@ -2,10 +2,10 @@
 
     python -m bench.decisions [--arms ours "TPE + SHA" ...] [--trials 50 200 1000] [--task "mixed 0"]
 
-Each policy searches a made-up task until the most trials are begun. Timed is a decision: all that the policy
-is asked from one training that was handed out to the next, in seconds of the processor, so that other work
-on the machine does not count. Given are the median and the 95th percentile over the decisions of the last tenth
-before each number of trials.
+Each policy searches a made-up task until the most trials are begun. Timed is a decision: all that the
+policy is asked from one training that was handed out to the next, in seconds of the processor, so that
+other work on the machine does not count. Given are the median and the 95th percentile over the decisions
+of the last tenth before each number of trials.
 """
 
 import argparse

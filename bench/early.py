@@ -2,11 +2,12 @@
 
     python -m bench.early [--records start net speed] [--part all]
 
-For each epoch of the recorded trainings (`bench.curves`): the rank correlation of a score after it with the
-accuracy at the end, on images that no score was taken on; over all configurations, and over the better
-half, which is what a search has to tell apart. Scores are those of the network as it stands and, where they were
-recorded, those on fewer images, of averaged weights on the fewer images, and at the end of a short training
-whose schedule ends there. Intervals are the middle 95 % of bootstrap samples of the configurations.
+For each epoch of the recorded trainings (`bench.curves`): the rank correlation of a score after it with
+the accuracy at the end, on images that no score was taken on; over all configurations, and over the
+better half, which is what a search has to tell apart. Scores are those of the network as it stands and,
+where they were recorded, those on fewer images, of averaged weights on the fewer images, and at the end
+of a short training whose schedule ends there. Intervals are the middle 95 % of bootstrap samples of the
+configurations.
 """
 
 import argparse
@@ -66,7 +67,9 @@ def rows_of(records: Records) -> list[list[str]]:
             early = np.array([row["short"][-1] for row in records.rows if "short" in row])
             mask = late_own >= np.median(late_own)
             for words, one in ((f"the same {len(own)}", own), ("trained shorter", early)):
-                rows.append([f"{epoch} of {records.epochs}", words, *_cells(own, one, late_own, mask)])
+                rows.append(
+                    [f"{epoch} of {records.epochs}", words, *_cells(own, one, late_own, mask)]
+                )
     return rows
 
 

@@ -3,10 +3,10 @@
     python -m bench.live --data DIR [--space baseline_constrained] [--arms ours "TPE + SHA"] [--seeds 5]
         [--trainings 20] [--again 3] [--json FILE]
 
-Each policy searches the space at the scale of `bench.curves --scale quick`, which is that of `make start` without
-a GPU, for as many epochs as so many whole trainings have. What it returns, its best complete trial, is then
-trained anew from fresh seeds, and checked on images that no score was taken on. A search is a process of
-one thread. No policy is given known configurations, and all search the same ranges.
+Each policy searches the space at the scale of `bench.curves --scale quick`, which is that of `make start`
+without a GPU, for as many epochs as so many whole trainings have. What it returns, its best complete
+trial, is then trained anew from fresh seeds, and checked on images that no score was taken on. A search
+is a process of one thread. No policy is given known configurations, and all search the same ranges.
 """
 
 import argparse
@@ -143,7 +143,9 @@ def main() -> None:
     parser.add_argument("--data", default=AUTO, help="folder or auto")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=["ours", "TPE + SHA"])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--trainings", type=int, default=20, help="whole trainings a search may cost")
+    parser.add_argument(
+        "--trainings", type=int, default=20, help="whole trainings a search may cost"
+    )
     parser.add_argument("--again", type=int, default=3, help="fresh seeds of what was found")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", type=Path, help="file to write every search to")
@@ -154,9 +156,7 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     jobs = [(arm, seed, wanted) for seed in range(wanted.seeds) for arm in wanted.arms]
     found: list[Found] = []
-    with ProcessPoolExecutor(
-        wanted.processes, multiprocessing.get_context("spawn")
-    ) as processes:
+    with ProcessPoolExecutor(wanted.processes, multiprocessing.get_context("spawn")) as processes:
         for job in as_completed([processes.submit(run, *one) for one in jobs]):
             found.append(job.result())
             print(json.dumps(asdict(found[-1])), flush=True)

@@ -2,9 +2,9 @@
 
 What a configuration comes to falls with its distance from a best place, steeply in a few parameters and
 hardly in most; some pairs of parameters depend on each other; choices are worth more or less; above some
-place of its first parameter nothing is learned at all. How soon a configuration comes to its end depends on it,
-too, and so do the seconds of its epochs. Nothing here is CIFAR-10, or trained; no constant of a policy was
-chosen on it.
+place of its first parameter nothing is learned at all. How soon a configuration comes to its end depends
+on it, too, and so do the seconds of its epochs. Nothing here is CIFAR-10, or trained; no constant of a
+policy was chosen on it.
 
 The kinds differ in what makes a search hard:
 
@@ -13,8 +13,8 @@ The kinds differ in what makes a search hard:
 * ``conditional``: twenty parameters, six of which apply under one choice each.
 * ``noisy``: ten parameters; luck of three points, of a training and of each epoch.
 * ``crossing``: ten parameters; the better a configuration, the later it comes there, so rankings cross.
-* ``slow start``: ten parameters; one choice of three stands still for two fifths of its training, and is worth
-  more in the end.
+* ``slow start``: ten parameters; one choice of three stands still for two fifths of its training, and is
+  worth more in the end.
 """
 
 import hashlib
@@ -44,10 +44,10 @@ class Kind:
     Attributes:
         ranges: Number of parameters with a range, the first of which has a cliff.
         choices: Number of parameters with choices.
-        conditional: Parameters that apply under one choice of the first of those.
+        conditional: Number of parameters that apply under one choice of the first of those.
         luck: Standard deviation of a training's luck, and of an epoch's, as accuracy.
-        crossing: How much later a better configuration comes to its end: the logarithm of the factor between
-            the best and the worst.
+        crossing: How much later a better configuration comes to its end: the logarithm of the factor
+            between the best and the worst.
         stalls: One choice of three of the first of those stands still for two fifths of its epochs.
     """
 
@@ -118,7 +118,11 @@ class MadeUp:
         return self._known[key]
 
     def _end(
-        self, values: Mapping[str, Any], place: Floats, there: npt.NDArray[np.bool_], centred: Floats
+        self,
+        values: Mapping[str, Any],
+        place: Floats,
+        there: npt.NDArray[np.bool_],
+        centred: Floats,
     ) -> float:
         """The accuracy at the end, without luck."""
         if place[0] > self._cliff:
@@ -128,7 +132,7 @@ class MadeUp:
         end = self._top - self._weight @ far + self._together @ pairs
         if self.kind.stalls and values["choice1"] == "a":
             end += self._bonus
-        return float(min(max(end, CHANCE + 0.02), 0.99))
+        return float(np.clip(end, CHANCE + 0.02, 0.99))
 
     def _rising(self, values: Mapping[str, Any], end: float, centred: Floats) -> Floats:
         """The curve without luck, (epochs,); it reaches `end` with the last epoch."""
@@ -137,7 +141,7 @@ class MadeUp:
         stalled = 0.4 * EPOCHS if self.kind.stalls and values["choice1"] == "a" else 0.0
         epochs = np.clip(np.arange(1, EPOCHS + 1) - stalled, 0.0, None)
         left = (1 + epochs / np.exp(pace)) ** -1.2
-        return end - (end - CHANCE) * (left - left[-1]) / (1 - left[-1])
+        return np.asarray(end - (end - CHANCE) * (left - left[-1]) / (1 - left[-1]))
 
     def curve(self, values: Mapping[str, Any]) -> Floats:
         """Return the accuracy after each epoch, (epochs,)."""
@@ -159,15 +163,18 @@ class MadeUp:
 
 def _space(kind: str, rng: np.random.Generator) -> Space:
     """A space of the kind; every third range is logarithmic, every third a whole number."""
-    own, parameters = KINDS[kind], {}
+    own = KINDS[kind]
+    parameters: dict[str, dict[str, Any]] = {}
     for number in range(own.choices):
         options = ["a", "b", "c"][:OPTIONS]
         parameters[f"choice{number + 1}"] = {"sets": f"choice{number + 1}", "choices": options}
     for number in range(own.ranges):
         name = f"range{number + 1}"
-        low, high, log = [(0.0, 1.0, False), (1e-4, float(10 ** rng.uniform(-2, 0)), True), (2, 40, False)][
-            number % 3
-        ]
+        low, high, log = [
+            (0.0, 1.0, False),
+            (1e-4, float(10 ** rng.uniform(-2, 0)), True),
+            (2, 40, False),
+        ][number % 3]
         parameters[name] = {"sets": name, "low": low, "high": high, "log": log}
     for number in range(own.conditional):
         name = f"only{number + 1}"

@@ -16,9 +16,7 @@ STEPS = (0.05, 0.1, 0.25, 0.5)
 """Standard deviations of a change, as shares of the parameter's range."""
 
 
-def nearby(
-    space: Space, origin: Mapping[str, Any], rng: np.random.Generator
-) -> dict[str, Any]:
+def nearby(space: Space, origin: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
     """Return `origin` with some parameters changed, at least one if a whole number does not round back.
 
     A range is left by a normal step, reflected at its ends; a choice becomes any other choice. Where the
@@ -45,7 +43,9 @@ def nearby(
             values[name] = others[rng.integers(len(others))] if others else origin[name]
         else:
             place = abs(place_of(parameter, origin[name]) + rng.normal(0.0, step))
-            values[name] = value_at(parameter, float(np.clip(2.0 - place if place > 1.0 else place, 0.0, 1.0)))
+            values[name] = value_at(
+                parameter, float(np.clip(2.0 - place if place > 1.0 else place, 0.0, 1.0))
+            )
     return values
 
 
@@ -66,9 +66,11 @@ def place_of(parameter: Parameter, value: float) -> float:
 
 
 def value_at(parameter: Parameter, place: float) -> Any:
-    """Return the value at `place`, from 0 to 1: the inverse of `place_of`, or one of equally wide choices."""
+    """Return the value at `place`, from 0 to 1: the inverse of `place_of`; each choice is as wide."""
     if parameter.options is not None:
-        return parameter.options[min(int(place * len(parameter.options)), len(parameter.options) - 1)]
+        return parameter.options[
+            min(int(place * len(parameter.options)), len(parameter.options) - 1)
+        ]
     low, high = _ends(parameter)
     own = low + place * (high - low)
     own = float(np.exp(own)) if parameter.log else own
@@ -76,5 +78,5 @@ def value_at(parameter: Parameter, place: float) -> Any:
 
 
 def _ends(parameter: Parameter) -> tuple[float, float]:
-    low, high = (float(end) for end in parameter.extremes())  # type: ignore[arg-type] # of a range
+    low, high = (float(end) for end in parameter.extremes())
     return (float(np.log(low)), float(np.log(high))) if parameter.log else (low, high)

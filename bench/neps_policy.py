@@ -1,8 +1,8 @@
 """A rival: NePS' optimizers over fidelities, `pip install neural-pipeline-search`.
 
-`priorband` (Mallik et al. 2023, arXiv 2306.12370) is given no prior, as no arm is: it then mixes uniform configurations
-with ones near the best. Conditions are not known to it: all parameters are chosen, and those that do not apply are
-dropped.
+`priorband` (Mallik et al. 2023, arXiv 2306.12370) is given no prior, as no arm is: it then mixes uniform
+configurations with ones near the best. Conditions are not known to it: all parameters are chosen, and
+those that do not apply are dropped.
 """
 
 import logging
@@ -51,7 +51,8 @@ class Neps(Rival):
         own = type("Searched", (neps.PipelineSpace,), {**domains, EPOCH: fidelity})()
         self._optimizer = neps.AskAndTell(getattr(neps.algorithms, name)(own))
         self._numbers: dict[str, int] = {}  # by NePS' number of a configuration
-        self._asked: dict[int, tuple[str, int]] = {}  # by the trial's number: NePS' id, and to which epoch
+        # By the trial's number: NePS' id of what was asked for, and the epoch to train to.
+        self._asked: dict[int, tuple[str, int]] = {}
         self._trial: Any = None
 
     def suggest(self) -> int | Mapping[str, Any]:

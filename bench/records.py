@@ -50,7 +50,7 @@ class Records:
     @property
     def epochs(self) -> int:
         """Epochs of a training."""
-        return self.curves.shape[1]
+        return int(self.curves.shape[1])
 
 
 def is_held_out(values: Mapping[str, Any]) -> bool:

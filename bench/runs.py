@@ -47,7 +47,7 @@ class Run:
 
 
 class _Watch:
-    """Follows what a search would return: its best complete trial; before there is one, whoever came furthest."""
+    """Follows what a search would return: its best complete trial, at first whichever came furthest."""
 
     def __init__(self, stage: Stage, study: optuna.Study, workers: int) -> None:
         self._stage, self._study, self._workers = stage, study, workers

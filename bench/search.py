@@ -9,12 +9,12 @@ task from the same seeds. None is given known configurations or an LR-range test
 ranges.
 
 Measured is the *regret*: how many points the true quality of what a search would return lies below that
-of the best known configuration, after 5, 10 and 20 whole trainings' worth of epochs, and of seconds; and how
-many whole trainings' worth of epochs it takes until that is 1.0, and 0.3, points. What would be returned is the
-complete trial with the best score, before there is one whichever came furthest. Behind the means stand the
-paired differences to the first arm, with the middle 95 % of bootstrap samples of the searches; for the
-epochs it is the geometric mean of the paired ratios, where a search that never came there counts as twice
-the limit of 30 whole trainings.
+of the best known configuration, after 5, 10 and 20 whole trainings' worth of epochs, and of seconds; and
+how many whole trainings' worth of epochs it takes until that is 1.0, and 0.3, points. What would be
+returned is the complete trial with the best score, before there is one whichever came furthest. Behind
+the means stand the paired differences to the first arm, with the middle 95 % of bootstrap samples of the
+searches; for the epochs it is the geometric mean of the paired ratios, where a search that never came
+there counts as twice the limit of 30 whole trainings.
 
 The file of `--json` holds every search; those that stand in it are not done again, so a comparison that was
 interrupted goes on, and arms that need other packages can be added from another environment.
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from pydantic import TypeAdapter
 
 from bench.arms import ARMS, COMMON, left_out
 from bench.made_up import KINDS
@@ -81,11 +82,7 @@ def read_runs(wanted: argparse.Namespace) -> list[Run]:
     found = json.loads(wanted.json.read_text(encoding="utf-8"))
     if found["about"] != about(wanted):
         raise SystemExit(f"{wanted.json} holds searches with {found['about']}: name another file.")
-    runs = [
-        Run(**{key: tuple(v) if isinstance(v, list) else v for key, v in one.items()})
-        for one in found["runs"]
-    ]
-    return runs
+    return TypeAdapter(list[Run]).validate_python(found["runs"])
 
 
 def write_runs(runs: list[Run], wanted: argparse.Namespace) -> None:

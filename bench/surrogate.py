@@ -1,16 +1,16 @@
 """A stand-in for training: learning curves of any configuration of a space, fitted to recorded ones.
 
-Gaussian processes (Rasmussen & Williams 2006, algorithm 2.1; Matern 5/2, a length scale for each input) give
-the mean curve of a configuration, by way of the principal components of the recorded curves. What they leave
-unexplained is given back as luck: to each configuration, always the same, the residual curve of one of the
-three nearest records, as it was when that record was not among those fitted (equation 5.12 there). So scores
-are spread as the recorded ones are, more so where trainings are unstable, and early and late ones disagree as
-they do. The true quality is the mean: luck does not count.
+Gaussian processes (Rasmussen & Williams 2006, algorithm 2.1; Matern 5/2, a length scale for each input)
+give the mean curve of a configuration, by way of the principal components of the recorded curves. What
+they leave unexplained is given back as luck: to each configuration, always the same, the residual curve
+of one of the three nearest records, as it was when that record was not among those fitted (equation 5.12
+there). So scores are spread as the recorded ones are, more so where trainings are unstable, and early and
+late ones disagree as they do. The true quality is the mean: luck does not count.
 
-The residuals are more than luck, because two hundred records leave unexplained what a thousand would explain.
-`luck` says how much of them is given back. Trees (extremely randomised, Geurts et al. 2006) predict records
-that they have not seen much worse; they are there because a Gaussian process as the judge may favour
-searches that have one inside.
+The residuals are more than luck, because two hundred records leave unexplained what a thousand would
+explain. `luck` says how much of them is given back. Trees (extremely randomised, Geurts et al. 2006)
+predict records that they have not seen much worse; they are there because a Gaussian process as the judge
+may favour searches that have one inside.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ Floats = npt.NDArray[np.float64]
 Kind = Literal["gp", "trees"]
 NEIGHBOURS = 3
 EXPLAINED, MOST_COMPONENTS = 0.995, 6
-"""Share of the variance of the curves that the principal components hold, and how many there are at most."""
+"""Share of the curves' variance that the principal components hold, and how many there are at most."""
 
 
 class Surrogate:
@@ -97,8 +97,8 @@ class Surrogate:
         """Return what it stands in for, in words."""
         about = self.records.about
         return (
-            f"{len(self.records.values)} recorded trainings of space {about['space']}, {self.epochs} epochs; "
-            f"{about['data']}, {about['train']:,} training images"
+            f"{len(self.records.values)} recorded trainings of space {about['space']}, "
+            f"{self.epochs} epochs; {about['data']}, {about['train']:,} training images"
         )
 
 
@@ -118,7 +118,7 @@ class _Processes:
         self.left_out = self._back(left_out)
 
     def _back(self, components: Floats) -> Floats:
-        return self._mean + components @ self._axes / self._scale
+        return np.asarray(self._mean + components @ self._axes / self._scale)
 
     def predict(self, features: Floats) -> Floats:
         """Return the targets, (N, targets)."""
@@ -127,7 +127,9 @@ class _Processes:
 
 def _process(features: Floats, target: Floats) -> GaussianProcessRegressor:
     scales = np.full(features.shape[1], 2.0)
-    kernel = ConstantKernel(1.0) * Matern(scales, (0.2, 20.0), nu=2.5) + WhiteKernel(0.1, (1e-3, 1.0))
+    kernel = ConstantKernel(1.0) * Matern(scales, (0.2, 20.0), nu=2.5) + WhiteKernel(
+        0.1, (1e-3, 1.0)
+    )
     with warnings.catch_warnings():
         # A length scale at its upper end says that the input hardly matters.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -147,14 +149,17 @@ class _Mean:
 
     def __call__(self, features: Floats) -> Floats:
         far = np.sqrt(5.0) * cdist(features / self._scales, self._rows)
-        return self._middle + ((1.0 + far + far**2 / 3.0) * np.exp(-far)) @ self._weights
+        return np.asarray(
+            self._middle + ((1.0 + far + far**2 / 3.0) * np.exp(-far)) @ self._weights
+        )
 
 
 def _leave_one_out(process: GaussianProcessRegressor) -> Floats:
     """Each target as predicted without itself."""
     inverse = np.linalg.inv(process.L_ @ process.L_.T)
     left = process.alpha_ / np.diag(inverse)
-    return (process.y_train_ - left) * process._y_train_std + process._y_train_mean  # noqa: SLF001
+    scale, middle = process._y_train_std, process._y_train_mean  # noqa: SLF001
+    return np.asarray((process.y_train_ - left) * scale + middle)
 
 
 class _Trees:
@@ -168,7 +173,7 @@ class _Trees:
 
     def predict(self, features: Floats) -> Floats:
         """Return the targets, (N, targets)."""
-        return self._forest.predict(features)
+        return np.asarray(self._forest.predict(features))
 
 
 def _forest(features: Floats, target: Floats) -> ExtraTreesRegressor:
@@ -210,7 +215,7 @@ def _features(space: Space, values: Sequence[Mapping[str, Any]]) -> Floats:
 
 
 def encoded(space: Space, values: Mapping[str, Any]) -> list[float]:
-    """Return a configuration as numbers: ranges from 0 to 1, a column for each choice, -1 for what is absent."""
+    """Return a configuration as numbers: ranges from 0 to 1, a column a choice, -1 for what is absent."""
     row: list[float] = []
     for name, parameter in space.parameters.items():
         value = values.get(name)

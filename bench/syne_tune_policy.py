@@ -1,9 +1,10 @@
 """A rival: Syne Tune's asynchronous schedulers, `pip install 'syne-tune[gpsearchers]==0.13.0'`.
 
-Version 0.13 is the last that has MOBSTER (Klein et al. 2020, arXiv 2003.10865) and HyperTune (Li et al. 2022,
-arXiv 2201.06834). Both are run in their form that pauses and promotes, with rungs from a ninth of the epochs on, each
-three times as high as the one before. They are told what Syne Tune's `Tuner` tells them, in its order. Conditions are
-not known to them: all parameters are chosen, and those that do not apply are dropped.
+Version 0.13 is the last that has MOBSTER (Klein et al. 2020, arXiv 2003.10865) and HyperTune (Li et al.
+2022, arXiv 2201.06834). Both are run in their form that pauses and promotes, with rungs from a ninth of
+the epochs on, each three times as high as the one before. They are told what Syne Tune's `Tuner` tells
+them, in its order. Conditions are not known to them: all parameters are chosen, and those that do not
+apply are dropped.
 """
 
 import datetime
@@ -12,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
 from optuna.trial import Trial as OptunaTrial
+from optuna.trial import TrialState
 
 from bench.rival import Rival
 from search.policy import Decision

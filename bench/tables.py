@@ -41,12 +41,12 @@ def paired(runs: Iterable[Run], first: str, arm: str, of: Callable[[Run], float]
 
 def _difference(pairs: Floats) -> Floats:
     """Mean of the second less the first, of (..., N, 2) pairs."""
-    return (pairs[..., 1] - pairs[..., 0]).mean(-1)
+    return np.asarray((pairs[..., 1] - pairs[..., 0]).mean(-1))
 
 
 def _ratio(pairs: Floats) -> Floats:
     """Geometric mean of the second over the first, of (..., N, 2) pairs."""
-    return np.exp(np.log(pairs[..., 1] / pairs[..., 0]).mean(-1))
+    return np.asarray(np.exp(np.log(pairs[..., 1] / pairs[..., 0]).mean(-1)))
 
 
 def _shown(values: tuple[float, float, float], digits: int) -> str:

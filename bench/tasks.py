@@ -1,7 +1,7 @@
 """The tasks that searches are compared on, by name, and what is known about each.
 
-A recorded set has its own name: ``start``, ``net``, ``speed``. ``plain 0`` is the first task of the kind `plain`
-of those that are made up.
+A recorded set has its own name: ``start``, ``net``, ``speed``. ``plain 0`` is the first task of the kind
+`plain` of those that are made up.
 """
 
 from collections.abc import Iterator, Mapping

@@ -67,7 +67,10 @@ class Timed:
         self._timed(self._policy.ended, number, state)
 
     def _timed(
-        self, question: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs
+        self,
+        question: Callable[Arguments, Answer],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
     ) -> Answer:
         began = time.process_time()
         try:

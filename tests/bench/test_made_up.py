@@ -1,5 +1,7 @@
 """Made-up tasks: always the same, and each kind with what makes it hard."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -9,18 +11,22 @@ from bench.nearby import uniform
 from spaces.space import Space
 
 
-def configurations(space: Space, count: int, seed: int) -> list[dict[str, object]]:
+def configurations(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     return [uniform(space, rng) for _ in range(count)]
 
 
 def curves_of(task: MadeUp, count: int = 300) -> tuple[np.ndarray, np.ndarray]:
     drawn = configurations(task.space, count, seed=1)
-    return np.array([task.curve(one) for one in drawn]), np.array([task.truth(one) for one in drawn])
+    return np.array([task.curve(one) for one in drawn]), np.array(
+        [task.truth(one) for one in drawn]
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_configuration_always_comes_to_the_same_and_ends_at_its_truth_but_for_luck(kind: str) -> None:
+def test_a_configuration_always_comes_to_the_same_and_ends_at_its_truth_but_for_luck(
+    kind: str,
+) -> None:
     first, again, other = MadeUp(kind, 3), MadeUp(kind, 3), MadeUp(kind, 4)
     left = []
     for values in configurations(first.space, 50, seed=2):
@@ -34,7 +40,9 @@ def test_a_configuration_always_comes_to_the_same_and_ends_at_its_truth_but_for_
     luck = KINDS[kind].luck
     assert 0.5 * luck < np.std(left) < 2 * luck
     assert list(other.space.parameters) == list(first.space.parameters)
-    learned = [one for one in configurations(first.space, 50, seed=2) if first.truth(one) > CHANCE + 0.02]
+    learned = [
+        one for one in configurations(first.space, 50, seed=2) if first.truth(one) > CHANCE + 0.02
+    ]
     assert all(other.truth(one) != first.truth(one) for one in learned)
 
 

@@ -60,7 +60,9 @@ def test_a_surrogate_gives_scores_that_scatter_about_a_truth_without_luck() -> N
 
 def test_the_best_known_configuration_is_better_than_any_random_one() -> None:
     own, rng = stage("plain 0"), np.random.default_rng(1)
-    assert own.best > max(own.task.truth(one) for one in (uniform(own.task.space, rng) for _ in range(1_000)))
+    assert own.best > max(
+        own.task.truth(one) for one in (uniform(own.task.space, rng) for _ in range(1_000))
+    )
     assert own.seconds == pytest.approx(own.task.epochs, rel=0.5)
 
 
@@ -77,7 +79,9 @@ def test_configurations_nearby_are_in_the_space_and_change_a_little() -> None:
     shares = []
     for _ in range(200):
         values = nearby(space, origin, rng)
-        assert list(values) == [name for name, one in space.parameters.items() if one.applies(values)]
+        assert list(values) == [
+            name for name, one in space.parameters.items() if one.applies(values)
+        ]
         assert all(space.parameters[key].contains(value) for key, value in values.items())
         shares.append(np.mean([values.get(name) != value for name, value in origin.items()]))
     assert np.mean(np.array(shares) == 0) < 0.05  # a whole number may round back
@@ -99,7 +103,9 @@ def test_half_of_what_is_recorded_is_near_good_recipes_whatever_the_number() -> 
     assert more[:12] == first
     origins = [origin for origin, _ in more]
     assert origins[::2] == ["random"] * 20
-    assert {"one cycle", "reference Net4", "near one cycle", "near reference Net4"} == set(origins[1::2])
+    assert {"one cycle", "reference Net4", "near one cycle", "near reference Net4"} == set(
+        origins[1::2]
+    )
 
 
 def test_recorded_files_come_back_as_they_were_written(
@@ -108,14 +114,20 @@ def test_recorded_files_come_back_as_they_were_written(
     scale = SCALES["baseline_constrained", "narrow"]
     about = {"space": "baseline_constrained", "ranges": scale.ranges, "epochs": 2}
     (values,) = configurations(space_at("baseline_constrained", "narrow"), 1, seed=0)
-    row = {"number": 0, "values": values, "accuracy": [0.2, 0.3], "seconds": [1.0, 3.0], "check": 0.25}
+    row = {
+        "number": 0,
+        "values": values,
+        "accuracy": [0.2, 0.3],
+        "seconds": [1.0, 3.0],
+        "check": 0.25,
+    }
     write(tmp_path / "own.json", about, {3: row | {"number": 3}, 1: row})
     monkeypatch.setattr("bench.records.RECORDED", tmp_path)
     found = read_records("own")
     assert [one["number"] for one in found.rows] == [0, 3]
     assert found.curves.tolist() == [[0.2, 0.3]] * 2
     assert found.seconds.tolist() == [2.0, 2.0]
-    assert RECORDED != tmp_path
+    assert tmp_path != RECORDED
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +157,23 @@ def test_every_arm_that_can_be_had_here_runs(small: Stage, monkeypatch: pytest.M
 
 def runs_of(arm: str, regrets: list[float], near: list[float | None]) -> list[Run]:
     return [
-        Run(arm, "net", seed, (one,) * len(BUDGETS), (one,) * len(BUDGETS), (own,) * len(NEAR), 10, 0.01)
+        Run(
+            arm,
+            "net",
+            seed,
+            (one,) * len(BUDGETS),
+            (one,) * len(BUDGETS),
+            (own,) * len(NEAR),
+            10,
+            0.01,
+        )
         for seed, (one, own) in enumerate(zip(regrets, near, strict=True))
     ]
 
 
-def test_tables_pair_searches_of_one_seed_and_count_who_never_came_near_as_twice_the_limit() -> None:
+def test_tables_pair_searches_of_one_seed_and_count_who_never_came_near_as_twice_the_limit() -> (
+    None
+):
     first = runs_of("ours", [1.0, 2.0, 3.0], [2.0, 4.0, None])
     second = runs_of("TPE", [3.0, 4.0, 5.0], [4.0, 8.0, None])[::-1]
     pairs = paired([*first, *second], "ours", "TPE", lambda run: run.by_epochs[1])
