@@ -7,6 +7,7 @@ import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
+from bench.informed import informed
 from bench.tasks import Task
 from search.policy import OptunaPolicy, Policy
 from search.policy.factory import default_policy, promotion_policy
@@ -114,6 +115,11 @@ _OTHERS: Mapping[str, tuple[Make, str, str]] = {
 }
 ARMS: Mapping[str, Make] = {
     **COMMON,
+    "ours, informed": informed(recipes=True, experience=True),
+    "ours, recipes": informed(recipes=True),
+    "ours, experience": informed(experience=True),
+    "ours, beliefs": informed(beliefs="good"),
+    "ours, wrong beliefs": informed(beliefs="wrong"),
     "GP + SHA": optunas(gp, sha),  # takes a second for each configuration
     **{name: make for name, (make, _, _) in _OTHERS.items()},
 }
