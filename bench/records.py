@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spaces.files import load_space
+from spaces.reading import with_ranges
 from spaces.space import Space
 
 __all__ = ["RECORDED", "Part", "Records", "is_held_out", "read_records"]
@@ -94,4 +95,4 @@ def _space_of(about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Sp
     ]
     parameters = {name: one for name, one in space.parameters.items() if name in recorded}
     old = space.model_copy(update={"parameters": parameters, "known": known, "quick": None})
-    return old.with_ranges(about["ranges"]).with_epochs(about["epochs"])
+    return with_ranges(old, about["ranges"]).with_epochs(about["epochs"])
