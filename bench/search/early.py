@@ -1,10 +1,10 @@
 """Does an early score tell how a training ends, and what kind of score tells it best?
 
-    python -m bench.early [--records start net speed] [--part all]
+    python -m bench.search.early [--records start net speed] [--part all]
 
-For each epoch of the recorded trainings (`bench.curves`): the rank correlation of a score after it with
-the accuracy at the end, on images that no score was taken on; over all configurations, and over the
-better half, which is what a search has to tell apart. Scores are those of the network as it stands and,
+For each epoch of the recorded trainings (`bench.search.curves`): the rank correlation of a score after
+it with the accuracy at the end, on images that no score was taken on; over all configurations, and over
+the better half, which is what a search has to tell apart. Scores are those of the network as it stands and,
 where they were recorded, those on fewer images, of averaged weights on the fewer images, and at the end
 of a short training whose schedule ends there. Intervals are the middle 95 % of bootstrap samples of the
 configurations.
@@ -17,8 +17,8 @@ import numpy.typing as npt
 from scipy.stats import spearmanr
 
 from bench.columns import in_columns
-from bench.records import Records, read_records
-from bench.tasks import RECORDED_SETS
+from bench.search.records import Records, read_records
+from bench.search.tasks import RECORDED_SETS
 
 __all__ = ["difference", "rank_correlation", "rows_of"]
 
@@ -88,7 +88,7 @@ def _cells(base: Floats, early: Floats, late: Floats, half: npt.NDArray[np.bool_
 def main() -> None:
     """Read the command line, print."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.early", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m bench.search.early", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--records", nargs="+", choices=RECORDED_SETS, default=list(RECORDED_SETS))
     parser.add_argument("--part", choices=["open", "held out", "all"], default="all")

@@ -1,6 +1,6 @@
 """How long does a policy take to decide what is trained next, and how does that grow with the trials?
 
-    python -m bench.decisions [--arms ours "TPE + SHA" ...] [--trials 50 200 1000] [--task "mixed 0"]
+    python -m bench.search.decisions [--arms ours "TPE + SHA" ...] [--trials 50 200 1000] [--task "mixed 0"]
 
 Each policy searches a made-up task until the most trials are begun. Timed is a decision: all that the
 policy is asked from one training that was handed out to the next, in seconds of the processor, so that
@@ -14,10 +14,10 @@ import warnings
 import numpy as np
 import optuna
 
-from bench.arms import ARMS
 from bench.columns import in_columns
-from bench.tasks import stage
-from bench.timed import Timed
+from bench.search.arms import ARMS
+from bench.search.tasks import stage
+from bench.search.timed import Timed
 from search.policy import run_search
 
 
@@ -51,7 +51,7 @@ def row_of(arm: str, found: list[tuple[int, float]], trials: list[int]) -> list[
 def main() -> None:
     """Read the command line, search, print."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.decisions", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m bench.search.decisions", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=["ours", "TPE + SHA"])
     parser.add_argument("--trials", nargs="+", type=int, default=[50, 200, 1_000])

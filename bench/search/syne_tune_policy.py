@@ -16,7 +16,7 @@ import optuna
 from optuna.trial import Trial as OptunaTrial
 from optuna.trial import TrialState
 
-from bench.rival import Rival
+from bench.search.rival import Rival
 from search.policy import Decision
 from spaces.parameter import Parameter
 from spaces.space import Space

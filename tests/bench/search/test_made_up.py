@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from bench.made_up import CHANCE, EPOCHS, KINDS, MadeUp
-from bench.nearby import uniform
+from bench.search.made_up import CHANCE, EPOCHS, KINDS, MadeUp
+from bench.search.nearby import uniform
 from spaces.space import Space
 
 

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import runs as runs_module
-from bench.arms import ARMS, left_out
-from bench.curves import SCALES, configurations, recorded_configurations, space_at, write
-from bench.early import difference, rank_correlation
-from bench.nearby import nearby, place_of, uniform, value_at
-from bench.records import RECORDED, is_held_out, read_records
-from bench.runs import BUDGETS, LIMIT, NEAR, Run, search
-from bench.surrogate import quality
-from bench.tables import NEVER, interval, near_table, paired, regret_table
-from bench.tasks import RECORDED_SETS, Stage, stage, task_of
+from bench.search import runs as runs_module
+from bench.search.arms import ARMS, left_out
+from bench.search.curves import SCALES, configurations, recorded_configurations, space_at, write
+from bench.search.early import difference, rank_correlation
+from bench.search.nearby import nearby, place_of, uniform, value_at
+from bench.search.records import RECORDED, is_held_out, read_records
+from bench.search.runs import BUDGETS, LIMIT, NEAR, Run, search
+from bench.search.surrogate import quality
+from bench.search.tables import NEVER, interval, near_table, paired, regret_table
+from bench.search.tasks import RECORDED_SETS, Stage, stage, task_of
 from cifar_core.recipe import Recipe
 
 
@@ -122,7 +122,7 @@ def test_recorded_files_come_back_as_they_were_written(
         "check": 0.25,
     }
     write(tmp_path / "own.json", about, {3: row | {"number": 3}, 1: row})
-    monkeypatch.setattr("bench.records.RECORDED", tmp_path)
+    monkeypatch.setattr("bench.search.records.RECORDED", tmp_path)
     found = read_records("own")
     assert [one["number"] for one in found.rows] == [0, 3]
     assert found.curves.tolist() == [[0.2, 0.3]] * 2

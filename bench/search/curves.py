@@ -1,6 +1,6 @@
 """Train configurations of a space to the end, and record their learning curves.
 
-    python -m bench.curves --space baseline_constrained --scale quick --data DIR --out FILE
+    python -m bench.search.curves --space baseline_constrained --scale quick --data DIR --out FILE
         [--configurations 200] [--workers 2]
 
 What is recorded is what policies of search are compared on (see `bench.search`): nobody has to train the
@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.machine import described_machine
-from bench.nearby import nearby
+from bench.search.nearby import nearby
 from cifar_core.data.dataset import AUTO, open_data
 from cifar_core.data.resident import Part, Splits, splits_of
 from cifar_core.data.split import split
@@ -300,7 +300,7 @@ def write(path: Path, about: Mapping[str, Any], rows: Mapping[int, Mapping[str, 
 def main() -> None:
     """Read the command line, train, write."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.curves", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m bench.search.curves", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--space", required=True, choices=sorted({name for name, _ in SCALES}))
     parser.add_argument("--scale", choices=["narrow", "quick"], default="quick")

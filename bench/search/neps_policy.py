@@ -15,7 +15,7 @@ import optuna
 import torch
 from optuna.trial import Trial
 
-from bench.rival import Rival
+from bench.search.rival import Rival
 from search.policy import Decision
 from spaces.parameter import Parameter
 from spaces.space import Space

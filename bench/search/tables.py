@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.columns import in_columns
-from bench.runs import BUDGETS, LIMIT, NEAR, Run
+from bench.search.runs import BUDGETS, LIMIT, NEAR, Run
 
 __all__ = ["interval", "near_table", "paired", "regret_table"]
 

@@ -29,8 +29,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.model_selection import KFold
 
-from bench.nearby import place_of
-from bench.records import Records
+from bench.search.nearby import place_of
+from bench.search.records import Records
 from spaces.space import Space
 
 __all__ = ["Kind", "Surrogate", "encoded", "quality"]

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.made_up import KINDS, MadeUp
-from bench.nearby import nearby, uniform
-from bench.records import Part, read_records
-from bench.surrogate import Kind, Surrogate
+from bench.search.made_up import KINDS, MadeUp
+from bench.search.nearby import nearby, uniform
+from bench.search.records import Part, read_records
+from bench.search.surrogate import Kind, Surrogate
 from spaces.space import Space
 
 __all__ = ["RECORDED_SETS", "Stage", "Task", "stage", "task_of"]

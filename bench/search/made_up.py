@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.surrogate import encoded
+from bench.search.surrogate import encoded
 from spaces.space import Space
 
 __all__ = ["KINDS", "Kind", "MadeUp"]

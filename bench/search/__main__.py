@@ -3,10 +3,10 @@
     python -m bench.search [--tasks start "plain 0" ...] [--arms ours "TPE + SHA" ...] [--seeds 9]
         [--part open] [--luck 0.35] [--judge gp] [--workers 1] [--json FILE]
 
-Trainings that were recorded once (`bench.curves`), through a surrogate fitted to them (`bench.surrogate`,
-whose quality is printed), and formulas (`bench.made_up`) stand in for training. Every policy searches every
-task from the same seeds. None is given known configurations or an LR-range test, and all search the same
-ranges.
+Trainings that were recorded once (`bench.search.curves`), through a surrogate fitted to them
+(`bench.search.surrogate`, whose quality is printed), and formulas (`bench.search.made_up`) stand in for
+training. Every policy searches every task from the same seeds, in the same ranges, without an LR-range
+test. None is given known configurations, but for the arms that are named after it.
 
 Measured is the *regret*: how many points the true quality of what a search would return lies below that
 of the best known configuration, after 5, 10 and 20 whole trainings' worth of epochs, and of seconds; and
@@ -16,8 +16,8 @@ the means stand the paired differences to the first arm, with the middle 95 % of
 searches; for the epochs it is the geometric mean of the paired ratios, where a search that never came
 there counts as twice the limit of 30 whole trainings.
 
-The file of `--json` holds every search; those that stand in it are not done again, so a comparison that was
-interrupted goes on, and arms that need other packages can be added from another environment.
+The file of `--json` holds every search; those that stand in it are not done again, so a comparison that
+was interrupted goes on, and arms that need other packages can be added from another environment.
 """
 
 import argparse
@@ -31,13 +31,13 @@ from typing import Any
 import optuna
 from pydantic import TypeAdapter
 
-from bench.arms import ARMS, COMMON, left_out
-from bench.made_up import KINDS
-from bench.records import read_records
-from bench.runs import Run, search
-from bench.surrogate import quality
-from bench.tables import near_table, regret_table
-from bench.tasks import RECORDED_SETS, stage
+from bench.search.arms import ARMS, COMMON, left_out
+from bench.search.made_up import KINDS
+from bench.search.records import read_records
+from bench.search.runs import Run, search
+from bench.search.surrogate import quality
+from bench.search.tables import near_table, regret_table
+from bench.search.tasks import RECORDED_SETS, stage
 from cifar_core.files import write_atomically
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import optuna
 from optuna.trial import Trial, TrialState
 
-from bench.rival import Given
+from bench.search.rival import Given
 from search.errors import ServiceError
 from search.policy.base import Decision, InvalidParametersError, InvalidTrialError, Prepare
 from search.study.trial_states import is_queued

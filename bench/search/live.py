@@ -1,12 +1,13 @@
 """The searches of `bench.search` with real trainings in the place of the surrogate.
 
-    python -m bench.live --data DIR [--space baseline_constrained] [--arms ours "TPE + SHA"] [--seeds 5]
-        [--trainings 20] [--again 3] [--json FILE]
+    python -m bench.search.live --data DIR [--space baseline_constrained] [--arms ours "TPE + SHA"]
+        [--seeds 5] [--trainings 20] [--again 3] [--json FILE]
 
-Each policy searches the space at the scale of `bench.curves --scale quick`, which is that of `make start`
-without a GPU, for as many epochs as so many whole trainings have. What it returns, its best complete
-trial, is then trained anew from fresh seeds, and checked on images that no score was taken on. A search
-is a process of one thread. No policy is given known configurations, and all search the same ranges.
+Each policy searches the space at the scale of `bench.search.curves --scale quick`, which is that of
+`make start` without a GPU, for as many epochs as so many whole trainings have. What it returns, its best
+complete trial, is then trained anew from fresh seeds, and checked on images that no score was taken on. A
+search is a process of one thread. No policy is given known configurations, and all search the same
+ranges.
 """
 
 import argparse
@@ -22,10 +23,10 @@ import numpy as np
 import optuna
 import torch
 
-from bench.arms import ARMS
 from bench.columns import in_columns
-from bench.curves import CPU, SCALES, Images, space_at
 from bench.machine import described_machine
+from bench.search.arms import ARMS
+from bench.search.curves import CPU, SCALES, Images, space_at
 from cifar_core.data.dataset import AUTO
 from cifar_core.seeds import derive
 from cifar_core.trainer import Training
@@ -137,7 +138,7 @@ def run(arm: str, seed: int, wanted: argparse.Namespace) -> Found:
 def main() -> None:
     """Read the command line, search, print, write."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.live", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m bench.search.live", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--space", default="baseline_constrained", help="a space with a scale")
     parser.add_argument("--data", default=AUTO, help="folder or auto")

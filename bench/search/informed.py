@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import optuna
 
-from bench.nearby import uniform
-from bench.records import read_records
-from bench.tasks import Task
+from bench.search.nearby import uniform
+from bench.search.records import read_records
+from bench.search.tasks import Task
 from search.policy import Belief, ExperienceRecord, Knowledge, Policy
 from search.policy.factory import default_policy
 from search.study import attributes

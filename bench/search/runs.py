@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import optuna
 
-from bench.arms import ARMS
-from bench.tasks import Stage
-from bench.timed import Timed
+from bench.search.arms import ARMS
+from bench.search.tasks import Stage
+from bench.search.timed import Timed
 from search.policy import Seen, run_search
 
 __all__ = ["BUDGETS", "LIMIT", "NEAR", "Run", "search"]

@@ -1,4 +1,4 @@
-"""Recorded learning curves, as `bench.curves` writes them."""
+"""Recorded learning curves, as `bench.search.curves` writes them."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from spaces.space import Space
 
 __all__ = ["RECORDED", "Part", "Records", "is_held_out", "read_records"]
 
-RECORDED = Path(__file__).parent / "recorded"
+RECORDED = Path(__file__).parents[1] / "recorded"
 Part = Literal["open", "held out", "all"]
 """The part of the records to work with while something is developed, the part kept for the last look, or
 both."""

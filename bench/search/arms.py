@@ -7,8 +7,8 @@ import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
-from bench.informed import informed
-from bench.tasks import Task
+from bench.search.informed import informed
+from bench.search.tasks import Task
 from search.policy import OptunaPolicy, Policy
 from search.policy.factory import default_policy, promotion_policy
 
@@ -69,7 +69,7 @@ def ours_before(study: optuna.Study, seed: int, task: Task) -> Policy:
 
 def ray_tune(study: optuna.Study, seed: int, task: Task) -> Policy:
     """Ray Tune's own classes."""
-    from bench.ray_tune import RayTune  # an optional package
+    from bench.search.ray_tune import RayTune  # an optional package
 
     return RayTune(study, task.space.suggest, epochs=task.epochs, seed=seed)
 
@@ -78,7 +78,7 @@ def syne_tune(name: str) -> Make:
     """Return the maker of one of Syne Tune's schedulers."""
 
     def make(study: optuna.Study, seed: int, task: Task) -> Policy:
-        from bench.syne_tune_policy import SyneTune  # an optional package
+        from bench.search.syne_tune_policy import SyneTune  # an optional package
 
         return SyneTune(study, name, task.space, epochs=task.epochs, seed=seed)
 
@@ -89,7 +89,7 @@ def neps(name: str) -> Make:
     """Return the maker of one of NePS' optimizers."""
 
     def make(study: optuna.Study, seed: int, task: Task) -> Policy:
-        from bench.neps_policy import Neps  # an optional package
+        from bench.search.neps_policy import Neps  # an optional package
 
         return Neps(study, name, task.space, epochs=task.epochs, seed=seed)
 
