@@ -14,7 +14,7 @@ how many whole trainings' worth of epochs it takes until that is 1.0, and 0.3, p
 returned is the complete trial with the best score, before there is one whichever came furthest. Behind
 the means stand the paired differences to the first arm, with the middle 95 % of bootstrap samples of the
 searches; for the epochs it is the geometric mean of the paired ratios, where a search that never came
-there counts as twice the limit of 30 whole trainings.
+there counts as twice the limit of 25 whole trainings.
 
 The file of `--json` holds every search; those that stand in it are not done again, so a comparison that
 was interrupted goes on, and arms that need other packages can be added from another environment.
@@ -114,8 +114,6 @@ def main() -> None:
     """Read the command line, search, print, write."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     wanted = read_command_line()
-    for task in wanted.tasks:
-        print(described(task, wanted), flush=True)
     jobs = [
         (arm, task, seed, wanted)
         for task in wanted.tasks
@@ -125,10 +123,14 @@ def main() -> None:
     runs = read_runs(wanted)
     done = {(one.arm, one.task, one.seed) for one in runs}
     jobs = [job for job in jobs if job[:3] not in done]
+    for task in {task for _, task, _, _ in jobs}:
+        stage(task, wanted.part, wanted.luck, wanted.judge)  # once, for all processes
     with ProcessPoolExecutor(wanted.processes) as processes:
         for job in as_completed([processes.submit(run, *job) for job in jobs]):
             runs.append(job.result())
             write_runs(runs, wanted)
+    for task in wanted.tasks:
+        print(described(task, wanted), flush=True)
     for own in [[task] for task in wanted.tasks] + [wanted.tasks] * (len(wanted.tasks) > 1):
         counted = [one for one in in_order(runs, wanted.arms) if one.task in own]
         print(f"\n{', '.join(own)}; {wanted.seeds} seeds; points to the best known")

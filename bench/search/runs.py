@@ -16,7 +16,7 @@ BUDGETS = (5, 10, 20)
 """Whole trainings' worth of epochs, and of seconds, after which what is returned is looked at."""
 NEAR = (1.0, 0.3)
 """Points to the best known configuration."""
-LIMIT = 30
+LIMIT = 25
 """Whole trainings' worth of epochs at which a search ends in any case."""
 
 

@@ -38,7 +38,7 @@ __all__ = ["Kind", "Surrogate", "encoded", "quality"]
 Floats = npt.NDArray[np.float64]
 Kind = Literal["gp", "trees"]
 NEIGHBOURS = 3
-EXPLAINED, MOST_COMPONENTS = 0.995, 6
+EXPLAINED, MOST_COMPONENTS = 0.995, 4
 """Share of the curves' variance that the principal components hold, and how many there are at most."""
 
 
