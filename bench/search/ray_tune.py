@@ -21,10 +21,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
+from bench.search.rival import Given
 from search.errors import ServiceError
 from search.policy.base import Decision, InvalidParametersError, InvalidTrialError, Prepare
 from search.study.trial_states import is_queued
@@ -73,7 +72,7 @@ class RayTune:
             choose(trial)
 
         self._study = study
-        study.sampler = _Given({})  # which must not draw anything when a trial is made
+        study.sampler = Given({})  # which must not draw anything when a trial is made
         self._scheduler = ASHAScheduler(time_attr=TIME, metric=METRIC, mode="max", max_t=epochs)
         self._searcher = OptunaSearch(
             space,
@@ -101,7 +100,7 @@ class RayTune:
         """As `Policy` says; in simulated time nothing is interrupted."""
         self._draw(1)
         self._trials[trial.number], values = self._pending.pop(0)
-        self._study.sampler = _Given(values)
+        self._study.sampler = Given(values)
         try:
             notes = prepare(trial, trial.number)
         except InvalidParametersError as error:
@@ -155,32 +154,3 @@ class RayTune:
                 values = self._searcher.suggest(theirs.trial_id)
             self._pending.append((theirs, values))
             self._scheduler.on_trial_add(None, theirs)
-
-
-class _Given(BaseSampler):
-    """Hands out what was drawn elsewhere; a `KeyError` says that something else is asked for."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Nothing is drawn together."""
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Nothing is drawn together."""
-        return {}
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """The value of this name."""
-        return self._values[param_name]

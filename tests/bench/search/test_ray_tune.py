@@ -8,7 +8,7 @@ import optuna
 import pytest
 from optuna.trial import Trial, TrialState
 
-from bench.ray_tune import RayTune
+from bench.search.ray_tune import RayTune
 from search.errors import ServiceError
 from search.policy.simulation import Seen, run_search
 

@@ -1,0 +1,1 @@
+"""Benchmarks of searches: what they return, how soon, and what deciding costs."""
