@@ -9,6 +9,7 @@ import torch
 
 from cifar_core.errors import CheckpointError
 from cifar_core.files import write_atomically
+from cifar_core.text_files import first_line
 
 __all__ = ["check_archive", "load_state", "save_state"]
 
@@ -32,8 +33,9 @@ def load_state(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no saved state at {path}.") from error
     except Exception as error:  # what a damaged file makes a reader do is nearly anything
-        cause = str(error).strip().splitlines() or [type(error).__name__]
-        raise CheckpointError(f"{path} is not a whole training state: {cause[0]}") from error
+        raise CheckpointError(
+            f"{path} is not a whole training state: {first_line(error)}"
+        ) from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} is not a training state: it holds a {type(state).__name__}.")
     return state

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cifar_core.device import Backend, ran_out_of_memory
+from cifar_core.text_files import first_line
 
 __all__ = ["Forward", "compiled"]
 
@@ -44,8 +45,7 @@ def compiled(network: nn.Module, images: Tensor, backend: Backend) -> tuple[Forw
     except Exception as error:
         if ran_out_of_memory(error):
             raise  # training as it is would not fit either, and has the right words for it
-        lines = str(error).strip().splitlines() or [""]
-        return network, f"{type(error).__name__}: {lines[0][:200]}"
+        return network, f"{type(error).__name__}: {first_line(error)[:200]}"
     finally:
         network.load_state_dict(kept)
         network.zero_grad(set_to_none=True)

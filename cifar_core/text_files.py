@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-__all__ = ["one_line", "parse_toml", "read_text"]
+__all__ = ["first_line", "last_line", "one_line", "parse_toml", "read_text"]
 
 LARGEST = 1 << 20
 MOST_DOTS = 1000
@@ -51,6 +51,20 @@ def parse_toml(text: str) -> dict[str, Any]:
         if line.count(".") > MOST_DOTS:
             raise ValueError(f"more than {MOST_DOTS} dots (at line {number})")
     return tomllib.loads(text)
+
+
+def first_line(error: BaseException) -> str:
+    r"""Return the first line of an error's text; the name of its type if it has no text.
+
+    >>> first_line(ValueError("too large\nand more")), first_line(MemoryError())
+    ('too large', 'MemoryError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def last_line(error: BaseException) -> str:
+    """Return the last line of an error's text; a `RecipeError` has its last problem there."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
 
 
 def one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What happens in a search, told to whoever shows it."""
+"""Events of a search, for its views."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that the user should know."""
+    """A message for the user."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class SweepsProgress:
-    """The LR-range test has `done` of `total` sweeps behind it."""
+    """The LR-range test has finished `done` of `total` sweeps."""
 
     done: int
     total: int
@@ -42,10 +42,10 @@ class BoundsFound:
     """The range in which a learning rate will be searched.
 
     Attributes:
-        optimizer: Whose learning rate.
+        optimizer: Name of the optimizer.
         low: Lower end.
         high: Upper end.
-        how: Where the range comes from, in words.
+        how: Origin of the range, in words.
     """
 
     optimizer: str
@@ -56,17 +56,17 @@ class BoundsFound:
 
 @dataclass(frozen=True)
 class SearchStarted:
-    """Trials begin, or go on.
+    """The training of trials starts, or continues.
 
     Attributes:
         study: The study's name.
-        data: What every figure is measured on, in words.
+        data: The images that every figure is measured on, in words.
         trials: Trials in all.
         epochs: Epochs of a trial that is not stopped early.
         workers: Worker processes, in words.
-        rows: Trials that are there already.
-        timeout: Seconds that are left, or None for no limit.
-        where: What other commands must be given to find the study's home.
+        rows: Trials that the study has already.
+        timeout: Seconds left, or None for no limit.
+        where: Options by which other commands find the study.
     """
 
     study: str
@@ -81,13 +81,13 @@ class SearchStarted:
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A worker begins a trial, or goes on with it.
+    """A worker starts a trial, or continues it.
 
     Attributes:
         number: The trial.
         label: Name of the known configuration it is, or of what suggested it; None otherwise.
         values: Its parameters.
-        epochs_done: Epochs it has behind it.
+        epochs_done: Epochs it has already.
     """
 
     number: int
@@ -98,7 +98,7 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class EpochSeen:
-    """A trial has an epoch behind it."""
+    """A trial has finished an epoch."""
 
     number: int
     epoch: Epoch
@@ -106,14 +106,14 @@ class EpochSeen:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial is finished, for whatever reason."""
+    """A trial is over, for whatever reason."""
 
     row: TrialRow
 
 
 @dataclass(frozen=True)
 class TrialPaused:
-    """A trial waits at a rung, and goes on when it proves to be among the best."""
+    """A trial pauses, and continues if it proves to be among the best."""
 
     row: TrialRow
 

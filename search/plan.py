@@ -1,4 +1,4 @@
-"""What a request comes to on this machine: the space as searched, its budget, and the workers."""
+"""A request resolved for this machine: the space as searched, and its budget."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,13 +20,13 @@ class Plan:
 
     Attributes:
         space: The space as it will be searched.
-        scale: Whether it is the full one.
+        scale: ``full``, or ``quick`` for the narrowed space.
         train_images: Images to train on; None for all.
-        budget: What the study may cost.
+        budget: The cost limits of the study.
         seeds: Trainings of each cell of a grid; None where the space is searched.
-        sampler: How configurations are chosen.
-        pruner: How trials are stopped early.
-        notice: What was made smaller, in words, or None.
+        sampler: Method by which configurations are chosen.
+        pruner: Method by which trials are stopped early.
+        notice: Description of what was made smaller, or None.
     """
 
     space: Space
@@ -40,10 +40,10 @@ class Plan:
 
 
 def plan_of(request: StartRequest, space: Space, devices: list[torch.device]) -> Plan:
-    """What `request` comes to on these devices.
+    """Resolve a request for these devices.
 
     Raises:
-        UsageError: A quick run is asked for of a space that has none, or options that do not go together.
+        UsageError: The space has no quick version, or options do not go together.
     """
     on_gpu = any(device.type == "cuda" for device in devices)
     if request.scale == "quick" and space.quick is None:
@@ -83,10 +83,10 @@ def plan_of(request: StartRequest, space: Space, devices: list[torch.device]) ->
 
 
 def _grid(request: StartRequest, space: Space, is_quick: bool) -> tuple[int | None, int | None]:
-    """Trainings of each cell and trainings in all, of a grid; both None for other spaces.
+    """Return the trainings of each cell of a grid and the trainings in all; both None for other spaces.
 
     Raises:
-        UsageError: What is asked for has no meaning for this space.
+        UsageError: An option has no meaning for this space.
     """
     if space.grid is None:
         if request.seeds is not None:
@@ -117,7 +117,7 @@ def _grid(request: StartRequest, space: Space, is_quick: bool) -> tuple[int | No
 
 
 def _policy(request: StartRequest) -> tuple[Sampler, Pruner]:
-    """How configurations are chosen and how trials are stopped early, in a space that is searched.
+    """Return the sampler and the pruner of a space that is searched.
 
     Raises:
         UsageError: The two do not go together.

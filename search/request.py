@@ -1,4 +1,4 @@
-"""What the user asked for. This module imports no torch, so that `--help` is quick."""
+"""Requests: the options of each command. This module imports no PyTorch, so that `--help` is quick."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,18 +29,18 @@ class StartRequest:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:0,cuda:1``.
         data: ``auto``, ``synthetic``, or a folder.
         lr_bounds: ``auto``, ``off`` or ``LOW:HIGH``.
-        sampler: How configurations are chosen; by the model of freeze-thaw by default.
-        pruner: How trials are stopped early; by freeze-thaw by default.
-        seed: Where all random choices start.
+        sampler: Method by which configurations are chosen; the model of freeze-thaw by default.
+        pruner: Method by which trials are stopped early; freeze-thaw by default.
+        seed: Random seed of the study.
         seeds: Trainings of each cell of a grid; the space's number by default.
-        scale: Whether a run without a GPU is made smaller.
-        compile_networks: Whether trials train with compiled networks.
-        keep: The best trials whose trained networks are kept.
+        scale: ``quick`` for a smaller run, ``full``, or ``auto``: quick without a GPU.
+        compile_networks: Train trials with compiled networks.
+        keep: Number of best trials whose trained networks are kept.
         hang_after: Seconds without a step after which a worker is replaced.
-        patience: Trials without a new best after which no more are begun, or None.
-        warm_start: Older studies and configuration files of which the best is tried early.
-        known: Whether the space's known configurations are tried first.
-        experience: Whether the policy learns from trials of older studies.
+        patience: Trials without a new best after which none is started, or None.
+        warm_start: Older studies and configuration files whose best configurations are tried early.
+        known: ``on`` to try the space's known configurations first.
+        experience: ``on`` to let the policy learn from trials of older studies.
     """
 
     space: str
@@ -80,7 +80,7 @@ class LrRangeRequest:
         linear: Raise it by equal steps instead of equal ratios.
         epochs: Passes over the training images of a sweep; by default as short as makes sense.
         seeds: Sweeps of each recipe; the space's number, or 3, by default.
-        seed: Where the sweeps' seeds start.
+        seed: Random seed of the sweeps.
         scale: As for `StartRequest`.
         train_images: As for `StartRequest`.
         workers: As for `StartRequest`.
@@ -105,7 +105,7 @@ class LrRangeRequest:
 
 @dataclass(frozen=True)
 class DoctorRequest:
-    """The options of `cifar-search doctor`: of a search, what decides whether it works and how fast.
+    """The options of `cifar-search doctor`: those of a search that decide whether and how fast it works.
 
     Attributes:
         storage: As for `StartRequest`.
@@ -131,7 +131,7 @@ class ResumeRequest:
         timeout: A new total of seconds, or None to keep it.
         workers: Worker processes; by device by default.
         device: As for `StartRequest`.
-        data: Where the images are; by default where `start` would look.
+        data: As for `StartRequest`.
         compile_networks: As for `StartRequest`.
         keep: A new number of trained networks to keep, or None to keep it.
         hang_after: As for `StartRequest`.

@@ -1,4 +1,4 @@
-"""How a search is asked to stop: Ctrl-C, a signal, or `cifar-search stop` from elsewhere."""
+"""Requests to stop a search: Ctrl-C, a signal, or `cifar-search stop` from another process."""
 
 import signal
 import sys
@@ -14,11 +14,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSwitch:
-    """Says whether to stop. Within its context the first signal asks for it, the second insists.
+    """Tells whether to stop. Within its context the first signal asks for it, the second insists.
 
     Args:
         request: A file whose presence asks to stop.
-        elsewhere: Whether somebody asks to stop in another way.
+        elsewhere: Returns whether somebody asks to stop in another way.
 
     Raises:
         KeyboardInterrupt: At the second signal, wherever the program is; what is saved stays saved.
@@ -31,12 +31,12 @@ class StopSwitch:
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
-        """Whether somebody has asked to stop."""
+        """Return whether somebody has asked to stop."""
         return self._signalled or self._request.exists() or self._elsewhere()
 
     def __enter__(self) -> "StopSwitch":
         for number in SIGNALS:
-            # What is ignored stays ignored: under nohup a search outlives its terminal.
+            # An ignored signal stays ignored: under nohup a search outlives its terminal.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = before = signal.signal(number, self._on_signal)
                 self._signalled |= isinstance(before, _Ending) and before.asked
@@ -53,10 +53,10 @@ class StopSwitch:
 
 
 class _Ending:
-    """A handler that ends a program as Ctrl-C does, and remembers that it was asked to.
+    """A handler that ends a program as Ctrl-C does, and remembers that it was called.
 
-    Python drops an exception that is raised while it removes an object. A Ctrl-C that comes just then would
-    be lost.
+    Python drops an exception that is raised while it removes an object; a Ctrl-C at that moment would be
+    lost.
     """
 
     asked = False
@@ -68,7 +68,7 @@ class _Ending:
 
 @contextmanager
 def ending_like_ctrl_c() -> Iterator[None]:
-    """Within this context every signal that ends a program does so as Ctrl-C: what is open is closed.
+    """Make every signal that ends a program end it as Ctrl-C does, within this context: files are closed.
 
     A signal that is ignored, as under nohup, stays ignored. A `StopSwitch` that is entered within it knows
     of a signal that came before but did not end the program.
@@ -98,7 +98,7 @@ def ending_like_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def signals_wait() -> Iterator[None]:
-    """Within this context, which must be short, nothing is interrupted; a signal is Ctrl-C at its end.
+    """Defer signals within this context, which must be short; one that came is a Ctrl-C at its end.
 
     Raises:
         KeyboardInterrupt: A signal came.

@@ -7,7 +7,7 @@ from typing import Any
 from cifar_core.errors import RecipeError
 from cifar_core.recipe import Recipe
 from cifar_core.records import UNIONS, flatten
-from cifar_core.text_files import one_line
+from cifar_core.text_files import last_line, one_line
 from spaces.errors import MisfitError
 from spaces.parameter import Parameter, Value, Values
 from spaces.space import Space
@@ -65,7 +65,7 @@ def fitted(space: Space, recipe: Recipe) -> Fit:
     try:
         made = flatten(space.recipe_of(values).to_dict())
     except RecipeError as error:
-        raise MisfitError(str(error).splitlines()[-1].strip()) from error
+        raise MisfitError(last_line(error)) from error
     searched = {field for name in values for field in space.parameters[name].fields()}
     differing = [field for field in _differing(made, target) if field not in moved]
     for field in differing:

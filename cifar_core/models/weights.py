@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cifar_core.checkpoint import check_archive
 from cifar_core.errors import WeightsError
 from cifar_core.files import write_atomically
+from cifar_core.text_files import first_line
 
 __all__ = ["IMAGENET_URL", "load_weights"]
 
@@ -172,6 +173,5 @@ def _shape(value: Tensor) -> str:
 
 def _words(error: BaseException) -> str:
     """An exception's first line, without urllib's wrapping; its type if it has none."""
-    lines = str(error).strip().splitlines() or [""]
-    words = lines[0].removeprefix("<urlopen error ").removesuffix(">")
+    words = first_line(error).removeprefix("<urlopen error ").removesuffix(">")
     return words.rstrip(".:") or type(error).__name__

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from cifar_core.errors import CifarSearchError, DataError, DeviceError, NoImagesError
-from cifar_core.text_files import one_line
+from cifar_core.text_files import first_line, one_line
 from search.home import STORAGE_VARIABLES
 
 __all__ = ["for_terminal", "told", "with_options", "without_passwords"]
@@ -37,7 +37,7 @@ def told(error: Exception, arguments: Sequence[str] = ()) -> str | None:
         file = "" if error.filename is None else f"{error.filename}: "
         return f"{file}{error.strerror or error}. {ADVICE.get(error.errno or 0, '')}".strip()
     if _lacks_memory(error):
-        cause = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        cause = first_line(error).rstrip(".")
         return (
             f"There is not enough memory: {cause}. A smaller batch_size or network needs less; so do "
             "fewer --workers."

@@ -15,6 +15,7 @@ import torch
 
 from cifar_core.device import available_cores, backend_of
 from cifar_core.recipe import Recipe
+from cifar_core.text_files import first_line
 from search.doctor.check import Check, Verdict
 from search.plan import Plan
 from search.workers.slots import Slot
@@ -139,9 +140,8 @@ def _gpus() -> Check:
     try:
         gpus = _visible_gpus()
     except RuntimeError as error:  # a driver that is there and does not work
-        lines = str(error).splitlines() or [type(error).__name__]
         advice = "Does nvidia-smi work? Without it: --device cpu"
-        return Check("machine", "GPU", "warning", lines[0], advice, {"gpus": []})
+        return Check("machine", "GPU", "warning", first_line(error), advice, {"gpus": []})
     if gpus:
         found = ", ".join(
             f"{one['device']} {one['name']} ({one['memory_bytes'] / GIBIBYTE:.0f} GiB)"

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cifar_core.data import cifar10
 from cifar_core.data.dataset import AUTO, SYNTHETIC, DataSet, folder_of
 from cifar_core.errors import DataError
+from cifar_core.text_files import first_line
 from search.doctor.check import Check, Verdict
 from search.errors import UsageError
 from search.home import Home
@@ -115,8 +116,9 @@ def storage_check(url: str) -> Check:
     except UsageError as error:  # its driver is missing; the text says how to get it
         return Check("places", "storage", "failed", str(error), None, facts)
     except (SQLAlchemyError, sqlite3.Error, OSError, RuntimeError) as error:
-        cause = str(error).strip().splitlines() or [type(error).__name__]
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else cause[0]
+        reason = (
+            error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+        )
         found = f"{shown_url(url)} cannot be opened: {hide_secrets(reason, url)}"
         advice = "Name another database with --storage, or another folder with --home."
         return Check("places", "storage", "failed", found, advice, facts)

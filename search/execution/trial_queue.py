@@ -8,6 +8,7 @@ from optuna.trial import Trial
 
 from cifar_core.errors import RecipeError
 from cifar_core.seeds import derive
+from cifar_core.text_files import last_line
 from search.policy.base import InvalidParametersError, Policy
 from search.policy.factory import SEED, seeds_of
 from search.study import attributes
@@ -111,7 +112,7 @@ class TrialQueue:
         try:
             recipe = self._space.recipe_of(values)
         except RecipeError as error:
-            raise InvalidParametersError(str(error).splitlines()[-1].strip()) from error
+            raise InvalidParametersError(last_line(error)) from error
         if seeds := seeds_of(settings):
             # Every cell is trained from the same seeds: what differs between cells is the cell.
             seed = trial.suggest_int(SEED, seeds[0], seeds[-1])

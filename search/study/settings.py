@@ -1,4 +1,4 @@
-"""What makes a study the study it is, and what it may cost."""
+"""Settings of a study, which never change, and its budget, which may."""
 
 from re import fullmatch
 from typing import Annotated, Literal
@@ -35,7 +35,7 @@ DEFAULT_KEEP = 1
 
 
 class DataIdentity(Record):
-    """What a figure of this study was measured on.
+    """The images on which every figure of a study is measured.
 
     Attributes:
         name: ``cifar10`` or ``synthetic``.
@@ -52,7 +52,7 @@ class DataIdentity(Record):
     split: Annotated[str, AfterValidator(no_control)]
 
     def described(self) -> str:
-        """In words, to stand beside a figure."""
+        """Return the images in words, to stand beside a figure."""
         kinds = {
             ("cifar10", True): "CIFAR-10",
             ("cifar10", False): "CIFAR-10 (not the official files)",
@@ -64,19 +64,20 @@ class DataIdentity(Record):
 
 
 class Settings(Record):
-    """What must be the same whenever a study is continued.
+    """The settings that must be the same whenever a study is continued.
 
     Attributes:
         space: The space as searched: a quick run's is narrowed already.
-        scale: Whether `space` is the full one.
+        scale: ``full``, or ``quick`` for a narrowed space.
         data: The images.
-        seed: Where all random choices of the study start.
+        seed: Random seed of the study.
         seeds: Trainings of each cell of a grid; None where the space is searched.
-        sampler: How configurations are chosen; ``model`` where the pruner is ``freeze-thaw``, only there.
-        pruner: How trials are stopped early.
+        sampler: Method by which configurations are chosen; ``model`` if and only if the pruner is
+            ``freeze-thaw``.
+        pruner: Method by which trials are stopped early.
         lr_bounds: ``auto``, ``off``, or ``LOW:HIGH``.
-        known: Whether the space's known configurations are tried first; on in studies older than this.
-        experience: Whether the policy learns from trials of older studies, as noted at the study's start.
+        known: ``on`` if the space's known configurations are tried first; as in all older studies.
+        experience: ``on`` if the policy learns from trials of older studies, noted at the study's start.
     """
 
     space: Space
@@ -92,13 +93,13 @@ class Settings(Record):
 
 
 class Budget(Record):
-    """What a study may cost in all; it may be raised when the study is continued.
+    """The cost limits of a study, which may be raised when it is continued.
 
     Attributes:
         trials: Finished trials.
         timeout: Seconds of running, over all its sessions; None for no limit.
-        keep: The best trials whose trained networks are kept.
-        patience: Trials without a new best after which no more are begun; None for no such limit.
+        keep: Number of best trials whose trained networks are kept.
+        patience: Trials without a new best after which none is started; None for no such limit.
     """
 
     trials: Annotated[int, Field(ge=1)]
@@ -108,10 +109,10 @@ class Budget(Record):
 
 
 def given_range(wish: str) -> tuple[float, float] | None:
-    """The ends of a ``LOW:HIGH``; None for ``auto`` and ``off``.
+    """Return the ends of a ``LOW:HIGH``; None for ``auto`` and ``off``.
 
     Raises:
-        ValueError: It is none of the three.
+        ValueError: The text is none of the three.
     """
     if wish in {"auto", "off"}:
         return None
@@ -123,7 +124,7 @@ def given_range(wish: str) -> tuple[float, float] | None:
 
 
 def differences(stored: Record, wanted: Record) -> list[str]:
-    """What differs between two records of a kind, a line each."""
+    """Return the differences between two records of a kind, a line each."""
     old, new = (flatten(one.model_dump(mode="json")) for one in (stored, wanted))
     return [
         f"{key}: the study has {old.get(key)!r}, this command asks for {new.get(key)!r}"

@@ -1,4 +1,4 @@
-"""A study of ours in Optuna's storage: made once, opened again, its notes read and written."""
+"""A study of this service in Optuna's storage: created once, opened again, its notes read and written."""
 
 import platform
 import warnings
@@ -42,8 +42,8 @@ class SearchStudy:
 
     Attributes:
         optuna: The study as Optuna has it.
-        settings: What makes it the study it is.
-        budget: What it may cost.
+        settings: Its settings, which never change.
+        budget: Its cost limits.
     """
 
     optuna: optuna.Study
@@ -56,7 +56,7 @@ class SearchStudy:
         return self.optuna.study_name
 
     def note(self, key: str) -> Any:
-        """One of the service's notes, or None."""
+        """Return one of the service's notes, or None."""
         return self.optuna.user_attrs.get(key)
 
     def write(self, key: str, value: Any) -> None:
@@ -79,12 +79,12 @@ class SearchStudy:
 
     @property
     def seconds(self) -> float:
-        """Time it has been running, over all sessions."""
+        """Time that it has been running, over all sessions."""
         return float(self.note(attributes.SECONDS) or 0.0)
 
     @property
     def complete(self) -> bool:
-        """Its budget is used up."""
+        """Whether its budget is used up."""
         rows = self.rows()
         budget = self.budget
         most = trials_in_all(budget.trials, budget.patience, best_position(rows), enqueued_to(rows))
@@ -96,19 +96,19 @@ class SearchStudy:
 def create_or_open(
     storage: BaseStorage, name: str, settings: Settings, budget: Budget
 ) -> tuple[SearchStudy, bool]:
-    """The study of this name with these settings, and whether it is new.
+    """Return the study of this name with these settings, and whether it is new.
 
-    The budget of a study that is there already becomes `budget`.
+    An existing study gets the new budget.
 
     Raises:
-        UsageError: There is a study of this name with other settings; the text says which.
-        ServiceError: Somebody has changed its notes.
+        UsageError: A study of this name has other settings; the text says which.
+        ServiceError: Another program has changed its notes.
     """
     if name not in optuna.get_all_study_names(storage):
         study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names(METRIC_NAMES)  # what a dashboard calls the value
+            study.set_metric_names(METRIC_NAMES)  # name of the value in a dashboard
         found = SearchStudy(study, settings, budget)
         found.write(attributes.STORED_AT, datetime.now(UTC).isoformat(timespec="seconds"))
         found.write(attributes.VERSIONS, versions())
@@ -125,8 +125,8 @@ def create_or_open(
         listed = "\n".join(f"  {line}" for line in found_differences)
         raise UsageError(
             f"Study {name} exists with other settings:\n{listed}\n"
-            f"Go on with it as it is:  cifar-search resume {name}\n"
-            f"Or start another:        --study NAME"
+            f"Continue it as it is:  cifar-search resume {name}\n"
+            f"Or start another:      --study NAME"
         )
     found = SearchStudy(study, stored, budget)
     found.write(attributes.BUDGET, budget.model_dump(mode="json"))
@@ -134,15 +134,15 @@ def create_or_open(
 
 
 def open_study(storage: BaseStorage, name: str | None) -> SearchStudy:
-    """A study that is there already.
+    """Return an existing study.
 
     Args:
-        storage: Where to look.
+        storage: The storage that has it.
         name: Its name; None for the newest.
 
     Raises:
-        UsageError: There is no such study, or it was not made by this service.
-        ServiceError: Somebody has changed its notes.
+        UsageError: There is no such study, or it was not created by this service.
+        ServiceError: Another program has changed its notes.
     """
     name = name or newest_name(storage)
     if name not in optuna.get_all_study_names(storage):
@@ -155,7 +155,7 @@ def open_study(storage: BaseStorage, name: str | None) -> SearchStudy:
 
 
 def summaries(storage: BaseStorage) -> list[FrozenStudy]:
-    """The service's studies in `storage`, the newest last.
+    """Return the service's studies in a storage, the newest last.
 
     Raises:
         ServiceError: The storage holds something that Optuna cannot read.
@@ -167,9 +167,9 @@ def summaries(storage: BaseStorage) -> list[FrozenStudy]:
 
 
 def was_never_finished(study: optuna.Study) -> bool:
-    """Its process ended between its creation and its settings: ours beyond doubt, and no study yet.
+    """Return whether the process that made a study was killed before the study was whole.
 
-    A new one holds nothing; a copy, which says that it is one, has its original.
+    It may be deleted: a new one holds nothing, and a copy, which says that it is one, has its original.
     """
     notes = study.user_attrs
     first_notes = {attributes.STORED_AT, attributes.VERSIONS, attributes.BUDGET}
@@ -182,7 +182,7 @@ def was_never_finished(study: optuna.Study) -> bool:
 
 
 def newest_name(storage: BaseStorage) -> str:
-    """The name of the newest study.
+    """Return the name of the newest study.
 
     Raises:
         UsageError: There is none.
@@ -197,13 +197,13 @@ def newest_name(storage: BaseStorage) -> str:
 
 
 def versions() -> Mapping[str, str]:
-    """The versions that a figure depends on."""
+    """Return the versions that a figure depends on."""
     names = ("cifar-search", "torch", "torchvision", "optuna", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
 def _loaded(storage: BaseStorage, name: str) -> optuna.Study:
-    """A study of which everything can be read."""
+    """Return a study all of whose contents can be read."""
     with readable(f"Study {name}"):
         study = optuna.load_study(storage=storage, study_name=name)
         study.get_trials(deepcopy=False)
@@ -220,19 +220,19 @@ def _settings_of(study: optuna.Study) -> Settings:
     note = study.user_attrs.get(attributes.SETTINGS)
     if _is_half_copy(study.user_attrs):
         raise UsageError(
-            f"Study {study.study_name} is a copy that was interrupted. Make it anew with the same command, "
-            "cifar-search copy, or choose another name."
+            f"Study {study.study_name} is a copy that was interrupted. Run the same "
+            "cifar-search copy again, or choose another name."
         )
     if note is None or study.directions != [StudyDirection.MAXIMIZE]:
         raise UsageError(
-            f"Study {study.study_name} was not made by cifar-search, and is left alone. "
+            f"Study {study.study_name} was not created by cifar-search, and is left alone. "
             "Choose another name with --study."
         )
     try:
         settings = Settings.model_validate(note)
     except ValidationError as error:
         raise UsageError(
-            f"Study {study.study_name} was made by another version of cifar-search that kept other "
+            f"Study {study.study_name} was created by another version of cifar-search with other kinds of "
             "settings. Start a new one with --study NAME."
         ) from error
     check_notes(study, settings)

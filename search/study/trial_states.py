@@ -22,6 +22,7 @@ __all__ = [
     "attach",
     "begin",
     "check_unchanged",
+    "enqueued_values",
     "give_up",
     "is_paused",
     "is_queued",
@@ -151,6 +152,12 @@ def known(trial: Trial) -> FrozenTrial:
     since, which is everything where one process writes; only its state and its end are those of then.
     """
     return trial._cached_frozen_trial  # noqa: SLF001
+
+
+def enqueued_values(trial: FrozenTrial) -> dict[str, Any]:
+    """Return the parameters that an enqueued trial is to have; of any other trial those that it has."""
+    fixed: dict[str, Any] = trial.system_attrs.get("fixed_params", trial.params)
+    return fixed
 
 
 def is_paused(trial: FrozenTrial) -> bool:

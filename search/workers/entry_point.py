@@ -1,4 +1,4 @@
-"""The first thing that a worker's process does. It imports nothing slow."""
+"""The entry point of a worker's process. It imports nothing slow."""
 
 import os
 import threading
@@ -10,10 +10,10 @@ __all__ = ["work"]
 
 
 def work(*args: Any) -> None:
-    """Be a worker, as `search.workers.worker.work` describes it, for as long as the coordinator lives.
+    """Run `search.workers.worker.work` for as long as the coordinator lives.
 
-    PyTorch takes seconds to be imported, on a busy machine many. A worker whose coordinator dies
-    meanwhile must end as well.
+    Importing PyTorch takes seconds, on a busy machine many. A worker whose coordinator dies meanwhile
+    must end as well.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from search.workers.worker import work
@@ -22,7 +22,7 @@ def work(*args: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    """Nobody can use what an orphan trains; checkpoints are whole at every moment."""
+    """End with the parent: nobody can use what an orphan trains, and checkpoints are always whole."""
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])

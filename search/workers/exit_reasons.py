@@ -1,10 +1,10 @@
-"""Why a process has died, as far as the system says it."""
+"""Reasons for which a process has died, as far as the system tells them."""
 
 import re
 import signal
 from pathlib import Path
 
-__all__ = ["how_it_ended", "times_out_of_memory"]
+__all__ = ["exit_reason", "oom_kills"]
 
 COUNTERS = (
     Path("/proc/vmstat"),
@@ -14,12 +14,12 @@ COUNTERS = (
 """Of the machine, and of the container that this process runs in (cgroups 2 and 1)."""
 
 
-def how_it_ended(exit_code: int | None, lacks_before: int = 0) -> str:
-    """The end of a process in words that follow "it was".
+def exit_reason(exit_code: int | None, oom_kills_before: int = 0) -> str:
+    """Return the end of a process in words that follow "it was".
 
     Args:
         exit_code: As `multiprocessing` has it: negative after a signal; None if it does not end.
-        lacks_before: What `times_out_of_memory` was when the process began.
+        oom_kills_before: Result of `oom_kills` when the process started.
     """
     if exit_code is None:
         return "killed, and does not end"
@@ -29,15 +29,15 @@ def how_it_ended(exit_code: int | None, lacks_before: int = 0) -> str:
         name = signal.Signals(-exit_code).name
     except ValueError:
         name = f"signal {-exit_code}"
-    if exit_code == -signal.SIGKILL and times_out_of_memory() > lacks_before:
+    if exit_code == -signal.SIGKILL and oom_kills() > oom_kills_before:
         return f"killed by {name} when the machine was out of memory"
     return f"killed by {name}"
 
 
-def times_out_of_memory() -> int:
-    """How often Linux has killed a process for lack of memory; 0 where that is not told.
+def oom_kills() -> int:
+    """Return how often Linux has killed a process for lack of memory; 0 where it does not count.
 
-    The kernel says neither to the victim nor to its parent why it was killed, but it counts.
+    The kernel tells the reason neither to the victim nor to its parent, but it counts.
     """
     found = 0
     for counter in COUNTERS:

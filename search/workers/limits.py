@@ -1,7 +1,7 @@
-"""How long workers may be silent."""
+"""Limit on the silence of workers."""
 
 __all__ = ["HANG_SECONDS"]
 
 HANG_SECONDS = 300.0
-"""How long a worker may go without a step. Starting, compiling a network, and scoring the validation
-images with a large one on a slow machine take a minute or two without."""
+"""Seconds that a worker may take without a training step. Starting, compiling a network, and scoring the
+validation images with a large one on a slow machine take a minute or two."""

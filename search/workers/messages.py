@@ -1,4 +1,4 @@
-"""What coordinator and workers say to each other."""
+"""Messages between coordinator and workers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +33,9 @@ class TrainTask:
 
     Attributes:
         number: The trial's number.
-        recipe: What to train.
+        recipe: The recipe to train.
         seed: The trial's seed.
-        checkpoint: Where the state is kept after every epoch.
+        checkpoint: File of the state, written after every epoch.
     """
 
     number: int
@@ -50,7 +50,7 @@ class SweepTask:
 
     Attributes:
         key: Names the sweep.
-        recipe: What to train.
+        recipe: The recipe to train.
         ramp: The learning rates.
         seed: The sweep's seed.
     """
@@ -63,11 +63,11 @@ class SweepTask:
 
 @dataclass(frozen=True)
 class SpeedTask:
-    """Measure how fast a recipe trains.
+    """Measure the speed at which a recipe trains.
 
     Attributes:
-        recipe: What to train.
-        seconds: How long, after a warm-up.
+        recipe: The recipe to train.
+        seconds: Length of the measurement, after a warm-up.
     """
 
     recipe: Recipe
@@ -79,17 +79,17 @@ Task = TrainTask | SweepTask | SpeedTask
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker holds the images and waits for a task."""
+    """A worker has the images and waits for a task."""
 
 
 @dataclass(frozen=True)
 class Beat:
-    """A task is getting on: a worker that says nothing for long hangs."""
+    """A sign of life: a worker that sends nothing for long hangs."""
 
 
 @dataclass(frozen=True)
 class Unsaved:
-    """The state after an epoch cannot be saved; the worker waits for a word: try again, or give it up.
+    """The state after an epoch cannot be saved; the worker waits for an answer: retry, or give up.
 
     Attributes:
         reason: One line for the user.
@@ -100,10 +100,10 @@ class Unsaved:
 
 @dataclass(frozen=True)
 class EpochsDone:
-    """A trial has these epochs behind it, its state is saved, and the worker waits for a word.
+    """A trial has finished these epochs, its state is saved, and the worker waits for an answer.
 
     Attributes:
-        epochs: The newest; after a resume all so far, some of which may have been seen before.
+        epochs: The newest; after a resume all so far, some of which may have been reported before.
     """
 
     epochs: tuple[Epoch, ...]
@@ -116,7 +116,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Remark:
-    """Something about a trial that the user should know; the trial goes on.
+    """Something about a trial that the user should know; the trial continues.
 
     Attributes:
         text: One sentence.
@@ -145,7 +145,7 @@ class Failed:
 
     Attributes:
         reason: One line for the user; the worker's log has the rest.
-        worker_ends: The error has left the worker without a device that works. It ends with this word.
+        worker_ends: The error has left the worker without a working device; this is its last message.
     """
 
     reason: str
@@ -154,10 +154,10 @@ class Failed:
 
 @dataclass(frozen=True)
 class Died:
-    """A worker's process has ended by itself or was killed; said by the pool.
+    """A worker's process has ended by itself or was killed; sent by the pool.
 
     Attributes:
-        reason: How it ended, such as ``killed by signal 9``.
+        reason: The way it ended, such as ``killed by SIGKILL``.
     """
 
     reason: str

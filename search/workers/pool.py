@@ -15,7 +15,7 @@ from cifar_core.pages import large_pages
 from search.errors import ServiceError
 from search.signals import SIGNALS, signals_wait
 from search.workers.entry_point import work
-from search.workers.exit_reasons import how_it_ended, times_out_of_memory
+from search.workers.exit_reasons import exit_reason, oom_kills
 from search.workers.limits import HANG_SECONDS
 from search.workers.messages import (
     Beat,
@@ -35,28 +35,28 @@ from search.workers.slots import Slot
 __all__ = ["Pool", "Worker"]
 
 LONGEST_LOOK = 5.0
-"""Seconds that a look at the workers counts at most: while this process itself was stopped (Ctrl-Z, a
-machine that sleeps), nobody was watched."""
+"""Seconds that one poll counts at most: while this process itself was stopped (Ctrl-Z, a sleeping
+machine), nobody was watched."""
 
 DEATHS_IN_A_ROW = 3
-"""Workers of one slot that die before they come up after which it is given up. Those that die later do so
-with a trial, which is not continued for ever."""
+"""Workers of one slot that die while starting after which the slot is given up. Those that die later do so
+with a trial, which is not continued forever."""
 SECONDS_TO_END = 5.0
 
 
 @dataclass
 class Worker:
-    """A worker process as the coordinator sees it.
+    """A worker process as its coordinator knows it.
 
     Attributes:
         slot: Its share of a device.
         index: Counted from 0.
-        task: What it does now, or None.
-        ready: It has come up and holds the images.
-        deaths: Processes of this slot that died one after another before they came up.
-        waits: It has asked something and waits for the answer.
-        silent: Seconds without a word from it.
-        lacks: How often the machine had run out of memory when its process began.
+        task: Its current task, or None.
+        ready: It has started and has the images.
+        deaths: Processes of this slot that died one after another while starting.
+        waits: It has asked a question and waits for the answer.
+        silent: Seconds without a message from it.
+        oom_kills: Result of `oom_kills` when its process started.
     """
 
     slot: Slot
@@ -66,30 +66,30 @@ class Worker:
     deaths: int = 0
     waits: bool = False
     silent: float = 0.0
-    lacks: int = 0
+    oom_kills: int = 0
     process: SpawnProcess | None = field(default=None, repr=False)
     connection: Connection | None = field(default=None, repr=False)
 
     @property
     def idle(self) -> bool:
-        """It waits for a task."""
+        """Whether it waits for a task."""
         return self.ready and self.task is None
 
     @property
     def pid(self) -> int | None:
-        """The process, if there is one."""
+        """Number of its process, if there is one."""
         return self.process.pid if self.process else None
 
 
 class Pool:
-    """Worker processes that are started when the pool is entered and ended when it is left.
+    """Worker processes that start when the pool is entered and end when it is left.
 
     Args:
         slots: One for each worker.
-        images: The file of the prepared images.
-        log: The folder of the workers' logs.
+        images: File of the prepared images.
+        log: Folder of the workers' logs.
         compile_networks: Train trials with compiled networks, where that works.
-        hang_after: Seconds without a sign of a worker's progress after which it is killed and replaced.
+        hang_after: Seconds without a sign of progress after which a worker is killed and replaced.
         clock: Seconds, from any start.
     """
 
@@ -122,26 +122,26 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with signals_wait():  # what is half closed would be waited for when the program ends
+        with signals_wait():  # at exit the program would wait for processes that are half closed
             self.close()
 
     def assign(self, worker: Worker, task: Task) -> None:
-        """Give an idle worker something to do."""
+        """Give an idle worker a task."""
         worker.task, worker.silent = task, 0.0
         self._say(worker, task)
 
     def answer(self, worker: Worker, keep_going: bool) -> None:
-        """Answer a worker that asked whether its trial goes on, or whether to try again to save it."""
+        """Answer a worker that asked whether to continue its trial, or whether to retry saving it."""
         worker.waits, worker.silent = False, 0.0
         self._say(worker, keep_going)
 
     def poll(self, seconds: float) -> list[tuple[Worker, Task | None, WorkerMessage]]:
-        """What workers have said, waiting up to `seconds` for the first word.
+        """Return the messages of workers, waiting up to `seconds` for the first.
 
-        A worker that has died, or hangs, is replaced, and what it was doing is in the answer.
+        A worker that has died, or hangs, is replaced; its message is `Died`, beside the task it had.
 
         Raises:
-            ServiceError: The workers of a slot keep dying before they come up.
+            ServiceError: The workers of a slot keep dying while starting.
         """
         by_handle: dict[object, Worker] = {}
         for worker in self.workers:
@@ -155,7 +155,7 @@ class Pool:
         return [one for one in said if not isinstance(one[2], Beat)]
 
     def _hanging(self, heard: Container[int]) -> list[Worker]:
-        """Those that have not said a word for too long although it is their turn."""
+        """Return the workers that owe a message and have been silent for too long."""
         now = self._clock()
         watched, self._looked = min(now - self._looked, LONGEST_LOOK), now
         for worker in self.workers:
@@ -164,7 +164,7 @@ class Pool:
         return [worker for worker in self.workers if worker.silent > self._hang_after]
 
     def close(self, patience: float = SECONDS_TO_END) -> None:
-        """End all workers; an epoch under way is given up, what is saved stays."""
+        """End all workers; an epoch under way is lost, what is saved stays."""
         for worker in self.workers:
             if worker.connection is not None:
                 worker.connection.close()
@@ -196,9 +196,9 @@ class Pool:
             name=f"cifar-search worker {worker.index}",
             daemon=True,
         )
-        worker.lacks = times_out_of_memory()
+        worker.oom_kills = oom_kills()
         # Signals that are blocked here stay blocked in the new process. A Ctrl-C, a closed terminal and a
-        # batch system reach every process; what they mean for the workers, the coordinator says.
+        # batch system reach every process; only the coordinator acts on them.
         resource_tracker.ensure_running()  # its start, which comes first, would unblock them again
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
@@ -219,7 +219,7 @@ class Pool:
             return worker, task, self._replace(worker, reason)
         assert worker.connection is not None  # noqa: S101 - for mypy; `poll` asked only such workers
         try:
-            # What a worker said before it died still counts.
+            # A message sent before the worker died still counts.
             message: WorkerMessage = worker.connection.recv()
         except (EOFError, OSError):
             return worker, task, self._replace(worker)
@@ -229,18 +229,18 @@ class Pool:
         if isinstance(message, Finished | Failed | SweepDone | SpeedDone):
             worker.task = None
         if isinstance(message, Failed) and message.worker_ends:
-            worker.ready = False  # nothing may be given to it before the next one has come up
+            worker.ready = False  # nothing may be given to it before the next process has started
         return worker, task, message
 
     def _replace(self, worker: Worker, reason: str | None = None) -> Died:
-        """Start another process in the place of one that has died, or is killed for `reason`."""
+        """Start a process in place of one that has died, or is killed for `reason`."""
         assert worker.process is not None  # noqa: S101 - for mypy; it had a connection
         assert worker.connection is not None  # noqa: S101
         worker.connection.close()
         if reason is None:
             worker.process.join(SECONDS_TO_END)
         _kill(worker.process)
-        died = Died(reason or how_it_ended(worker.process.exitcode, worker.lacks))
+        died = Died(reason or exit_reason(worker.process.exitcode, worker.oom_kills))
         worker.process = worker.connection = None
         worker.deaths += not worker.ready
         if worker.deaths >= DEATHS_IN_A_ROW:
@@ -259,7 +259,7 @@ class Pool:
 
 
 def _kill(process: SpawnProcess) -> None:
-    """End a process for good. One that hangs inside of the system may outlive even this, and is left."""
+    """End a process for good. One that hangs inside the kernel may survive even this, and is left."""
     if process.is_alive():
         process.kill()
         process.join(SECONDS_TO_END)

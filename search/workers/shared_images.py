@@ -22,10 +22,10 @@ PAGE = 4096
 
 
 def check_train_images(wanted: int | None) -> None:
-    """Refuse a number of training images that there cannot be.
+    """Refuse an impossible number of training images.
 
     Raises:
-        UsageError: It is too small for every class to have one, or there are not so many.
+        UsageError: It is too small for every class to have one, or larger than what validation leaves.
     """
     if wanted is not None and not CLASS_COUNT <= wanted <= MOST_TRAINING_IMAGES:
         raise UsageError(
@@ -40,7 +40,7 @@ def prepare_images(data: DataSet, train_images: int | None, path: Path) -> DataI
     Args:
         data: The data set; its test files are not opened.
         train_images: Images to train on; None for all that validation leaves.
-        path: The file to write.
+        path: File to write.
 
     Raises:
         ServiceError: The file cannot be written.
@@ -66,9 +66,9 @@ def prepare_images(data: DataSet, train_images: int | None, path: Path) -> DataI
 def store_images(splits: Splits, path: Path) -> None:
     """Write both parts: a page with a JSON header, then all images, then all labels as int64.
 
-    Images are written as they lie in memory, channels last: a worker has nothing to rearrange. Those to
-    train on are there twice, the second time mirrored, because all workers share the file, and each
-    would mirror half of them in every epoch.
+    Images are written channels last, as workers need them in memory. The training images are there twice,
+    the second time mirrored: all workers share the file, and each would mirror half of them in every
+    epoch.
     """
     header = json.dumps(
         {
@@ -90,8 +90,8 @@ def store_images(splits: Splits, path: Path) -> None:
 
 
 def map_images(path: Path) -> Splits:
-    """The images of `path`; the operating system keeps one copy for all processes that map it."""
-    # Copy-on-write: torch wants memory that could be written; nobody writes, so nothing is copied.
+    """Map the images of `path`, of which the operating system keeps one copy for all processes."""
+    # Copy-on-write: PyTorch wants writable memory; nobody writes, so nothing is copied.
     content = np.memmap(path, dtype=np.uint8, mode="c")
     header = json.loads(bytes(content[:PAGE]))
     train, validation = header["train"], header["validation"]

@@ -28,16 +28,20 @@ MOST_DEFAULT_CPU_WORKERS = 8
 
 
 def slots_of(devices: list[torch.device], workers: int | None) -> list[Slot]:
-    """The workers' shares of the devices.
+    """Return the workers' shares of the devices.
 
-    On the CPU there is by default a worker for each core, up to eight: for networks of this size two
-    trainings with one thread each are faster than one with two. On GPUs there is one worker for each;
-    where there are more, those of one GPU have equal shares of its memory.
+    On the CPU the default is a worker for each core, up to eight: for networks of this size two trainings
+    with one thread each are faster than one with two. On GPUs the default is one worker for each; several
+    workers of one GPU have equal shares of its memory.
+
+    Args:
+        devices: The devices, all CPU or all GPU.
+        workers: Number of workers; by device by default.
     """
     cores = available_cores()
     if devices[0].type == "cuda":
         count = workers or len(devices)
-        threads = 1  # everything but the launching of kernels happens on the GPU
+        threads = 1  # the CPU only launches kernels
     else:
         count = workers or min(cores, MOST_DEFAULT_CPU_WORKERS)
         threads = max(1, cores // count)

@@ -1,4 +1,4 @@
-"""A worker: a process that trains what it is given, an epoch at a time."""
+"""A worker: a process that does the tasks of the coordinator, training epoch by epoch."""
 
 import gc
 import os
@@ -18,6 +18,7 @@ from cifar_core.data.resident import Splits
 from cifar_core.device import ran_out_of_memory, release_memory, settle_on, still_works
 from cifar_core.errors import CheckpointError
 from cifar_core.lr_range import sweep
+from cifar_core.text_files import first_line
 from cifar_core.throughput import measure_throughput
 from cifar_core.trainer import Training
 from search.workers.messages import (
@@ -58,11 +59,11 @@ def work(
 
     Args:
         connection: To the coordinator.
-        device: Where to train, such as ``cpu`` or ``cuda:0``.
+        device: The device to train on, such as ``cpu`` or ``cuda:0``.
         threads: CPU threads to use.
         memory_share: This process's part of a GPU's memory; None on a CPU.
-        images: The file of the prepared images.
-        log: Where this process's output goes.
+        images: File of the prepared images.
+        log: File of this process's output.
         compile_networks: Train trials, not sweeps, with compiled networks, where that works.
     """
     _send_output_to(log)
@@ -78,10 +79,10 @@ def work(
             connection.send(outcome)
             if isinstance(outcome, Failed) and outcome.worker_ends:
                 _end(1)
-            # An error has been let go of with all that it kept alive when `_outcome` returned.
+            # By now an error of `_outcome` is gone, and so is the memory that it kept alive.
             release_memory(place)
-            # What is alive between two tasks is there for good, PyTorch above all. Looking through it again
-            # after every trial would take longer than to begin one.
+            # Objects alive between two tasks are permanent, those of PyTorch above all. Collecting garbage
+            # among them after every trial would take longer than starting one.
             gc.freeze()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         _end(0)  # the coordinator has closed its end
@@ -142,7 +143,7 @@ def _train(
             training.load_state_dict(load_state(task.checkpoint))
         except CheckpointError as error:
             if ran_out_of_memory(error):
-                raise  # nothing is wrong with the checkpoint
+                raise  # the checkpoint is fine
             _log_error()  # the trial starts again: the same seed trains the same network
             training = begin()
     if training.history:
@@ -159,7 +160,7 @@ def _train(
 
 
 def _saves(training: Training, checkpoint: Path, connection: Connection) -> bool:
-    """Save the state, however often that fails, until the coordinator gives it up."""
+    """Save the state, until it works or the coordinator gives up; return whether it worked."""
     while True:
         try:
             checkpoint.parent.mkdir(exist_ok=True)
@@ -173,7 +174,7 @@ def _saves(training: Training, checkpoint: Path, connection: Connection) -> bool
 
 
 class _Beats:
-    """Lets the coordinator know now and then that steps are being made."""
+    """Tells the coordinator now and then that training steps are being made."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -187,21 +188,20 @@ class _Beats:
 
 
 def _log_error() -> None:
-    """Write the error that is being handled into the log. A full disk must not make two of it."""
+    """Write the error being handled into the log; a full disk must not cause a second error."""
     with suppress(OSError):
         traceback.print_exc()
 
 
 def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    text = lines[0][:300]
+    text = first_line(error)[:300]
     if ran_out_of_memory(error):
         return f"out of memory: {text}"
     return f"{type(error).__name__}: {text}"
 
 
 def _end(code: int) -> NoReturn:
-    """End at once. Unloading PyTorch would take a second, and a broken GPU may not let it."""
+    """End at once. Unloading PyTorch would take a second, and a broken GPU may prevent it."""
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -215,7 +215,7 @@ def _send_output_to(log: Path) -> None:
             log.replace(log.with_suffix(".old.log"))
         file = log.open("a", encoding="utf-8")
     except OSError:
-        # A full disk must not keep it from working.
+        # A full disk must not keep the worker from working.
         file = Path(os.devnull).open("a", encoding="utf-8")  # noqa: SIM115 - until the process ends
     sys.stdout.flush()
     sys.stderr.flush()

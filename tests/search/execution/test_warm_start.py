@@ -408,7 +408,7 @@ def test_a_study_without_a_complete_trial_can_be_named_again_later(home: Home) -
     old = older(storage)
     study = new_study(storage, trials=9)
     assert warm(study, read(home, "old")) == [
-        "Warm start: study old has no complete trial yet; nothing is taken of it."
+        "Warm start: study old has no complete trial yet; nothing is taken from it."
     ]
     older_trial = create_trial(
         value=0.5,

@@ -74,7 +74,7 @@ def test_a_study_of_somebody_else_is_left_alone(
     for touch in (lambda: open_study(storage, "mine"), lambda: new_study(storage)):
         with pytest.raises(UsageError) as caught:
             touch()
-        assert "Study mine was not made by cifar-search, and is left alone." in str(caught.value)
+        assert "Study mine was not created by cifar-search, and is left alone." in str(caught.value)
         assert "--study" in str(caught.value)
     assert len(theirs.trials) == 1
     assert theirs.user_attrs == {}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.workers import exit_reasons as deaths
-from search.workers.exit_reasons import how_it_ended, times_out_of_memory
+from search.workers.exit_reasons import exit_reason, oom_kills
 
 
 @pytest.fixture
@@ -28,24 +28,24 @@ def counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     ],
 )
 def test_an_end_has_its_words(counters: list[Path], exit_code: int | None, words: str) -> None:
-    assert how_it_ended(exit_code) == words
+    assert exit_reason(exit_code) == words
 
 
 def test_a_kill_for_lack_of_memory_is_told_from_others(counters: list[Path]) -> None:
     machine, container, old = counters
     machine.write_text("nr_free_pages 12\noom_kill 3\noom_kill_other 9\n")
-    assert times_out_of_memory() == 3
+    assert oom_kills() == 3
     container.write_text("low 0\noom 5\noom_kill 2\n")
     old.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
-    before = times_out_of_memory()
+    before = oom_kills()
     assert before == 6
-    assert how_it_ended(-signal.SIGKILL, before) == "killed by SIGKILL"
+    assert exit_reason(-signal.SIGKILL, before) == "killed by SIGKILL"
     container.write_text("low 0\noom 6\noom_kill 3\n")
     words = "killed by SIGKILL when the machine was out of memory"
-    assert how_it_ended(-signal.SIGKILL, before) == words
+    assert exit_reason(-signal.SIGKILL, before) == words
     # Whoever ended otherwise was not the victim.
-    assert how_it_ended(1, before) == "ended with exit code 1"
-    assert how_it_ended(-signal.SIGSEGV, before) == "killed by SIGSEGV"
+    assert exit_reason(1, before) == "ended with exit code 1"
+    assert exit_reason(-signal.SIGSEGV, before) == "killed by SIGSEGV"
 
 
 @pytest.mark.parametrize("content", [b"", b"oom_kill\n", b"oom_kill many\n", b"\xff\xfe"])
@@ -53,12 +53,12 @@ def test_a_system_that_counts_otherwise_counts_nothing(
     counters: list[Path], content: bytes
 ) -> None:
     counters[0].write_bytes(content)
-    assert times_out_of_memory() == 0
+    assert oom_kills() == 0
 
 
 def test_this_system_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     if not Path("/proc/vmstat").exists():
         pytest.skip("there is no /proc/vmstat here")
-    assert times_out_of_memory() >= 0
+    assert oom_kills() >= 0
     monkeypatch.setattr(deaths, "COUNTERS", (Path("/proc/vmstat"),))
     assert "oom_kill " in Path("/proc/vmstat").read_text()
