@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from cifar_core.cpu_limit import cpu_limit
 from cifar_core.errors import DeviceError
 from cifar_core.recipe import Recipe
 
@@ -197,8 +198,12 @@ def still_works(device: torch.device) -> bool:
 
 
 def available_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of CPU cores that this process may use: by its affinity and its container."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    limit = cpu_limit()
+    return cores if limit is None else max(1, min(cores, int(limit)))
 
 
 def _device(name: str, wanted: str) -> torch.device:

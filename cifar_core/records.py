@@ -114,7 +114,8 @@ def _sentence(detail: "ErrorDetails") -> str:
         case "union_tag_not_found":
             return f"{key}: needs a `name` that says which one it is, but got {found}."
         case "value_error":
-            return f"{key}: {limits['error']}"
+            # What is wrong with several keys together names them itself.
+            return f"{key}: {limits['error']}" if detail["loc"] else str(limits["error"])
         case _:
             message = detail["msg"]
             return f"{key}: {message[:1].lower()}{message[1:]}, but got {found}."

@@ -259,7 +259,7 @@ def test_reading_a_recipe_imports_no_torch() -> None:
         (
             {"optimizer": {"weight_decay": 0.5, "weight_decay_per_image": 0.01}},
             (
-                "the whole: weight_decay, with weight_decay_per_image * batch_size, must be at most 1, "
+                "weight_decay, with weight_decay_per_image * batch_size, must be at most 1, "
                 "but got 1.14."
             ),
         ),

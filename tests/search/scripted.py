@@ -227,3 +227,14 @@ def parameters_of(study: SearchStudy) -> Mapping[int, dict[str, Any]]:
 
 def states_of(study: SearchStudy) -> list[str]:
     return [row.state for row in study.rows()]
+
+
+def reasons_of(study: SearchStudy) -> list[str | None]:
+    return [row.reason for row in study.rows()]
+
+
+def fails(*numbers: int, reason: str = "out of memory: 3 GiB") -> Any:
+    def trouble(trial: int, _epoch: int) -> WorkerMessage | None:
+        return Failed(reason) if trial in numbers else None
+
+    return trouble

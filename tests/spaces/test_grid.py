@@ -258,7 +258,7 @@ def test_a_quick_grid_may_have_fewer_choices() -> None:
                 },
                 "grid": {},
             },
-            "in the cell batch_size = 1, batch_norm = True, recipe field the whole: batch_size must",
+            "in the cell batch_size = 1, batch_norm = True, recipe field batch_size must",
         ),
         (
             {

@@ -14,13 +14,13 @@ from cifar_core.data import cifar10
 from cifar_core.data.dataset import DataSet
 from cifar_core.recipe import Net, Recipe
 from cifar_core.throughput import Throughput
-from search import plan
 from search.cli import run
 from search.doctor import examine as doctor
 from search.doctor import machine
 from search.doctor.check import Check
 from search.errors import ServiceError
 from search.study.settings import DataIdentity
+from search.workers import slots
 from search.workers.messages import Failed, SpeedDone, SpeedTask, WorkerMessage
 from spaces.files import load_space
 from spaces.reading import quicker, with_ranges
@@ -72,7 +72,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> Prepared:
     found = Prepared()
     monkeypatch.setattr(doctor, "prepare_images", found.prepare)
     monkeypatch.setattr(doctor, "Pool", found.begin)
-    for module in (plan, machine):
+    for module in (slots, machine):
         monkeypatch.setattr(module, "available_cores", lambda: 2)
     return found
 

@@ -1,15 +1,11 @@
-"""The coordinator, over workers that follow a script: what is asked, reported, told, and when it ends."""
+"""The coordinator over scripted workers: questions, reports, early stopping, stops and time."""
 
 import warnings
 from collections import Counter
-from contextlib import nullcontext
 from dataclasses import asdict, replace
 from datetime import timedelta
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -17,21 +13,11 @@ from cifar_core.checkpoint import save_state
 from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
 from cifar_core.seeds import derive
-from search.errors import ServiceError
 from search.events import EpochSeen, Event, Notice, Stopping, TrialEnded, TrialPaused, TrialStarted
-from search.home import Home, StudyFolder
-from search.policy import factory
-from search.request import StartRequest
-from search.service import session
-from search.storage.opening import open_storage
-from search.storage.study_lock import held
+from search.home import StudyFolder
 from search.study import attributes
 from search.study.rows import best_rows
-from search.study.study import SearchStudy
-from search.workers.messages import Died, Failed, Remark, Unsaved, WorkerMessage
-from search.workers.pool import Worker
-from search.workers.slots import Slot
-from spaces.space import Space
+from search.workers.messages import Died, Remark, WorkerMessage
 from tests.search.script import HandClock
 from tests.search.scripted import (
     Killed,
@@ -39,22 +25,18 @@ from tests.search.scripted import (
     accuracy_of,
     enqueue_known,
     epoch_of,
-    folder_in,
+    fails,
     kill_at,
     new_study,
     parameters_of,
+    reasons_of,
     reopened,
     search,
     states_of,
 )
 from tests.spaces.making import small_space
 
-
-def reasons(study: SearchStudy) -> list[str | None]:
-    return [row.reason for row in study.rows()]
-
-
-# ------------------------------------------------------------------------------ a search left alone
+# ---------------------------------------------------------------------------- a search left alone
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5, 9])
@@ -185,7 +167,7 @@ def test_the_time_is_noted_while_a_search_runs(folder: StudyFolder) -> None:
     assert max(clock.now - 1000.0 - noted[-1], 0) <= 16
 
 
-# ----------------------------------------------------------------------------------- early stopping
+# --------------------------------------------------------------------------------- early stopping
 
 
 def test_the_pruner_stops_trials_and_says_so(folder: StudyFolder) -> None:
@@ -229,7 +211,7 @@ def test_a_diverged_trial_ends_as_pruned_with_the_reason(folder: StudyFolder) ->
         warnings.simplefilter("error")
         search(study, ScriptedPool(epoch=diverges), folder)
     assert states_of(study) == ["pruned", "pruned"]
-    assert reasons(study) == ["diverged: the loss became non-finite in epoch 2"] * 2
+    assert reasons_of(study) == ["diverged: the loss became non-finite in epoch 2"] * 2
     assert study.optuna.trials[0].user_attrs[attributes.EPOCHS][1]["train_loss"] is None
 
 
@@ -244,172 +226,6 @@ def test_a_trial_that_diverges_in_its_last_epoch_is_not_complete(
     study = new_study(trials=1)
     search(study, ScriptedPool(epoch=diverges), folder)
     assert states_of(study) == ["pruned"]
-
-
-# ---------------------------------------------------------------------------------------- failures
-
-
-def fails(*numbers: int, reason: str = "out of memory: 3 GiB") -> Any:
-    def trouble(trial: int, _epoch: int) -> WorkerMessage | None:
-        return Failed(reason) if trial in numbers else None
-
-    return trouble
-
-
-def test_a_failed_trial_keeps_its_reason_and_the_search_goes_on(folder: StudyFolder) -> None:
-    study, pool = new_study(trials=4), ScriptedPool(trouble=fails(1))
-    assert search(study, pool, folder) == "finished"
-    assert states_of(study) == ["complete", "failed", "complete", "complete"]
-    assert reasons(study) == [None, "out of memory: 3 GiB", None, None]
-    assert [task.number for task in pool.tasks] == [0, 1, 2, 3]
-
-
-def test_a_trial_that_fails_later_keeps_its_epochs(folder: StudyFolder) -> None:
-    def trouble(trial: int, epoch: int) -> WorkerMessage | None:
-        return Failed("disk full") if (trial, epoch) == (0, 3) else None
-
-    study = new_study(trials=1)
-    search(study, ScriptedPool(trouble=trouble), folder)
-    (row,) = study.rows()
-    assert (row.state, row.epochs, row.seconds) == ("failed", 2, 3.0)
-    assert len(study.optuna.trials[0].user_attrs[attributes.EPOCHS]) == 2
-
-
-def test_five_failures_in_a_row_end_the_search(folder: StudyFolder) -> None:
-    study = new_study(trials=20)
-    with pytest.raises(ServiceError) as caught:
-        search(study, ScriptedPool(trouble=fails(*range(2, 20))), folder)
-    said = str(caught.value)
-    assert "The last 5 trials all failed, the newest with: out of memory: 3 GiB." in said
-    assert str(folder.logs) in said
-    assert states_of(study) == ["complete"] * 2 + ["failed"] * 5
-
-
-def test_failures_between_which_a_trial_works_do_not_end_the_search(folder: StudyFolder) -> None:
-    bad = [number for number in range(14) if number % 5]
-    study = new_study(trials=14)
-    assert search(study, ScriptedPool(trouble=fails(*bad)), folder) == "finished"
-    assert [row.number for row in study.rows() if row.state == "complete"] == [0, 5, 10]
-
-
-def test_a_trial_whose_worker_dies_twice_goes_on_from_its_last_epoch(folder: StudyFolder) -> None:
-    deaths = {(1, 2): [Died("killed by SIGKILL")], (1, 4): [Died("killed by SIGSEGV")]}
-
-    def trouble(trial: int, epoch: int) -> WorkerMessage | None:
-        left = deaths.get((trial, epoch))
-        return left.pop() if left else None
-
-    study, events, pool = new_study(trials=3), list[Event](), ScriptedPool(trouble=trouble)
-    search(study, pool, folder, events=events)
-    assert states_of(study) == ["complete"] * 3
-    assert [task.number for task in pool.tasks] == [0, 1, 1, 1, 2]
-    assert [epoch for trial, epoch in pool.trained if trial == 1] == [1, 2, 3, 4]
-    seen = [(e.number, e.epoch.number) for e in events if isinstance(e, EpochSeen)]
-    assert seen == [(trial, epoch) for trial in range(3) for epoch in (1, 2, 3, 4)]
-    assert [e.text for e in events if isinstance(e, Notice)] == [
-        f"The worker of trial 1 was killed by {name}; the trial continues from its last epoch."
-        for name in ("SIGKILL", "SIGSEGV")
-    ]
-    assert [e.epochs_done for e in events if isinstance(e, TrialStarted)] == [0, 0, 1, 3, 0]
-    assert study.optuna.trials[1].user_attrs[attributes.INTERRUPTIONS] == 2
-    assert study.optuna.trials[1].user_attrs[attributes.TRIAL_SECONDS] == 6.0
-
-
-def test_a_trial_whose_worker_dies_a_third_time_fails(folder: StudyFolder) -> None:
-    def trouble(trial: int, epoch: int) -> WorkerMessage | None:
-        return Died("killed by SIGKILL") if (trial, epoch) == (1, 2) else None
-
-    study, pool = new_study(trials=3), ScriptedPool(trouble=trouble)
-    assert search(study, pool, folder) == "finished"
-    assert states_of(study) == ["complete", "failed", "complete"]
-    assert reasons(study)[1] == "its worker ended 3 times, at last killed by SIGKILL"
-    assert [task.number for task in pool.tasks] == [0, 1, 1, 1, 2]
-
-
-def test_deaths_are_counted_over_restarts(folder: StudyFolder) -> None:
-    def trouble(trial: int, epoch: int) -> WorkerMessage | None:
-        return Died("killed by SIGKILL") if epoch == 2 else None
-
-    study = new_study(trials=1)
-    with pytest.raises(Killed):
-        search(study, ScriptedPool(trouble=trouble, after=kill_at(4)), folder)
-    pool = ScriptedPool(trouble=trouble)
-    search(reopened(study), pool, folder)
-    assert states_of(study) == ["failed"]
-    assert len(pool.tasks) == 2
-
-
-def test_a_death_that_meets_a_verdict_does_not_lose_the_trial(folder: StudyFolder) -> None:
-    """The answer `stop` was on its way when the worker died: the trial is decided upon once more."""
-    died = [False]
-
-    class DyingPool(ScriptedPool):
-        def answer(self, worker: Worker, keep_going: bool) -> None:
-            super().answer(worker, keep_going)
-            if not keep_going and not died[0]:
-                died[0] = True
-                self._goes_on.pop(worker.index)
-                self._scripts[worker.index] = iter([Died("killed by SIGKILL")])
-
-    study = new_study(trials=20, pruner="halving")
-    search(study, DyingPool(), folder)
-    assert died[0]
-    assert len(study.rows()) == 20
-    assert set(states_of(study)) == {"complete", "pruned"}
-
-
-def test_a_verdict_that_a_death_came_before_is_forgotten(
-    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The pruner would have stopped the trial, but now that it is asked again it does not."""
-    answers, died = [True], [False]
-
-    class OncePruner(optuna.pruners.BasePruner):
-        def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
-            return answers.pop() if answers else False
-
-    class DyingPool(ScriptedPool):
-        def answer(self, worker: Worker, keep_going: bool) -> None:
-            super().answer(worker, keep_going)
-            if not keep_going:
-                died[0] = True
-                self._goes_on.pop(worker.index)
-                self._scripts[worker.index] = iter([Died("killed by SIGKILL")])
-
-    monkeypatch.setattr(factory, "pruner_of", lambda *_: OncePruner())
-    study = new_study(trials=1, pruner="median")
-    search(study, DyingPool(), folder)
-    assert died[0]
-    assert (states_of(study), reasons(study)) == (["complete"], [None])
-
-
-def clashing_space() -> Space:
-    """A space of which a quarter makes no valid recipe: Nesterov's momentum without momentum."""
-    parameters = {
-        "momentum": {"sets": "optimizer.momentum", "choices": [0.9, 0.0]},
-        "nesterov": {"sets": "optimizer.nesterov", "choices": [False, True]},
-    }
-    return small_space(parameters=parameters, known=None, lr_range=None, quick=None)
-
-
-def test_suggestions_that_make_no_recipe_fail_with_the_reason(folder: StudyFolder) -> None:
-    study, pool = new_study(trials=16, space=clashing_space()), ScriptedPool(2)
-    assert search(study, pool, folder) == "finished"
-    failed = [row for row in study.rows() if row.state == "failed"]
-    assert 0 < len(failed) < 12
-    assert len(study.rows()) == 16
-    for row in failed:
-        assert row.values == {"momentum": 0.0, "nesterov": True}
-        assert "nesterov needs a `momentum` above 0" in (row.reason or "")
-        assert row.number not in [task.number for task in pool.tasks]
-
-
-def test_a_search_of_nothing_but_bad_suggestions_is_given_up(folder: StudyFolder) -> None:
-    study = new_study(trials=30, space=clashing_space())
-    for _ in range(30):
-        study.optuna.enqueue_trial({"momentum": 0.0, "nesterov": True})
-    with pytest.raises(ServiceError, match="nesterov needs"):
-        search(study, ScriptedPool(), folder)
 
 
 # ---------------------------------------------------------------------------------------- remarks
@@ -446,10 +262,10 @@ def test_a_trial_that_brings_a_remark_goes_on_as_any_other(folder: StudyFolder) 
     assert [task.number for task in pool.tasks] == [0, 1, 2, 3]
     assert states_of(study) == states_of(undisturbed)
     assert parameters_of(study) == parameters_of(undisturbed)
-    assert reasons(study) == reasons(undisturbed)
+    assert reasons_of(study) == reasons_of(undisturbed)
 
 
-# -------------------------------------------------------------------------------- stop and time
+# ---------------------------------------------------------------------------------- stop and time
 
 
 def test_a_stop_saves_the_epoch_and_leaves_trials_to_be_continued(folder: StudyFolder) -> None:
@@ -520,7 +336,7 @@ def test_when_the_time_is_used_up_nothing_is_left_running(folder: StudyFolder) -
     pool = ScriptedPool(2, after=after)
     assert search(study, pool, folder, events=events, clock=clock) == "finished"
     assert states_of(study) == ["complete", "complete", "pruned", "pruned"]
-    assert reasons(study)[2:] == ["the study's time was used up after epoch 2"] * 2
+    assert reasons_of(study)[2:] == ["the study's time was used up after epoch 2"] * 2
     assert [e.reason for e in events if isinstance(e, Stopping)] == [
         "The time is used up: running trials finish their epoch."
     ]
@@ -559,7 +375,7 @@ def test_interrupted_trials_end_too_when_the_time_is_used_up(folder: StudyFolder
 
     assert search(late, again, folder, clock=clock, stop=stop) == "finished"
     assert states_of(study) == ["pruned", "pruned"]
-    assert reasons(study) == ["the study's time was used up"] * 2
+    assert reasons_of(study) == ["the study's time was used up"] * 2
     assert again.tasks == []
 
 
@@ -586,235 +402,3 @@ def test_interrupted_trials_keep_their_time_and_epochs_when_the_time_is_used_up(
     search(reopened(study, timeout=1.0), ScriptedPool(), folder, clock=clock, stop=late)
     (row,) = study.rows()
     assert (row.state, row.epochs, row.seconds) == ("pruned", 3, 4.5)
-
-
-# -------------------------------------------------------------------------------- without space
-
-
-class FullDisk:
-    """A worker's disk that has no space from one epoch of a trial on, for so many tries."""
-
-    def __init__(self, trial: int, epoch: int, tries: int, clock: HandClock | None = None) -> None:
-        self._where, self._tries, self._clock = (trial, epoch), tries, clock or HandClock()
-        self.tried: list[float] = []
-
-    def __call__(self, trial: int, epoch: int) -> Unsaved | None:
-        if (trial, epoch) != self._where:
-            return None
-        self.tried.append(self._clock())
-        if len(self.tried) > self._tries:
-            return None
-        return Unsaved("3.pt: No space left on device")
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_state_that_cannot_be_saved_is_tried_again_and_nothing_is_lost(
-    folder: StudyFolder, workers: int
-) -> None:
-    clock, events = HandClock(), list[Event]()
-
-    def tick(_polls: int) -> None:
-        clock.now += 0.5
-
-    study, quiet = new_study(trials=4), new_study(trials=4, name="quiet")
-    search(quiet, ScriptedPool(workers), folder)
-    disk = FullDisk(1, 2, tries=3, clock=clock)
-    pool = ScriptedPool(workers, trouble=disk, after=tick)
-    assert search(study, pool, folder, events=events, clock=clock) == "finished"
-    assert sorted(pool.trained) == [(trial, epoch) for trial in range(4) for epoch in (1, 2, 3, 4)]
-    assert [row.validation_accuracy for row in study.rows()] == [
-        row.validation_accuracy for row in quiet.rows()
-    ]
-    said = [event.text for event in events if isinstance(event, Notice)]
-    assert len(said) == 2
-    assert "No space left on device" in said[0]
-    assert "make space" in said[0]
-    assert "continues" in said[1]
-    waits = [later - earlier for earlier, later in pairwise(disk.tried)]
-    assert waits == [pytest.approx(2.0, abs=0.6)] * 3  # a full disk is not asked all the time
-
-
-def test_a_stop_ends_the_waiting_for_space_and_the_trial_goes_on_later(
-    folder: StudyFolder,
-) -> None:
-    asked = [False]
-
-    def after(polls: int) -> None:
-        asked[0] = polls >= 6
-
-    study = new_study(trials=1)
-    pool = ScriptedPool(trouble=FullDisk(0, 3, tries=10**6), after=after)
-    assert search(study, pool, folder, stop=lambda: asked[0]) == "stopped"
-    assert states_of(study) == ["running"]
-    again = ScriptedPool(checkpoints=pool.checkpoints)
-    assert search(reopened(study), again, folder) == "finished"
-    assert again.trained == [(0, 3), (0, 4)]
-
-
-def test_a_worker_that_dies_without_space_is_not_answered_any_more(folder: StudyFolder) -> None:
-    clock = HandClock()
-
-    def tick(_polls: int) -> None:
-        clock.now += 0.5
-
-    study = new_study(trials=2)
-    pool = ScriptedPool(
-        trouble=FullDisk(0, 2, tries=1), after=tick, meanwhile=lambda: Died("killed by SIGKILL")
-    )
-    assert search(study, pool, folder, clock=clock) == "finished"
-    assert states_of(study) == ["complete", "complete"]
-
-
-# ------------------------------------------------------------------------------------- going on
-
-
-@pytest.mark.parametrize("poll", [1, 3, 4, 5, 7, 12, 20])
-@pytest.mark.parametrize("workers", [1, 3])
-def test_a_killed_search_goes_on_where_it_was(folder: StudyFolder, poll: int, workers: int) -> None:
-    study, events = new_study(trials=6), list[Event]()
-    pool = ScriptedPool(workers, after=kill_at(poll))
-    try:
-        search(study, pool, folder, events=events)
-    except Killed:
-        before = parameters_of(study)
-        again = ScriptedPool(workers, checkpoints=pool.checkpoints)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Optuna warns of an epoch that is reported twice
-            search(reopened(study), again, folder, events=events)
-        after = parameters_of(study)
-        assert {number: after[number] for number in before} == before
-        assert sorted(pool.trained + again.trained) == [
-            (t, e) for t in range(6) for e in (1, 2, 3, 4)
-        ]
-    assert states_of(study) == ["complete"] * 6
-    # An epoch may be trained and saved, and the kill come before it was reported; then it is now.
-    seen = [(e.number, e.epoch.number) for e in events if isinstance(e, EpochSeen)]
-    assert sorted(seen) == [(trial, epoch) for trial in range(6) for epoch in (1, 2, 3, 4)]
-    assert [len(t.user_attrs[attributes.EPOCHS]) for t in study.optuna.trials] == [4] * 6
-
-
-def test_a_search_that_is_killed_again_and_again_trains_its_total(folder: StudyFolder) -> None:
-    study, checkpoints, trained = new_study(trials=7), dict[int, list[Epoch]](), list[Any]()
-    for kill in (3, 4, 2, 6, 1, 5, 3):
-        pool = ScriptedPool(2, checkpoints=checkpoints, after=kill_at(kill))
-        with pytest.raises(Killed):
-            search(reopened(study), pool, folder)
-        trained += pool.trained
-    pool = ScriptedPool(2, checkpoints=checkpoints)
-    assert search(reopened(study), pool, folder) == "finished"
-    assert sorted(trained + pool.trained) == [(t, e) for t in range(7) for e in (1, 2, 3, 4)]
-    assert states_of(study) == ["complete"] * 7
-
-
-def test_a_trial_without_its_checkpoint_is_trained_again_and_reported_once(
-    folder: StudyFolder,
-) -> None:
-    study, events = new_study(trials=1), list[Event]()
-    with pytest.raises(Killed):
-        search(study, ScriptedPool(after=kill_at(4)), folder, events=events)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        search(reopened(study), ScriptedPool(), folder, events=events)
-    assert states_of(study) == ["complete"]
-    assert [e.epoch.number for e in events if isinstance(e, EpochSeen)] == [1, 2, 3, 4]
-    assert len(study.optuna.trials[0].user_attrs[attributes.EPOCHS]) == 4
-
-
-def test_a_total_counts_what_is_finished_already(folder: StudyFolder) -> None:
-    study = new_study(trials=3)
-    search(study, ScriptedPool(), folder)
-    pool = ScriptedPool()
-    assert search(reopened(study), pool, folder) == "finished"
-    assert pool.tasks == []
-    assert search(reopened(study, trials=5), pool, folder) == "finished"
-    assert [task.number for task in pool.tasks] == [3, 4]
-
-
-@pytest.mark.parametrize("budget", [{"trials": 2}, {"timeout": 1.0}])
-def test_a_total_that_is_lowered_leaves_nothing_running(
-    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch, budget: dict[str, float]
-) -> None:
-    clock, asked = HandClock(), [False]
-
-    def after(polls: int) -> None:
-        clock.now += 1.0
-        asked[0] = polls >= 7
-
-    study = new_study(trials=9, lr_bounds="off")
-    pool = ScriptedPool(2, after=after)
-    search(study, pool, folder, clock=clock, stop=lambda: asked[0])
-    assert states_of(study) == ["complete", "complete", "running", "running"]
-    again = ScriptedPool(2, checkpoints=pool.checkpoints)
-    monkeypatch.setattr(session, "Pool", lambda *_, **_options: nullcontext(again))
-    home, storage = Home(folder.root.parent.parent), open_storage(f"sqlite:///{folder.root}/no.db")
-    lowered, slots = reopened(study, **budget), [Slot("cpu", 1)]
-    with held(home, storage, study.name) as lock:
-        outcome = session.Session(
-            lowered, storage, lock, home, slots, StartRequest("mine"), list[Event]().append
-        ).run()
-    assert outcome == "finished"
-    assert "running" not in states_of(lowered)
-
-
-def test_failed_trials_count_towards_the_total(folder: StudyFolder) -> None:
-    study = new_study(trials=3)
-    search(study, ScriptedPool(trouble=fails(0, 1)), folder)
-    pool = ScriptedPool()
-    search(reopened(study), pool, folder)
-    assert pool.tasks == []
-
-
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-@pytest.mark.parametrize("poll", [9, 32, 33, 37])
-def test_a_resumed_study_asks_for_what_an_undisturbed_one_asks_for(
-    tmp_path: Path, sampler: str, poll: int
-) -> None:
-    short = small_space(recipe={"epochs": 2, "network": {"channels2": 4}})
-    alone, resumed = (new_study(trials=15, sampler=sampler, space=short) for _ in range(2))
-    for study in (alone, resumed):
-        enqueue_known(study)
-    search(alone, ScriptedPool(), folder_in(tmp_path / "alone"))
-    folder = folder_in(tmp_path / "resumed")
-    pool = ScriptedPool(after=kill_at(poll))
-    with pytest.raises(Killed):
-        search(resumed, pool, folder)
-    search(reopened(resumed), ScriptedPool(checkpoints=pool.checkpoints), folder)
-    assert parameters_of(resumed) == parameters_of(alone)
-    assert [t.value for t in resumed.optuna.trials] == [t.value for t in alone.optuna.trials]
-    if sampler == "tpe":
-        assert len({str(values) for values in parameters_of(alone).values()}) == 15
-
-
-def test_a_trial_that_was_asked_for_but_not_yet_chosen_is_chosen_on_resuming(
-    tmp_path: Path,
-) -> None:
-    alone, killed = new_study(trials=3), new_study(trials=3)
-    search(alone, ScriptedPool(), folder_in(tmp_path / "alone"))
-    killed.optuna.ask()  # and the kill
-    assert states_of(killed) == ["running"]
-    search(reopened(killed), ScriptedPool(), folder_in(tmp_path / "killed"))
-    assert parameters_of(killed) == parameters_of(alone)
-
-
-def test_studies_of_different_seeds_ask_for_different_parameters(tmp_path: Path) -> None:
-    found = []
-    for seed in (0, 1):
-        study = new_study(trials=3, seed=seed)
-        search(study, ScriptedPool(), folder_in(tmp_path / str(seed)))
-        found.append(parameters_of(study))
-    assert all(found[0][number] != found[1][number] for number in range(3))
-
-
-def test_everything_holds_in_a_database_too(tmp_path: Path, folder: StudyFolder) -> None:
-    url = f"sqlite:///{tmp_path}/studies.db"
-    study = new_study(open_storage(url), trials=5, sampler="tpe", pruner="halving")
-    enqueue_known(study)
-    pool = ScriptedPool(2, after=kill_at(5))
-    with pytest.raises(Killed):
-        search(study, pool, folder)
-    again = new_study(open_storage(url), trials=5, sampler="tpe", pruner="halving")
-    assert search(again, ScriptedPool(2, checkpoints=pool.checkpoints), folder) == "finished"
-    ours = optuna.load_study(study_name="mine", storage=url)
-    assert len(ours.trials) == 5
-    assert all(trial.state.is_finished() for trial in ours.trials)
-    assert {trial.state for trial in ours.trials} <= {TrialState.COMPLETE, TrialState.PRUNED}

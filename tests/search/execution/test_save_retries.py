@@ -1,27 +1,111 @@
-"""A disk that is full or read-only, a database that is locked, in the middle of a search."""
+"""A full or read-only disk in the middle of a search, over scripted workers and for real."""
 
 import contextlib
 import os
-import signal
-import sqlite3
 import subprocess
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from search.events import Event, Notice
+from search.home import StudyFolder
+from search.workers.messages import Died, Unsaved
 from tests.search.conftest import Undisturbed
 from tests.search.running import (
     Database,
     begin,
     ended,
-    needs_proc,
     run,
     values_of,
     wait_for_epoch,
 )
+from tests.search.script import HandClock
+from tests.search.scripted import (
+    ScriptedPool,
+    new_study,
+    reopened,
+    search,
+    states_of,
+)
 
-pytestmark = needs_proc
+
+class FullDisk:
+    """A worker's disk that has no space from one epoch of a trial on, for so many tries."""
+
+    def __init__(self, trial: int, epoch: int, tries: int, clock: HandClock | None = None) -> None:
+        self._where, self._tries, self._clock = (trial, epoch), tries, clock or HandClock()
+        self.tried: list[float] = []
+
+    def __call__(self, trial: int, epoch: int) -> Unsaved | None:
+        if (trial, epoch) != self._where:
+            return None
+        self.tried.append(self._clock())
+        if len(self.tried) > self._tries:
+            return None
+        return Unsaved("3.pt: No space left on device")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_state_that_cannot_be_saved_is_tried_again_and_nothing_is_lost(
+    folder: StudyFolder, workers: int
+) -> None:
+    clock, events = HandClock(), list[Event]()
+
+    def tick(_polls: int) -> None:
+        clock.now += 0.5
+
+    study, quiet = new_study(trials=4), new_study(trials=4, name="quiet")
+    search(quiet, ScriptedPool(workers), folder)
+    disk = FullDisk(1, 2, tries=3, clock=clock)
+    pool = ScriptedPool(workers, trouble=disk, after=tick)
+    assert search(study, pool, folder, events=events, clock=clock) == "finished"
+    assert sorted(pool.trained) == [(trial, epoch) for trial in range(4) for epoch in (1, 2, 3, 4)]
+    assert [row.validation_accuracy for row in study.rows()] == [
+        row.validation_accuracy for row in quiet.rows()
+    ]
+    said = [event.text for event in events if isinstance(event, Notice)]
+    assert len(said) == 2
+    assert "No space left on device" in said[0]
+    assert "make space" in said[0]
+    assert "continues" in said[1]
+    waits = [later - earlier for earlier, later in pairwise(disk.tried)]
+    assert waits == [pytest.approx(2.0, abs=0.6)] * 3  # a full disk is not asked all the time
+
+
+def test_a_stop_ends_the_waiting_for_space_and_the_trial_goes_on_later(
+    folder: StudyFolder,
+) -> None:
+    asked = [False]
+
+    def after(polls: int) -> None:
+        asked[0] = polls >= 6
+
+    study = new_study(trials=1)
+    pool = ScriptedPool(trouble=FullDisk(0, 3, tries=10**6), after=after)
+    assert search(study, pool, folder, stop=lambda: asked[0]) == "stopped"
+    assert states_of(study) == ["running"]
+    again = ScriptedPool(checkpoints=pool.checkpoints)
+    assert search(reopened(study), again, folder) == "finished"
+    assert again.trained == [(0, 3), (0, 4)]
+
+
+def test_a_worker_that_dies_without_space_is_not_answered_any_more(folder: StudyFolder) -> None:
+    clock = HandClock()
+
+    def tick(_polls: int) -> None:
+        clock.now += 0.5
+
+    study = new_study(trials=2)
+    pool = ScriptedPool(
+        trouble=FullDisk(0, 2, tries=1), after=tick, meanwhile=lambda: Died("killed by SIGKILL")
+    )
+    assert search(study, pool, folder, clock=clock) == "finished"
+    assert states_of(study) == ["complete", "complete"]
+
+
+# ------------------------------------------------------------------------------------ for real
 
 SIZE = 48 * 2**20
 """Bytes: the images of these searches take 18 MiB."""
@@ -92,53 +176,6 @@ def test_a_search_on_a_full_disk_waits_and_goes_on_when_there_is_space(
     assert_as_undisturbed(database, undisturbed)
 
 
-@pytest.mark.slow
-def test_a_search_that_is_stopped_on_a_full_disk_goes_on_later(
-    command: tuple[object, ...], disk: Path, undisturbed: Undisturbed, plain_images: Path
-) -> None:
-    database = Database(disk / "home")
-    with begin(*command, folder=disk.parent, data=plain_images) as running:
-        wait_for_epoch(running, database, 0, 1)
-        filler = fill(disk)
-        running.until(lambda: "No space left" in running.out, "it says that the disk is full")
-        running.signal(signal.SIGINT)
-        result = running.wait()
-    assert result.code in {1, 130}, result
-    assert "Traceback" not in result.err
-    running.assert_gone()
-    # A start on the full disk says what is wrong, and damages nothing.
-    result = run(*command, folder=disk.parent, data=plain_images)
-    assert result.code == 1, result
-    assert "No space left on device" in result.err or "disk is full" in result.err
-    assert "Traceback" not in result.err
-    filler.unlink()
-    with begin(*command, folder=disk.parent, data=plain_images) as running:
-        ended(running, 0)
-    assert_as_undisturbed(database, undisturbed)
-
-
-@pytest.mark.slow
-def test_a_home_that_becomes_read_only_is_waited_for(
-    command: tuple[object, ...], disk: Path, undisturbed: Undisturbed, plain_images: Path
-) -> None:
-    """As Linux makes a file system whose disk has errors, until somebody mounts it anew."""
-    database = Database(disk / "home")
-    with begin(*command, folder=disk.parent, data=plain_images) as running:
-        wait_for_epoch(running, database, 0, 1)
-        # What is open for writing keeps a file system from becoming read-only, but not this name for it.
-        subprocess.run(["mount", "--bind", disk, disk], check=True)  # noqa: S607
-        try:
-            subprocess.run(["mount", "-o", "remount,ro,bind", disk], check=True)  # noqa: S607
-            running.until(
-                lambda: "Read-only file system" in running.out, "it says that it is read-only"
-            )
-        finally:
-            subprocess.run(["umount", "-l", disk], check=True)  # noqa: S607
-        result = ended(running, 0)
-    assert result.err == ""
-    assert_as_undisturbed(database, undisturbed)
-
-
 def test_a_home_that_is_read_only_from_the_beginning_is_refused(
     command: tuple[object, ...], disk: Path, plain_images: Path
 ) -> None:
@@ -148,27 +185,3 @@ def test_a_home_that_is_read_only_from_the_beginning_is_refused(
     assert "cannot be created: Read-only file system" in result.err
     assert "--home" in result.err
     assert "Traceback" not in result.err
-    for other in (("status",), ("studies",), ("export",), ("resume",)):
-        result = run(*other, "--home", disk / "home", folder=disk.parent)
-        assert result.code in {1, 2}, result
-        assert "Traceback" not in result.err
-
-
-@pytest.mark.slow
-def test_a_database_that_somebody_locks_for_long_is_waited_for_and_no_report_is_lost(
-    undisturbed: Undisturbed, plain_images: Path, tmp_path: Path
-) -> None:
-    """A backup, or another program's transaction that is not ended."""
-    database = Database(tmp_path / "home")
-    wishes = ("--home", tmp_path / "home", "--trials", 2, "--lr-bounds", "off")
-    command = ("start", *undisturbed.options, *wishes)
-    with begin(*command, folder=tmp_path, data=plain_images) as running:
-        wait_for_epoch(running, database, 0, 1)
-        with contextlib.closing(sqlite3.connect(database.path)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            running.until(lambda: "database is locked" in running.out, "it says what it waits for")
-            other.rollback()
-        result = ended(running, 0)
-    assert "The storage works again" in result.out
-    assert result.err == ""
-    assert_as_undisturbed(database, undisturbed)

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.search.conftest import Here
 from tests.search.running import run
 
 SMALL = ("--epochs", 1, "--train-images", 100, "--workers", 1)
 
 
 @pytest.mark.slow
-def test_a_grid_ends_with_its_table_and_keeps_it(plain_images: Path, tmp_path: Path) -> None:
+def test_a_grid_ends_with_its_table_and_keeps_it(
+    plain_images: Path, tmp_path: Path, here: Here
+) -> None:
     home = ("--home", tmp_path / "home")
     command = ("start", "--space", "optimizer", *home, *SMALL)
     ended = run(*command, folder=tmp_path, data=plain_images)
@@ -24,21 +27,21 @@ def test_a_grid_ends_with_its_table_and_keeps_it(plain_images: Path, tmp_path: P
     assert "Grid optimizer finished: 4 of 4 trials" in ended.out
     assert "official images, one run each" in ended.out
 
-    later = run("status", "optimizer", *home, folder=tmp_path, data=plain_images)
+    later = here("status", "optimizer", *home)
     assert sgd in [line.split() for line in later.out.splitlines()]
-    told = run("status", "optimizer", *home, "--json", folder=tmp_path, data=plain_images)
+    told = here("status", "optimizer", *home, "--json")
     first, second = json.loads(told.out)["table"]
     assert (first["values"], first["n"]) == ({"optimizer": "SGD"}, 2)
     assert first["published"]["accuracy"] == 0.56
     assert sgd[3] == f"{100 * first['mean']:.1f}"
     assert len(second["accuracies"]) == 2
 
-    again = run(*command, folder=tmp_path, data=plain_images)
+    again = here(*command)
     assert again.code == 0
     assert sgd in [line.split() for line in again.out.splitlines()]
 
     resume = ("resume", "optimizer", *home, "--workers", 1, "--patience", 3)
-    refused = run(*resume, folder=tmp_path, data=plain_images)
+    refused = here(*resume)
     assert refused.code == 2
     assert "every cell is trained; leave --patience out" in " ".join(refused.err.split())
 
@@ -57,9 +60,9 @@ def test_a_grid_ends_with_its_table_and_keeps_it(plain_images: Path, tmp_path: P
     ],
 )
 def test_what_has_no_meaning_is_refused_before_anything_is_made(
-    options: tuple[str | int, ...], words: str, tmp_path: Path
+    options: tuple[str | int, ...], words: str, tmp_path: Path, here: Here
 ) -> None:
-    ended = run("start", *options, "--home", tmp_path / "home", folder=tmp_path, data=tmp_path)
+    ended = here("start", *options, "--home", tmp_path / "home")
     assert ended.code == 2
     assert words in " ".join(ended.err.split())
     assert not (tmp_path / "home").exists()

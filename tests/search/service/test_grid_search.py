@@ -77,8 +77,7 @@ def everything(seeds: range) -> Counter[tuple[Any, ...]]:
     )
 
 
-@pytest.mark.parametrize("workers", [1, 3, 8])
-@pytest.mark.parametrize("seeds", [1, 2, 3])
+@pytest.mark.parametrize(("workers", "seeds"), [(1, 2), (3, 1), (8, 3)])
 def test_every_cell_is_trained_once_from_every_seed(
     folder: StudyFolder, workers: int, seeds: int
 ) -> None:
@@ -104,7 +103,7 @@ def test_what_is_trained_is_the_cell(folder: StudyFolder) -> None:
         assert task.recipe == grid_space().recipe_of(values)
 
 
-@pytest.mark.parametrize("poll", [1, 4, 9, 13])
+@pytest.mark.parametrize("poll", [1, 9])
 def test_a_grid_that_was_killed_ends_as_one_that_was_not(
     folder: StudyFolder, tmp_path: Path, poll: int
 ) -> None:
@@ -215,7 +214,7 @@ def converging(recipe: Recipe, number: int) -> Epoch:
     return replace(epoch_of(recipe, number), converged=number == 2, back_to=1)
 
 
-@pytest.mark.parametrize("poll", [None, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("poll", [None, 2, 4])
 def test_a_trial_that_has_converged_is_complete(folder: StudyFolder, poll: int | None) -> None:
     """Whenever the coordinator is killed meanwhile."""
     study, checkpoints = grid_study(1, trials=1), dict[int, list[Epoch]]()

@@ -14,7 +14,7 @@ from cifar_core.data import cifar10
 from cifar_core.models import network_of
 from cifar_core.recipe import Recipe
 from search.recipe_files import read_configuration
-from tests.search.conftest import Undisturbed
+from tests.search.conftest import Here, Undisturbed
 from tests.search.running import FAST, Database, Ended, run, space_file, without_test_files
 
 WAYS_OUT = ("--data DIR", "internet", "--data synthetic")
@@ -123,19 +123,11 @@ def test_every_command_that_a_search_proposes_is_there_to_its_end(undisturbed: U
 
 
 def test_the_same_command_again_says_that_the_search_is_finished_and_trains_nothing(
-    undisturbed: Undisturbed, plain_images: Path
+    undisturbed: Undisturbed, here: Here
 ) -> None:
     database = undisturbed.database
     before = database.epochs(), database.states()
-    result = run(
-        "start",
-        *undisturbed.options,
-        "--home",
-        undisturbed.home,
-        "--json",
-        folder=undisturbed.folder,
-        data=plain_images,
-    )
+    result = here("start", *undisturbed.options, "--home", undisturbed.home, "--json")
     assert result.code == 0, result
     summary = document(result)
     assert summary["state"] == "finished"
@@ -189,18 +181,18 @@ def test_without_images_a_search_ends_with_the_ways_out_and_leaves_nothing(
     assert not (tmp_path / "home").exists() or not list((tmp_path / "home").iterdir())
 
 
-def test_status_and_studies_show_a_finished_study(undisturbed: Undisturbed) -> None:
-    home, folder = ("--home", undisturbed.home), undisturbed.folder
-    status = run("status", "tiny", *home, folder=folder)
+def test_status_and_studies_show_a_finished_study(undisturbed: Undisturbed, here: Here) -> None:
+    home = ("--home", undisturbed.home)
+    status = here("status", "tiny", *home)
     assert status.code == 0, status
     assert status.out.startswith("tiny: finished, 11 of 11 trials")
     assert "by hand" in status.out
-    studies = run("studies", *home, folder=folder)
+    studies = here("studies", *home)
     assert studies.code == 0, studies
     assert "tiny" in studies.out
     assert "11/11" in studies.out
-    summary = document(run("status", *home, "--json", folder=folder))
-    (one,) = json.loads(run("studies", *home, "--json", folder=folder).out)
+    summary = document(here("status", *home, "--json"))
+    (one,) = json.loads(here("studies", *home, "--json").out)
     assert one == summary
     assert summary["study"] == "tiny"
     assert summary["state"] == "finished"
@@ -208,7 +200,7 @@ def test_status_and_studies_show_a_finished_study(undisturbed: Undisturbed) -> N
 
 
 def test_without_conclusion_a_search_runs_in_its_own_range_and_says_so_everywhere(
-    plain_images: Path, tmp_path: Path
+    plain_images: Path, tmp_path: Path, here: Here
 ) -> None:
     """Nothing can be learned at these rates; and its image cannot be kept either."""
     home = tmp_path / "home"
@@ -230,33 +222,31 @@ def test_without_conclusion_a_search_runs_in_its_own_range_and_says_so_everywher
     assert all("suggested" not in trial.user_attrs for trial in found)
     assert Database(home).artifacts() == []
 
-    page = " ".join(run("status", "--home", home, folder=tmp_path).out.split())
+    page = " ".join(here("status", "--home", home).out.split())
     assert f"sgd lr 0.001 to 0.1, {why}" in page
-    told = document(run("status", "--home", home, "--json", folder=tmp_path))
+    told = document(here("status", "--home", home, "--json"))
     bounds = told["lr_bounds"]["sgd"]
     assert (bounds["low"], bounds["high"], bounds["suggested"]) == (0.001, 0.1, None)
     assert bounds["conclusive"] is False
     assert bounds["how"].startswith(why)
 
 
-def test_a_study_that_is_not_there_is_named_with_those_that_are(undisturbed: Undisturbed) -> None:
-    result = run("status", "mine", "--home", undisturbed.home, folder=undisturbed.folder)
+def test_a_study_that_is_not_there_is_named_with_those_that_are(
+    undisturbed: Undisturbed, here: Here
+) -> None:
+    assert here("stop", "mine", "--home", undisturbed.home).code == 2
+    result = here("status", "mine", "--home", undisturbed.home)
     assert result.code == 2, result
     assert "no study named 'mine'" in result.err
     assert "Studies: tiny" in result.err
 
 
-def test_stopping_a_study_that_is_not_there_is_an_error(undisturbed: Undisturbed) -> None:
-    result = run("stop", "mine", "--home", undisturbed.home, folder=undisturbed.folder)
-    assert result.code == 2, result
-
-
 @pytest.mark.parametrize("format_", ["json", "yaml"])
 def test_the_best_are_exported_and_read_back(
-    format_: str, undisturbed: Undisturbed, tmp_path: Path
+    format_: str, undisturbed: Undisturbed, tmp_path: Path, here: Here
 ) -> None:
     command = ("export", "--home", undisturbed.home, "--top", 2, "--format", format_)
-    result = run(*command, "--out", tmp_path / "mine", folder=tmp_path)
+    result = here(*command, "--out", tmp_path / "mine")
     assert result.code == 0, result
     written = [Path(line) for line in result.out.splitlines()]
     assert written[1] == tmp_path / "mine" / "best-1.pt"  # the network that is kept
