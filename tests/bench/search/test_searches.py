@@ -205,6 +205,7 @@ def test_a_better_score_gains_rank_correlation_and_an_equal_one_none() -> None:
     assert gain == pytest.approx(rank_correlation(good, late) - rank_correlation(poor, late))
     assert 0 < low < gain < high
     assert difference(good, good, late) == (0.0, 0.0, 0.0)
+    assert rank_correlation(np.ones(80), late) == 0.0
 
 
 def test_every_recorded_file_says_how_it_was_made() -> None:
