@@ -23,7 +23,7 @@ from cifar_core.recipe import Recipe
 @pytest.mark.parametrize("name", RECORDED_SETS)
 def test_records_are_whole_trainings_of_valid_configurations(name: str) -> None:
     records = read_records(name)
-    assert len(records.values) >= 40
+    assert len(records.values) >= 30
     for row, values in zip(records.rows, records.values, strict=True):
         assert isinstance(records.space.recipe_of(values), Recipe)
         assert all(records.space.parameters[key].contains(one) for key, one in values.items())
