@@ -30,7 +30,9 @@ Floats = npt.NDArray[np.float64]
 
 
 def rank_correlation(early: Floats, late: Floats) -> float:
-    """Return Spearman's."""
+    """Return Spearman's; 0 where all scores are the same."""
+    if np.ptp(early) == 0.0 or np.ptp(late) == 0.0:
+        return 0.0
     return float(spearmanr(early, late).statistic)
 
 

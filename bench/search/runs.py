@@ -47,11 +47,11 @@ class Run:
 
 
 class _Watch:
-    """Follows what a search would return: its best complete trial, at first whichever came furthest."""
+    """Follows what a search would return: the configuration with the best score so far, at any epoch."""
 
     def __init__(self, stage: Stage, study: optuna.Study, workers: int) -> None:
         self._stage, self._study, self._workers = stage, study, workers
-        self._best = (0, 0.0)
+        self._best = 0.0
         self._regret = 100.0 * (stage.best - 0.1)  # of what has not learned
         self.by_epochs, self.by_seconds = ([self._regret] * len(BUDGETS) for _ in range(2))
         self.near: list[float | None] = [None] * len(NEAR)
@@ -59,8 +59,8 @@ class _Watch:
     def __call__(self, seen: Seen) -> bool:
         """Take in an epoch; return whether the search ends."""
         task = self._stage.task
-        if (seen.epoch, seen.accuracy) > self._best:
-            self._best = (seen.epoch, seen.accuracy)
+        if seen.accuracy > self._best:
+            self._best = seen.accuracy
             values = self._study.get_trials(deepcopy=False)[seen.trial].params
             self._regret = 100 * (self._stage.best - task.truth(values))
         trainings = seen.epochs / task.epochs

@@ -23,7 +23,7 @@ from cifar_core.recipe import Recipe
 @pytest.mark.parametrize("name", RECORDED_SETS)
 def test_records_are_whole_trainings_of_valid_configurations(name: str) -> None:
     records = read_records(name)
-    assert len(records.values) >= 50
+    assert len(records.values) >= 30
     for row, values in zip(records.rows, records.values, strict=True):
         assert isinstance(records.space.recipe_of(values), Recipe)
         assert all(records.space.parameters[key].contains(one) for key, one in values.items())
@@ -40,14 +40,14 @@ def test_a_third_of_the_records_is_held_out_by_a_hash_of_the_configuration(name:
 
 
 def test_a_surrogate_predicts_records_that_it_has_not_seen_better_than_trees_do() -> None:
-    fitted, seen = read_records("net", "open"), read_records("net", "held out")
+    fitted, seen = read_records("speed", "open"), read_records("speed", "held out")
     own, trees = quality(fitted, seen), quality(fitted, seen, "trees")
-    assert own["rank correlation"] > 0.85
+    assert own["rank correlation"] > 0.8
     assert own["R squared"] > trees["R squared"] + 0.1
 
 
 def test_a_surrogate_gives_scores_that_scatter_about_a_truth_without_luck() -> None:
-    lucky, calm = task_of("net", "open", 1.0, "gp"), task_of("net", "open", 0.0, "gp")
+    lucky, calm = task_of("start", "all", 1.0, "gp"), task_of("start", "all", 0.0, "gp")
     rng = np.random.default_rng(5)
     drawn = [uniform(lucky.space, rng) for _ in range(60)]
     scores = np.array([[accuracy for _, accuracy in lucky.train(one)] for one in drawn])
@@ -205,6 +205,7 @@ def test_a_better_score_gains_rank_correlation_and_an_equal_one_none() -> None:
     assert gain == pytest.approx(rank_correlation(good, late) - rank_correlation(poor, late))
     assert 0 < low < gain < high
     assert difference(good, good, late) == (0.0, 0.0, 0.0)
+    assert rank_correlation(np.ones(80), late) == 0.0
 
 
 def test_every_recorded_file_says_how_it_was_made() -> None:
