@@ -1,6 +1,6 @@
-"""The command line: `cifar-search COMMAND`.
+"""The command line, `cifar-search COMMAND`.
 
-Nothing slow is imported here or at the top of a command's file, so that `--help` answers at once.
+Commands are imported when they are called, so that `--help` and shell completion are instant.
 """
 
 import os
@@ -13,21 +13,8 @@ import click
 
 from cifar_core.errors import CifarSearchError, DeviceError, RampError, RecipeError
 from search import __version__
-from search.commands.copy import copy
-from search.commands.dashboard import dashboard
-from search.commands.doctor import doctor
-from search.commands.error_messages import for_terminal, told, with_options, without_passwords
-from search.commands.export import export
-from search.commands.lr_range import lr_range
-from search.commands.networks import networks
-from search.commands.resume import resume
-from search.commands.sheet import sheet
-from search.commands.spaces import spaces
-from search.commands.start import start
-from search.commands.status import status
-from search.commands.stop import stop
-from search.commands.studies import studies
-from search.commands.train import train
+from search.commands.error_messages import explain, for_terminal, with_options, without_passwords
+from search.commands.lazy_group import LazyGroup
 from search.errors import UsageError
 from search.signals import ending_like_ctrl_c
 from spaces.errors import SpaceError
@@ -38,7 +25,29 @@ WRONG_USAGE = (UsageError, SpaceError, RecipeError, DeviceError, RampError)
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
 
+COMMANDS = {
+    "start": "Search a space and export its best configuration.",
+    "resume": "Continue a study.",
+    "stop": "Stop a running search without losing anything.",
+    "status": "Show the progress and results of a study.",
+    "studies": "List all studies of a home or storage.",
+    "export": "Write the best configurations as files.",
+    "train": "Train one configuration, and test it at the very end.",
+    "copy": "Copy a study to another home, storage or name.",
+    "spaces": "List the spaces, or show one in full.",
+    "networks": "List the networks that a recipe can name.",
+    "lr-range": "Measure which learning rates to search.",
+    "sheet": "Draw augmented training images.",
+    "dashboard": "Serve optuna-dashboard to browsers.",
+    "doctor": "Check this machine, and estimate the speed of a search.",
+}
+"""Short help by command; the first sentence of each command's own help."""
+
+
 @click.group(
+    cls=LazyGroup,
+    modules="search.commands",
+    helps=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="First steps:  cifar-search start --space baseline_constrained",
 )
@@ -47,28 +56,20 @@ def cli() -> None:
     """Search hyperparameters for CIFAR-10 networks, and lose nothing."""
 
 
-COMMANDS = (
-    *(start, resume, stop, status, studies, copy),
-    *(spaces, networks, sheet, lr_range, export, train, dashboard, doctor),
-)
-for command in COMMANDS:
-    cli.add_command(command)
-
-
 def main() -> None:
     """Run the command line as a program."""
     _open_streams()
-    # What commands import takes seconds, in which a signal is to be heard, too.
+    # A command's imports take seconds, during which a signal must be heard too.
     with ending_like_ctrl_c():
         code = run(sys.argv[1:])
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to interrupt
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
         sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command.
 
-    Whatever a user or a machine can cause ends in a sentence; errors of the program show where they are.
+    Errors that a user or a machine can cause end in a sentence; those of the program in a traceback.
 
     Returns:
         The exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted with everything saved.
@@ -87,7 +88,7 @@ def run(arguments: Sequence[str]) -> int:
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
     except Exception as error:
-        words = told(error, arguments)
+        words = explain(error, arguments)
         if words is None:
             raise
         _show_error(words)
@@ -96,16 +97,16 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _open_streams() -> None:
-    """Streams that take every text, also where whoever started the program has closed them."""
+    """Make the streams accept every text, even where they were closed when the program started."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
-            # It gets the lowest number that is free: that of the stream, which no other file then has.
+            # It gets the lowest free number, that of the stream, so that no other file gets it later.
             descriptor = os.open(os.devnull, os.O_RDWR)
             mode = "r" if name == "stdin" else "w"
             setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8", closefd=False))
-    # Files can have names, and a terminal an encoding, that Python cannot write without this.
+    # Without this, Python cannot print some file names, or print to a terminal of another encoding.
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # they are texts
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # text streams
 
 
 def _show_error(text: str) -> None:

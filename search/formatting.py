@@ -1,4 +1,4 @@
-"""How figures, times and trials are put into words, the same in every view and report."""
+"""Wording of figures, times and trials, the same in every view and report."""
 
 import re
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def percent(accuracy: float | None) -> str:
-    """An accuracy between 0 and 1, in percent.
+    """Format an accuracy between 0 and 1 in percent.
 
     >>> percent(0.5432), percent(None)
     ('54.3 %', '-')
@@ -34,7 +34,7 @@ def percent(accuracy: float | None) -> str:
 
 
 def points(difference: float) -> str:
-    """A difference of two accuracies between 0 and 1, in percentage points.
+    """Format the difference of two accuracies, each between 0 and 1, in percentage points.
 
     >>> points(0.123), points(-0.0001)
     ('+12.3 points', '+0.0 points')
@@ -43,7 +43,7 @@ def points(difference: float) -> str:
 
 
 def number(value: float) -> str:
-    """A number with two significant digits; larger ones keep their integer part.
+    """Format a number with two significant digits; larger ones keep their integer part.
 
     >>> number(0.00213), number(0.4), number(1e-5), number(128)
     ('0.0021', '0.4', '1e-5', '128')
@@ -54,7 +54,7 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time, to the second below an hour.
+    """Format a time, to the second below an hour.
 
     >>> duration(45), duration(500), duration(3900), duration(90000)
     ('45 s', '8 min 20 s', '1 h 5 min', '1 d 1 h')
@@ -69,7 +69,7 @@ def duration(seconds: float) -> str:
 
 
 def about(seconds: float) -> str:
-    """An estimated time, no finer than it deserves.
+    """Format an estimated time, rounded to tens of seconds or to minutes.
 
     >>> about(42), about(500)
     ('about 40 s', 'about 8 min')
@@ -79,7 +79,7 @@ def about(seconds: float) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """`text` on one line of at most `width` characters.
+    """Return `text` on one line of at most `width` characters.
 
     >>> cut("out of memory", 10)
     'out of ...'
@@ -89,11 +89,11 @@ def cut(text: str, width: int) -> str:
 
 
 def short(values: Values, width: int | None = None) -> str:
-    """Parameters on one line, the ones that matter most first.
+    """Return parameters on one line, the most important first.
 
     Args:
         values: Parameters by name.
-        width: Characters there are; what does not fit is left out whole. None for no limit.
+        width: Most characters, beyond which parameters are left out whole; None for no limit.
 
     >>> short({"sgd_lr": 0.0213, "optimizer": "sgd", "channels1": 24, "channels2": 48})
     'sgd lr 0.021 channels 24/48'
@@ -107,9 +107,9 @@ def short(values: Values, width: int | None = None) -> str:
 
 
 def how_it_ended(row: TrialRow) -> str:
-    """The end of a trial in a word or two.
+    """Return the end of a trial in a word or two.
 
-    Optuna calls a trial that was stopped early `pruned`.
+    Optuna's word for a trial that was stopped early is `pruned`.
     """
     return {"complete": "complete", "pruned": "stopped early", "failed": "failed"}.get(
         row.state, row.state
@@ -117,14 +117,14 @@ def how_it_ended(row: TrialRow) -> str:
 
 
 def why(row: TrialRow) -> str | None:
-    """Why a trial ended before its last epoch, where the pruner was not the reason."""
+    """Return why a trial ended before its last epoch; None if the pruner stopped it."""
     if row.reason is None or row.ending == "pruner":
         return None
     return one_line(row.reason)
 
 
 def bounds_line(bounds: BoundsFound) -> str:
-    """A learning rate's range and where it comes from."""
+    """Return the range of a learning rate and its origin in a line."""
     low, high = number(bounds.low), number(bounds.high)
     return one_line(f"{bounds.optimizer} lr {low} to {high}, {bounds.how}")
 
@@ -143,7 +143,7 @@ def _parts(values: Values) -> Iterable[str]:
 
 
 def _rank(name: str) -> int:
-    """Where a parameter stands; those of equal rank stay in the order of the space."""
+    """Position of a parameter; those of equal rank keep the order of the space."""
     if _is_lr(name):
         return 1
     first = {"optimizer": 0, "batch_size": 2, "batch_norm": 4, "schedule": 5}

@@ -1,4 +1,4 @@
-"""Configuration files: an exported one, or a recipe of the user's own, in TOML, JSON or YAML."""
+"""Configuration files in TOML, JSON or YAML: exported ones, and recipes written by hand."""
 
 import json
 from pathlib import Path
@@ -19,18 +19,18 @@ LARGEST_YAML = 1 << 16  # bytes; PyYAML needs a second for some tens of thousand
 
 
 def read_configuration(path: Path) -> Recipe:
-    """The recipe of a configuration file; where it has a `recipe` section, that section.
+    """Read the recipe of a configuration file, from its `recipe` section if it has one.
 
     Raises:
-        UsageError: The file is not there, or is not what its name says.
-        RecipeError: It holds no valid recipe.
+        UsageError: The file is missing, or not of the format that its name says.
+        RecipeError: It has no valid recipe.
     """
     try:
         text = read_text(path, LARGEST_YAML) if path.suffix in YAML else read_text(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise UsageError(f"{path} is no configuration: {error}.") from error
+        raise UsageError(f"{path} is not a configuration: {error}.") from error
     values = _parse(text, path)
     section = values.get("recipe", values) if isinstance(values, dict) else values
     return Recipe.read(section, str(path))
@@ -45,7 +45,7 @@ def _parse(text: str, path: Path) -> Any:
             case ".toml":
                 return parse_toml(text)
             case ".json":
-                return json.loads(text, object_pairs_hook=_without_twins)
+                return json.loads(text, object_pairs_hook=_without_duplicates)
             case _:
                 return _parse_yaml(text)
     except RecursionError as error:
@@ -55,41 +55,41 @@ def _parse(text: str, path: Path) -> Any:
 
 
 def _parse_yaml(text: str) -> Any:
-    """The values of a YAML text without aliases, by which a small text can stand for a huge one.
+    """The values of a YAML text without aliases, with which a small text can expand to a huge one.
 
     Raises:
-        ValueError: It is not YAML, or not YAML's safe part; the text says where.
+        ValueError: It is not YAML, or not in its safe subset; the text says where.
     """
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise ValueError("aliases are not allowed")
-        return yaml.load(text, _Loader)  # noqa: S506 - it is PyYAML's safe one, and stricter
+        return yaml.load(text, _Loader)  # noqa: S506 - a stricter version of the safe loader
     except yaml.MarkedYAMLError as error:
         line = f" (at line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise ValueError(f"{error.problem or error.context}{line}") from error
     except (yaml.YAMLError, LookupError, AttributeError, TypeError) as error:
-        # PyYAML lets what its converters of tagged values raise through.
+        # PyYAML does not wrap the errors of its converters of tagged values.
         raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from error
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which takes the last of two equal keys without a word."""
+    """PyYAML's safe loader, which by itself silently takes the last of two equal keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A dictionary whose keys all stand there once."""
-        _without_twins([(key.value, None) for key, _ in node.value if key.tag == TEXT])
+        """Return a dictionary, after a check that no key is repeated."""
+        _without_duplicates([(key.value, None) for key, _ in node.value if key.tag == TEXT])
         return super().construct_mapping(node, deep)
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The pairs as a dictionary. TOML refuses a key that stands there twice; here JSON and YAML do.
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The pairs as a dictionary. TOML refuses duplicate keys; here JSON and YAML do too.
 
     Raises:
-        ValueError: One does.
+        ValueError: A key is repeated.
     """
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key!r:.60} stands there twice")
+            raise ValueError(f"the key {key!r:.60} is repeated")
         found[key] = value
     return found

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from search.study.settings import DEFAULT_KEEP, Pruner, SearchSampler, Switch
+from search.study.choices import DEFAULT_KEEP, Pruner, SearchSampler, Switch
 from search.workers.limits import HANG_SECONDS
 
 __all__ = ["DoctorRequest", "LrRangeRequest", "ResumeRequest", "Scale", "StartRequest"]

@@ -2,6 +2,7 @@
 
 import click
 
+from search.command_lines import command_line
 from search.commands import options
 from search.home import TO_STORAGE_VARIABLE, Home
 
@@ -18,9 +19,9 @@ __all__ = ["copy"]
     envvar=TO_STORAGE_VARIABLE,
     show_envvar=True,
     metavar="URL",
-    help="Optuna storage of the copy.  [default: sqlite:///TO-HOME/studies.db]",
+    help="Optuna storage for the copy.  [default: sqlite:///TO-HOME/studies.db]",
 )
-@click.option("--name", metavar="NAME", help="The copy's name.  [default: the study's]")
+@click.option("--name", metavar="NAME", help="Name of the copy.  [default: the study's name]")
 def copy(
     study: str | None,
     storage: str | None,
@@ -29,10 +30,10 @@ def copy(
     to_storage: str | None,
     name: str | None,
 ) -> None:
-    """Copy a study, the newest by default, to another home, storage or name.
+    """Copy a study to another home, storage or name.
 
-    The copy has all trials, notes, checkpoints and artifacts, and goes on as the study would have.
-    A copy that was interrupted is no study; the same command makes it anew.
+    The newest study is copied by default, with all its trials, notes, checkpoints and artifacts. The copy
+    continues as the study would have. An interrupted copy is discarded; run the command again.
     """
     from search.errors import UsageError
     from search.formatting import one_line
@@ -51,5 +52,6 @@ def copy(
         click.echo(f"note: {one_line(words)}", err=True)
     rest = f", {copied.unfinished} of them unfinished" if copied.unfinished else ""
     made = copied.study.name
-    click.echo(f"Copied: study {made} with {copied.trials} trials{rest}.")
-    click.echo(f"Look at it with: cifar-search status {made}{where_flags(place, target.url)}")
+    click.echo(f"Copied: study {one_line(made)} with {copied.trials} trials{rest}.")
+    look = command_line("status", made, flags=where_flags(place, target.url))
+    click.echo(f"Look at it with: {look}")

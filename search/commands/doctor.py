@@ -26,10 +26,10 @@ def doctor(
     workers: int | None,
     as_json: bool,
 ) -> int:
-    """See what works here and what does not, and how fast a search would be.
+    """Check this machine, and estimate the speed of a search.
 
-    It looks at versions, devices, images, home and storage, trains for some seconds in all workers at
-    once, and says how long a trial and a search take at that speed. Nothing is made, downloaded or left
+    Checks versions, devices, images, home and storage, trains for a few seconds in all workers at once,
+    and estimates the time of a trial and of a search from that. Nothing is created, downloaded or left
     behind. The exit code is 1 if a search could not run here.
     """
     from rich.console import Console
@@ -41,15 +41,15 @@ def doctor(
     try:
         from search.doctor.examine import examine
         from search.views.doctor_page import examination_page
-    except (ImportError, OSError) as error:  # a library that is not whole says so when it is loaded
+    except (ImportError, OSError) as error:  # an incomplete library fails when it is imported
         raise ServiceError(
-            f"The installation is not whole: {one_line(str(error))}. Make it again: make clean start, "
-            "or pip install --force-reinstall cifar-search"
+            f"The installation is incomplete: {one_line(str(error))}. Repeat it: make clean start, or "
+            "pip install --force-reinstall cifar-search"
         ) from error
 
     request = DoctorRequest(data=data, storage=storage, device=device, workers=workers)
     folder = options.images_folder()
-    with Console(stderr=True).status("Looking") as shown:
+    with Console(stderr=True).status("Checking") as shown:
         found = examine(home, request, folder, lambda what: shown.update(f"{what} ..."))
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))

@@ -1,4 +1,4 @@
-"""What ends a command and is no error of the program, in a sentence: a full disk, too little memory."""
+"""Errors of the machine in a sentence: a full disk, too little memory, a database that fails."""
 
 import errno
 import os
@@ -8,13 +8,12 @@ from collections.abc import Sequence
 
 from cifar_core.errors import CifarSearchError, DataError, DeviceError, NoImagesError
 from cifar_core.text_files import first_line, one_line
-from search.home import STORAGE_VARIABLES
 
-__all__ = ["for_terminal", "told", "with_options", "without_passwords"]
+__all__ = ["explain", "for_terminal", "with_options", "without_passwords"]
 
 LONGEST = 1_800
-"""Characters of an error: whatever a user gave is repeated in it, and may be long."""
-SPACE = "Make space and run the same command again; what was saved is whole."
+"""Characters of an error, which may repeat a long value that a user has given."""
+SPACE = "Make space and run the same command again; everything saved so far is intact."
 PLACE = "Choose another place, or change its permissions."
 ADVICE = {
     errno.ENOSPC: SPACE,
@@ -26,12 +25,12 @@ ADVICE = {
 }
 
 
-def told(error: Exception, arguments: Sequence[str] = ()) -> str | None:
-    """What happened, where, and what to do; None if `error` is an error of the program.
+def explain(error: Exception, arguments: Sequence[str] = ()) -> str | None:
+    """Return what happened, where, and what to do; None for an error of the program.
 
     Args:
-        error: What was raised.
-        arguments: The command's, among which there may be a storage with its password.
+        error: The error.
+        arguments: The command's arguments, which may include a storage with its password.
     """
     if isinstance(error, OSError):
         file = "" if error.filename is None else f"{error.filename}: "
@@ -39,15 +38,15 @@ def told(error: Exception, arguments: Sequence[str] = ()) -> str | None:
     if _lacks_memory(error):
         cause = first_line(error).rstrip(".")
         return (
-            f"There is not enough memory: {cause}. A smaller batch_size or network needs less; so do "
-            "fewer --workers."
+            f"There is not enough memory: {cause}. Use a smaller batch_size or network, or fewer "
+            "--workers."
         )
     answer = _answer_of_database(error, arguments)
     if answer is None:
         return None
     return (
-        f"The storage does not work: {answer}. What was saved is whole: run the same command again when it "
-        "works, or name another with --storage or --home."
+        f"The storage does not work: {answer}. Everything saved so far is intact: run the same command "
+        "again when it works, or name another with --storage or --home."
     )
 
 
@@ -58,7 +57,7 @@ def with_options(error: CifarSearchError) -> str:
     """
     match error:
         case NoImagesError():
-            from cifar_core.data.cifar10 import FOLDERS  # which loads NumPy
+            from cifar_core.data.cifar10 import FOLDERS  # which imports NumPy
 
             return (
                 f"{error}\n"
@@ -78,21 +77,23 @@ def with_options(error: CifarSearchError) -> str:
 
 
 def for_terminal(text: str) -> str:
-    """An error without what would steer a terminal, its lines kept, and its middle cut if it is long."""
+    """Return an error without control characters but line ends; the middle of a long one is cut."""
     shown = "\n".join(line if line.isprintable() else one_line(line) for line in text.splitlines())
     if len(shown) <= LONGEST:
         return shown
-    # What was wrong stands at the beginning, and what to do at the end.
+    # The beginning says what was wrong, the end what to do.
     return f"{shown[: 2 * LONGEST // 3]} ... {shown[-LONGEST // 3 :]}"
 
 
 def without_passwords(text: str, arguments: Sequence[str]) -> str:
-    """`text` without the passwords of the storages that a command or the environment names.
+    """Return `text` without the passwords of storages that the command or the environment names.
 
     Args:
-        text: What is to be shown.
-        arguments: The command's. A storage may stand where none belongs, and be refused for that.
+        text: A message.
+        arguments: The command's arguments; a storage may be among them even where none belongs.
     """
+    from search.home import STORAGE_VARIABLES  # which loads filelock
+
     given = [one.partition("=")[2] if one.startswith("--") else one for one in arguments]
     given += [os.environ.get(variable, "") for variable in STORAGE_VARIABLES]
     urls = [one for one in given if "://" in one]
@@ -106,7 +107,7 @@ def without_passwords(text: str, arguments: Sequence[str]) -> str:
 
 
 def _lacks_memory(error: Exception) -> bool:
-    if isinstance(error, RuntimeError) and "torch" in sys.modules:  # which is slow to load
+    if isinstance(error, RuntimeError) and "torch" in sys.modules:  # which is slow to import
         from cifar_core.device import ran_out_of_memory
 
         return ran_out_of_memory(error)
@@ -114,8 +115,8 @@ def _lacks_memory(error: Exception) -> bool:
 
 
 def _answer_of_database(error: Exception, arguments: Sequence[str]) -> str | None:
-    """What a database has answered, without passwords; None if `error` is none of a database."""
-    if "optuna" not in sys.modules:  # which is slow to load: no command has talked to a database
+    """The answer of a database, without passwords; None for other errors."""
+    if "optuna" not in sys.modules:  # not loaded, so that no database was used
         return None
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
@@ -123,7 +124,7 @@ def _answer_of_database(error: Exception, arguments: Sequence[str]) -> str | Non
     if not isinstance(error, StorageInternalError | SQLAlchemyError | sqlite3.Error):
         return None
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    # SQLAlchemy's own text repeats what was asked of the database.
+    # SQLAlchemy's own text repeats the whole statement.
     answer = str(getattr(cause, "orig", None) or cause or error)
     answer = without_passwords(answer, arguments)
     return (answer.strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -20,7 +20,7 @@ __all__ = ["export"]
     default=1,
     show_default=True,
     metavar="K",
-    help="How many configurations, the best first.",
+    help="Number of configurations, the best first.",
 )
 @click.option(
     "--format",
@@ -28,7 +28,7 @@ __all__ = ["export"]
     type=click.Choice(["toml", "json", "yaml"]),
     default="toml",
     show_default=True,
-    help="The files' format.",
+    help="Format of the files.",
 )
 @click.option(
     "--out",
@@ -39,7 +39,10 @@ __all__ = ["export"]
 def export(
     study: str | None, storage: str | None, home: Home, top: int, format_: str, out: Path | None
 ) -> None:
-    """Write the best configurations as files: the recipe, and where its score comes from."""
+    """Write the best configurations as files.
+
+    Each file has the recipe and the origin of its score; the newest study is taken by default.
+    """
     from search.results.export import FORMATS, export_best
     from search.results.reader import open_existing
 

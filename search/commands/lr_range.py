@@ -20,7 +20,9 @@ __all__ = ["lr_range"]
 
 @click.command("lr-range")
 @click.option(
-    "--space", metavar="NAME|FILE", help="Measure where a search of this space would measure."
+    "--space",
+    metavar="NAME|FILE",
+    help="Measure at the corners that a search of this space measures.",
 )
 @click.option(
     "--config",
@@ -37,18 +39,20 @@ __all__ = ["lr_range"]
 @click.option(
     "--high", type=float, metavar="LR", help="Last learning rate.  [default: by space; 10]"
 )
-@click.option("--linear", is_flag=True, help="Raise it by equal steps, not by equal ratios.")
+@click.option(
+    "--linear", is_flag=True, help="Raise the rate by equal steps instead of equal ratios."
+)
 @click.option(
     "--epochs",
     type=click.FloatRange(0, 1_000, min_open=True),
     metavar="N",
-    help="Passes over the training images of a sweep.  [default: 4,000 images a decade]",
+    help="Length of a sweep, in epochs.  [default: 4,000 images per decade]",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(1, 20),
     metavar="N",
-    help="Sweeps of each recipe, of which the median counts.  [default: by space; 3]",
+    help="Number of sweeps per recipe, whose median is taken.  [default: by space; 3]",
 )
 @click.option(
     "--seed",
@@ -56,20 +60,20 @@ __all__ = ["lr_range"]
     default=0,
     show_default=True,
     metavar="N",
-    help="Where all random choices start.",
+    help="Random seed.",
 )
 @click.option(
     "--scale",
     type=click.Choice(get_args(Scale)),
     default="auto",
     show_default=True,
-    help="With --space: whether its smaller version is measured; auto: where there is no GPU.",
+    help="With --space: quick measures its smaller version; auto: quick if there is no GPU.",
 )
 @click.option(
     "--train-images",
     type=click.IntRange(10),
     metavar="N",
-    help="Train on so many images, as many of each class.  [default: by space; all, 45,000]",
+    help="Number of training images, the same number from each class.  [default: by space; 45,000, all]",
 )
 @options.workers
 @options.device
@@ -78,15 +82,16 @@ __all__ = ["lr_range"]
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.png",
-    help="Draw loss against learning rate, and both against the step, for each learning rate.",
+    help="Plot loss against learning rate, and both against the step, for each learning rate.",
 )
 @options.json_output
 def lr_range(
     space: str | None, config: Path | None, plot: Path | None, as_json: bool, **wishes: object
 ) -> None:
-    """Measure which learning rates to search: raise the rate step by step and watch the loss.
+    """Measure which learning rates to search.
 
-    On training images only. The same measurement is made by start before its first trial.
+    Raises the rate step by step and watches the loss, on training images only. A search makes the same
+    measurement before its first trial.
     """
     from search.commands.printing import page_console
     from search.errors import ServiceError, UsageError
@@ -96,7 +101,7 @@ def lr_range(
     from search.views.lr_range_page import report_page
 
     if (space is None) == (config is None):
-        raise UsageError("Give --space NAME or --config FILE, one of the two.")
+        raise UsageError("Give either --space NAME or --config FILE.")
     if plot is not None and plot.suffix.lower() != ".png":
         raise UsageError(f"--plot must end in .png, but got {plot}.")
     epochs = wishes["epochs"]
@@ -106,7 +111,7 @@ def lr_range(
     folder = options.images_folder()
     with _shown() as observe:
         report = run_lr_range(request, observe, folder)
-    # The answer comes first: what cannot be drawn has been measured all the same.
+    # The answer comes first: a plot that cannot be written must not hide it.
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2))
     else:
@@ -124,7 +129,7 @@ def lr_range(
 
 @contextmanager
 def _shown() -> Iterator["Observer"]:
-    """An observer that shows on standard error how far the sweeps are, and what the user should know."""
+    """An observer that shows progress and notes on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -13,7 +13,10 @@ __all__ = ["networks"]
 @click.command()
 @options.json_output
 def networks(as_json: bool) -> None:
-    """List the networks: what a recipe's network.name can be, and how large each is by default."""
+    """List the networks that a recipe can name.
+
+    Shows each network's size with its default options.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -39,7 +42,7 @@ def networks(as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
         return
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
-    for heading in ("network", "parameters", "multiply-adds", "what it is", "options"):
+    for heading in ("network", "parameters", "multiply-adds", "description", "options"):
         right = heading in {"parameters", "multiply-adds"}
         table.add_column(heading, justify="right" if right else "left", no_wrap=right)
     for one in found:
@@ -47,4 +50,4 @@ def networks(as_json: bool) -> None:
         table.add_row(*map(Text, (one["name"], *sizes, one["title"], ", ".join(one["options"]))))
     console = page_console()
     console.print(table)
-    console.print("Multiply-adds are those of one 32x32 image.", style="dim")
+    console.print("Multiply-adds are per 32x32 image.", style="dim")

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options shared by several commands."""
 
 import os
 import re
@@ -39,7 +39,7 @@ class Duration(click.ParamType[float]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Seconds."""
+        """Return the time in seconds."""
         if isinstance(value, float):
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", str(value).strip())
@@ -56,12 +56,12 @@ class _HomeFolder(click.ParamType[Home]):
         if isinstance(value, Home):
             return value
         if "?" in value or "%" in value:
-            # They mean something else in the URL of its database, which would lie elsewhere.
-            self.fail(f"the name of a home has neither ? nor %, but got {value!r}.", param, ctx)
+            # In the URL of its database they have another meaning, so that the file would be elsewhere.
+            self.fail(f"the name of a home must not contain ? or %, but got {value!r}.", param, ctx)
         try:
             return Home(Path(value).expanduser())
         except RuntimeError:
-            self.fail(f"{value} begins with the folder of a user who is not there.", param, ctx)
+            self.fail(f"{value} begins with the home folder of an unknown user.", param, ctx)
 
 
 def home(command: Command) -> Command:
@@ -74,7 +74,7 @@ def home(command: Command) -> Command:
         envvar="CIFAR_SEARCH_HOME",
         show_envvar=True,
         metavar="DIR",
-        help="Folder of everything that is written: studies, checkpoints, exports, logs.",
+        help="Folder for all output: studies, checkpoints, exports, logs.",
     )(command)
 
 
@@ -84,7 +84,7 @@ def to_home(command: Command) -> Command:
         "--to-home",
         type=_HomeFolder(),
         metavar="DIR",
-        help="Home of the copy; made if it is not there.  [default: HOME]",
+        help="Home of the copy; created if missing.  [default: HOME]",
     )(command)
 
 
@@ -96,8 +96,8 @@ def storage(command: Command) -> Command:
         show_envvar=True,
         metavar="URL",
         help=(
-            "Optuna storage of the studies. A password in it can be seen by who lists processes; in the "
-            "variable it cannot.  [default: sqlite:///HOME/studies.db]"
+            "Optuna storage of the studies. A password in it is visible to anyone who can list processes; "
+            "use the environment variable instead.  [default: sqlite:///HOME/studies.db]"
         ),
     )(command)
 
@@ -116,8 +116,9 @@ def workers(command: Command) -> Command:
         type=click.IntRange(1, 256),
         metavar="N",
         help=(
-            "Trials that train at the same time. Several can share a GPU, which small networks do not "
-            "fill; each has an equal part of its memory.  [default: one a CPU core, up to 8; one a GPU]"
+            "Number of trials that train at the same time. Several can share a GPU, which small networks "
+            "do not fill; each gets an equal part of its memory.  [default: one per CPU core (at most 8), "
+            "or one per GPU]"
         ),
     )(command)
 
@@ -140,8 +141,8 @@ def compile_networks(command: Command) -> Command:
         "compile_networks",
         is_flag=True,
         help=(
-            "Train with networks compiled by torch.compile, where that works. It costs seconds to minutes "
-            "a trial: for long trials on a GPU."
+            "Compile networks with torch.compile where that works. It takes seconds to minutes per trial, "
+            "so it is meant for long trials on a GPU."
         ),
     )(command)
 
@@ -154,7 +155,7 @@ def hang_after(command: Command) -> Command:
         default=HANG_SECONDS,
         show_default="5m",
         metavar="TIME",
-        help="Replace a worker that has made no step for so long; its trial goes on from its last epoch.",
+        help="Replace a worker that makes no step for this time; its trial continues from its last epoch.",
     )(command)
 
 
@@ -164,19 +165,19 @@ def data_folder(command: Command) -> Command:
         "--data",
         metavar="DIR|auto|synthetic",
         help=(
-            "Where CIFAR-10 is, or is downloaded to; auto: the built-in synthetic images if it "
-            "cannot be had; synthetic: those.  [default: data/, or CIFAR_SEARCH_DATA]"
+            "Folder of CIFAR-10, which is downloaded to it if missing; auto: the built-in synthetic images "
+            "if that fails; synthetic: those images.  [default: data/, or CIFAR_SEARCH_DATA]"
         ),
     )(command)
 
 
 def images_folder() -> Path:
-    """Where images are looked for without --data: `CIFAR_SEARCH_DATA` if it is set to something."""
+    """Return the folder to use without ``--data``: `CIFAR_SEARCH_DATA` if it is not empty."""
     from cifar_core.data.dataset import DEFAULT_FOLDER  # which loads NumPy
 
     return Path(os.environ.get("CIFAR_SEARCH_DATA") or DEFAULT_FOLDER)
 
 
 def study_argument(command: Command) -> Command:
-    """The optional STUDY."""
+    """The optional argument STUDY."""
     return click.argument("study", required=False, metavar="[STUDY]")(command)

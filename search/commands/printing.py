@@ -1,4 +1,4 @@
-"""The console that commands print tables and pages on."""
+"""The console for tables and pages."""
 
 import sys
 
@@ -10,5 +10,5 @@ WIDTH_OF_A_FILE = 160
 
 
 def page_console() -> Console:
-    """A console as wide as the terminal; in a pipe or a file there is no reason to cut at 80 columns."""
+    """Return a console as wide as the terminal; a pipe or a file needs no cut at 80 columns."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)

@@ -13,19 +13,22 @@ __all__ = ["resume"]
 @options.storage
 @options.home
 @click.option(
-    "--trials", type=click.IntRange(1), metavar="N", help="A new total.  [default: as it is]"
+    "--trials",
+    type=click.IntRange(1),
+    metavar="N",
+    help="New total of trials.  [default: unchanged]",
 )
 @click.option(
     "--timeout",
     type=options.Duration(),
     metavar="TIME",
-    help="A new total time, such as 30m or 2h.  [default: as it is]",
+    help="New total time, such as 30m or 2h.  [default: unchanged]",
 )
 @click.option(
     "--patience",
     type=click.IntRange(1),
     metavar="N",
-    help="Begin no more trials when the newest N brought nothing better.  [default: as it is]",
+    help="Stop starting trials after N in a row without improvement.  [default: unchanged]",
 )
 @options.workers
 @options.device
@@ -36,7 +39,7 @@ __all__ = ["resume"]
     "--keep",
     type=click.IntRange(0),
     metavar="N",
-    help="A new number of best trials whose trained networks are kept.  [default: as it is]",
+    help="New number of best trials whose trained networks are kept.  [default: unchanged]",
 )
 @click.option(
     "--dashboard/--no-dashboard",
@@ -61,9 +64,10 @@ def resume(
     dashboard: bool,
     as_json: bool,
 ) -> int:
-    """Go on with a study, the newest by default, to its own total.
+    """Continue a study.
 
-    Interrupted trials continue from their last epoch; nothing is trained twice.
+    The newest study is continued by default, to its own total of trials. Interrupted trials continue from
+    their last epoch; nothing is trained twice.
     """
     from search.commands.running import run_search
     from search.request import ResumeRequest

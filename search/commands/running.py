@@ -1,7 +1,6 @@
-"""What `start` and `resume` share: showing a search while it runs, and its result."""
+"""The part that `start` and `resume` share: a search shown while it runs, and its result."""
 
 import json
-import shlex
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from cifar_core.data.dataset import AUTO, SYNTHETIC
+from cifar_core.data.dataset import AUTO, SYNTHETIC, folder_of
 from cifar_core.errors import CifarSearchError
 from search.commands import options
 from search.commands.error_messages import for_terminal
@@ -36,17 +35,25 @@ Search = Callable[[Observer, Path], tuple[SearchStudy, Outcome]]
 
 
 def run_search(
-    home: Home, url: str, data: str | None, search: Search, *, serve: bool, as_json: bool
+    home: Home,
+    url: str,
+    data: str | None,
+    search: Search,
+    *,
+    serve: bool,
+    as_json: bool,
+    space: str | None = None,
 ) -> int:
-    """Run a search, show it, and say what it came to.
+    """Run a search, show it, and print its result.
 
     Args:
         home: Where exports go.
         url: The studies' storage.
-        data: Where the user said that the images are.
+        data: The value of ``--data``, or None.
         search: Does the work.
         serve: Serve the dashboard meanwhile.
         as_json: Print one JSON document instead of words; progress goes to standard error.
+        space: The value of ``--space``, or None.
 
     Returns:
         The exit code.
@@ -64,47 +71,45 @@ def run_search(
 
         def observe(event: Event) -> None:
             nonlocal served
-            # A search does not end because its output has nowhere to go: a full disk, a closed pipe.
+            # A full disk or a closed pipe must not end a search.
             with suppress(OSError):
                 view(event)
             if not served and isinstance(event, SweepsProgress | SearchStarted):
-                served = True  # from here on there is a study to look at
+                served = True  # the study exists from here on
                 try:
                     place = place_of(LOOPBACK, 0)
                     serves = serving(open_storage(url), place, home.artifacts, access)
                     address = stack.enter_context(serves)
                     words = f"The dashboard is at {address} while the search runs."
                 except CifarSearchError as error:
-                    # Nor does it end because nobody can look at it.
+                    # Nor must a dashboard that cannot be served.
                     words = f"There is no dashboard: {error}"
                 observe(Notice(words))
 
         try:
             study, outcome = search(observe, folder)
         except KeyboardInterrupt:
-            click.echo("Interrupted. Every epoch that was finished is saved.", err=True)
+            click.echo("Interrupted. Every finished epoch is saved.", err=True)
             return INTERRUPTED
     exported = None
     if best_rows(study.rows()):
         own = home.study(study.name)
         try:
             exported = str(export_best(study, own, home.exports(study.name))[0])
-        except ServiceError as error:  # what was found is said all the same
+        except ServiceError as error:  # the result is shown nevertheless
             click.echo(f"note: {for_terminal(str(error))}", err=True)
     summary = summarize(study, url, outcome, exported)
     if as_json:
-        click.echo(json.dumps(summary, indent=2))
+        click.echo(json.dumps(summary.to_dict(), indent=2))
     else:
-        kind = summary["data"]["name"]
-        where, images = where_flags(home, url), _data_flag(kind, data)
-        words = closing_words(summary, study.rows(), study.settings.space, where, images)
+        images = _data_value(summary.settings.data.name, data)
         # Not cropped: a proposed command must be whole to be copied.
-        console.print(words, crop=False)
+        console.print(closing_words(summary, where_flags(home, url), images, space), crop=False)
     return 0 if outcome == "finished" else INTERRUPTED
 
 
-def _data_flag(kind: str, data: str | None) -> str:
-    """What further commands must name to train on the same images."""
+def _data_value(kind: str, data: str | None) -> str | None:
+    """The value of ``--data`` with which further commands train on the same images."""
     if kind == SYNTHETIC:
-        return f" --data {SYNTHETIC}"
-    return "" if data in {None, AUTO} else f" --data {shlex.quote(str(data))}"
+        return SYNTHETIC
+    return None if data in {None, AUTO} else str(folder_of(str(data)))

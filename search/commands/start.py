@@ -7,60 +7,60 @@ import click
 from search.commands import options
 from search.home import Home
 from search.request import Scale, StartRequest
-from search.study.settings import Pruner, SearchSampler, Switch
+from search.study.choices import Pruner, SearchSampler, Switch
 
 __all__ = ["start"]
 
 LARGEST_SEED = 2**52
-"""Seeds of a grid are parameters, which Optuna's databases keep as floats."""
+"""Seeds of a grid are parameters, and Optuna's databases keep parameters as floats."""
 
 
 def _default(name: str) -> object:
-    """The one place where a default is written is the request."""
+    """The default of an option, which the request holds."""
     return StartRequest.__dataclass_fields__[name].default
 
 
 @click.command()
-@click.option("--space", required=True, metavar="NAME|FILE", help="The space to search.")
-@click.option("--study", metavar="NAME", help="The study's name.  [default: the space's name]")
+@click.option("--space", required=True, metavar="NAME|FILE", help="Space to search.")
+@click.option("--study", metavar="NAME", help="Name of the study.  [default: the space's name]")
 @options.storage
 @options.home
 @click.option(
     "--trials",
     type=click.IntRange(1),
     metavar="N",
-    help="Trials in all, over every session of the study.  [default: by space]",
+    help="Total number of trials, over all sessions of the study.  [default: by space]",
 )
 @click.option(
     "--timeout",
     type=options.Duration(),
     metavar="TIME",
-    help="Time in all, such as 30m or 2h.  [default: no limit]",
+    help="Total time, such as 30m or 2h.  [default: no limit]",
 )
 @click.option(
     "--patience",
     type=click.IntRange(1),
     metavar="N",
-    help="Begin no more trials when the newest N brought nothing better.  [default: no limit]",
+    help="Stop starting trials after N in a row without improvement.  [default: no limit]",
 )
 @click.option(
     "--epochs",
     type=click.IntRange(1, 10_000),
     metavar="N",
-    help="Epochs of a trial.  [default: by space]",
+    help="Epochs per trial.  [default: by space]",
 )
 @click.option(
     "--train-images",
     type=click.IntRange(10),
     metavar="N",
-    help="Train on so many images, as many of each class.  [default: all, 45,000]",
+    help="Number of training images, the same number from each class.  [default: 45,000, all]",
 )
 @click.option(
     "--scale",
     type=click.Choice(get_args(Scale)),
     default=_default("scale"),
     show_default=True,
-    help="quick: the space's smaller version, minutes on a CPU; auto: quick where there is no GPU.",
+    help="quick: the space's smaller version, minutes on a CPU; auto: quick if there is no GPU.",
 )
 @options.workers
 @options.device
@@ -77,13 +77,13 @@ def _default(name: str) -> object:
 @click.option(
     "--sampler",
     type=click.Choice(get_args(SearchSampler)),
-    help="How configurations are chosen: model is the Gaussian process of freeze-thaw; with promotion, tpe "
-    "chooses every other one, and the rest are random.  [default: model; a grid has all]",
+    help="Method that chooses configurations: model is freeze-thaw's Gaussian process; with promotion, tpe "
+    "chooses every other one and the rest are random.  [default: model; none in a grid]",
 )
 @click.option(
     "--pruner",
     type=click.Choice(get_args(Pruner)),
-    help="How trials are stopped early; freeze-thaw pauses them and goes on with the most promising.  "
+    help="Method that stops trials early; freeze-thaw pauses them and continues the most promising.  "
     "[default: freeze-thaw; none in a grid]",
 )
 @click.option(
@@ -92,13 +92,13 @@ def _default(name: str) -> object:
     default=_default("seed"),
     show_default=True,
     metavar="N",
-    help="Where all random choices start.",
+    help="Random seed.",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="Trainings of each cell of a grid, from --seed on.  [default: by space]",
+    help="Number of trainings per cell of a grid, from --seed on.  [default: by space]",
 )
 @click.option(
     "--keep",
@@ -106,7 +106,7 @@ def _default(name: str) -> object:
     default=_default("keep"),
     show_default=True,
     metavar="N",
-    help="Keep the trained networks of the N best trials, to be exported beside their configurations.",
+    help="Keep the trained networks of the N best trials, and export them with their configurations.",
 )
 @click.option(
     "--warm-start",
@@ -139,10 +139,10 @@ def _default(name: str) -> object:
 )
 @options.json_output
 def start(home: Home, dashboard: bool, as_json: bool, data: str | None, **wishes: object) -> int:
-    """Search a space: measure learning rates, run trials, export the best configuration.
+    """Search a space and export its best configuration.
 
-    The same command again goes on with a search that was stopped, or killed, where it stood.
-    Ctrl-C finishes the running epochs, saves and stops; a second one stops at once.
+    Measures learning-rate bounds, then runs trials. The same command continues a search that was stopped
+    or killed. Ctrl-C finishes the running epochs, saves and stops; a second one stops at once.
     """
     from search.commands.running import run_search
     from search.service.start import start as start_search
@@ -157,4 +157,5 @@ def start(home: Home, dashboard: bool, as_json: bool, data: str | None, **wishes
         lambda observe, folder: start_search(home, request, observe, folder),
         serve=dashboard,
         as_json=as_json,
+        space=request.space,
     )

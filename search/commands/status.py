@@ -17,10 +17,13 @@ SECONDS_BETWEEN_LOOKS = 2.0
 @options.study_argument
 @options.storage
 @options.home
-@click.option("--watch", is_flag=True, help="Look again every two seconds, until it has ended.")
+@click.option("--watch", is_flag=True, help="Refresh every two seconds until the search ends.")
 @options.json_output
 def status(study: str | None, storage: str | None, home: Home, watch: bool, as_json: bool) -> None:
-    """Show how a study stands, the newest by default."""
+    """Show the progress and results of a study.
+
+    The newest study is shown by default.
+    """
     from rich.live import Live
 
     from search.commands.printing import page_console
@@ -29,19 +32,17 @@ def status(study: str | None, storage: str | None, home: Home, watch: bool, as_j
     from search.views.pages import study_page
 
     reader = StudyReader(home, storage, study)
-    summary, rows = reader.look()
+    summary = reader.look()
     if as_json:
-        click.echo(json.dumps(summary, indent=2))
+        click.echo(json.dumps(summary.to_dict(), indent=2))
         return
     console = page_console()
     where = where_flags(home, storage or home.storage_url())
     if not watch:
-        console.print(study_page(summary, rows, reader.space, where))
+        console.print(study_page(summary, where), crop=False)
         return
-    with Live(
-        study_page(summary, rows, reader.space, where), console=console, auto_refresh=False
-    ) as live:
-        while summary["state"] == "running":
+    with Live(study_page(summary, where), console=console, auto_refresh=False) as live:
+        while summary.state == "running":
             time.sleep(SECONDS_BETWEEN_LOOKS)
-            summary, rows = reader.look()
-            live.update(study_page(summary, rows, reader.space, where), refresh=True)
+            summary = reader.look()
+            live.update(study_page(summary, where), refresh=True)

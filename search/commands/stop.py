@@ -6,6 +6,7 @@ from socket import gethostname
 
 import click
 
+from search.command_lines import command_line
 from search.commands import options
 from search.home import Home
 
@@ -18,9 +19,12 @@ SECONDS_BETWEEN_LOOKS = 0.2
 @options.study_argument
 @options.storage
 @options.home
-@click.option("--no-wait", is_flag=True, help="Don't wait until the search has stopped.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the search has stopped.")
 def stop(study: str | None, storage: str | None, home: Home, no_wait: bool) -> None:
-    """Stop a running search: its epochs are finished and saved, nothing is lost."""
+    """Stop a running search without losing anything.
+
+    Its running trials finish and save their epoch first.
+    """
     from search.storage.opening import existing_storage
     from search.storage.study_lock import ask_to_stop, holder
     from search.storage.urls import where_flags
@@ -37,13 +41,13 @@ def stop(study: str | None, storage: str | None, home: Home, no_wait: bool) -> N
     else:
         click.echo(f"Study {name} is not running.")
         return
-    click.echo(f"Study {name} is asked to stop; its running trials finish their epoch.")
+    click.echo(f"Study {name} was asked to stop; its running trials finish their epoch.")
     if no_wait:
         return
     while folder.holder() is not None or holder(opened, name) is not None:
         time.sleep(SECONDS_BETWEEN_LOOKS)
-    # Its checkpoints are in the home that it ran in.
+    # Its checkpoints are in the home in which it ran.
     place = Home(Path(who["home"])) if "home" in who else home
     there = f"on {who['host']}, " if who.get("host", gethostname()) != gethostname() else ""
-    flags = where_flags(place, opened.url)
-    click.echo(f"Stopped. Go on with: {there}cifar-search resume {name}{flags}")
+    again = command_line("resume", name, flags=where_flags(place, opened.url))
+    click.echo(f"Stopped. Continue with: {there}{again}")

@@ -15,7 +15,10 @@ __all__ = ["studies"]
 @options.home
 @options.json_output
 def studies(storage: str | None, home: Home, as_json: bool) -> None:
-    """List all studies of this home, or of a storage, the newest last."""
+    """List all studies of a home or storage.
+
+    The newest comes last.
+    """
     from search.commands.printing import page_console
     from search.results.reader import all_summaries
     from search.storage.urls import shown_url
@@ -23,7 +26,7 @@ def studies(storage: str | None, home: Home, as_json: bool) -> None:
 
     summaries = all_summaries(home, storage)
     if as_json:
-        click.echo(json.dumps(summaries, indent=2))
+        click.echo(json.dumps([one.to_dict() for one in summaries], indent=2))
     else:
         place = str(home.root) if storage is None else shown_url(storage)
         page_console().print(study_list(summaries, place))

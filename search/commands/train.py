@@ -17,7 +17,7 @@ __all__ = ["train"]
     default=1,
     show_default=True,
     metavar="N",
-    help="How many trainings, each from its own seed.",
+    help="Number of trainings, each from its own seed.",
 )
 @click.option(
     "--seed",
@@ -25,27 +25,27 @@ __all__ = ["train"]
     default=0,
     show_default=True,
     metavar="N",
-    help="Seed of the first training; the others follow.",
+    help="Random seed of the first training; the others follow.",
 )
 @click.option(
     "--train-images",
     type=click.IntRange(10),
     metavar="N",
-    help="Train on so many images.  [default: all, 45,000]",
+    help="Number of training images, the same number from each class.  [default: 45,000, all]",
 )
 @click.option(
     "--final",
     is_flag=True,
     help=(
-        "Train on all 50,000 images, then open the test split. For the end, once. "
-        "With a plateau schedule, which needs validation images: train on 45,000."
+        "Train on all 50,000 images, then open the test split. Use it once, at the very end. "
+        "A plateau schedule needs validation images and trains on 45,000."
     ),
 )
 @click.option(
     "--plots/--no-plots",
     default=True,
     show_default=True,
-    help="Draw curves, accuracy by class, confusion matrix and feature maps as PNG files.",
+    help="Plot curves, accuracy by class, confusion matrix and feature maps as PNG files.",
 )
 @click.option(
     "--image",
@@ -53,7 +53,7 @@ __all__ = ["train"]
     default=0,
     show_default=True,
     metavar="N",
-    help="Which of the measured images the feature maps are of.",
+    help="Index of the image to draw feature maps for.",
 )
 @options.device
 @options.compile_networks
@@ -62,7 +62,7 @@ __all__ = ["train"]
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Folder for all that is written.  [default: CONFIG without its ending]",
+    help="Folder for all output.  [default: CONFIG without its ending]",
 )
 @options.json_output
 def train(
@@ -79,7 +79,11 @@ def train(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Train one configuration: an exported file, or a recipe of your own (TOML, JSON, YAML)."""
+    """Train one configuration, and test it at the very end.
+
+    CONFIG is an exported file, or a recipe of your own (TOML, JSON, YAML). The test split is opened only
+    with --final.
+    """
     import json
     import re
 
@@ -89,10 +93,11 @@ def train(
     from search.errors import UsageError
     from search.formatting import one_line, percent
     from search.recipe_files import read_configuration
-    from search.results.retrain import needs_validation, retrain
+    from search.results.retrain import RetrainRequest, retrain
+    from search.results.subject import needs_validation
 
     if final and train_images is not None:
-        raise UsageError("--final trains on all 50,000 images; leave --train-images out.")
+        raise UsageError("--final trains on all 50,000 images; leave out --train-images.")
     recipe = read_configuration(config)
     folder = options.images_folder()
     (place, *others) = resolve_devices(device)
@@ -105,8 +110,8 @@ def train(
     held_out = not final or needs_validation(recipe)
     if final and held_out:
         click.echo(
-            "note: a plateau schedule needs validation images, so --final trains on 45,000 images "
-            "and keeps 5,000 for it; the test split is opened at the end all the same.",
+            "note: a plateau schedule needs validation images, so --final trains on 45,000 images and "
+            "keeps 5,000 for it; the test split is still opened at the end.",
             err=True,
         )
 
@@ -115,7 +120,7 @@ def train(
             f"seed {run_seed}  epoch {epoch.number}/{recipe.epochs}  loss {epoch.train_loss:.3f}  "
             f"train {percent(epoch.train_accuracy)}"
         )
-        if held_out:  # else the validation images are among those trained on
+        if held_out:  # otherwise the validation images are trained on
             line += f"  validation {percent(epoch.validation_accuracy)}"
         if epoch.back_to is not None:
             line += f"  back to epoch {epoch.back_to}"
@@ -123,28 +128,26 @@ def train(
             line += "  converged"
         click.echo(f"{line}  {epoch.images_per_second:,.0f} images/s", err=as_json)
 
-    result = retrain(
-        recipe,
-        images,
+    request = RetrainRequest(
+        recipe=recipe,
+        device=place,
+        out=out or config.with_suffix(""),
         seeds=seeds,
         first_seed=seed,
         train_images=train_images,
         final=final,
-        device=place,
-        out=out or config.with_suffix(""),
-        observe=show,
         plots=plots,
         image=image,
         compile_network=compile_networks,
-        remark=lambda text: click.echo(f"note: {text}", err=True),
     )
+    result = retrain(request, images, show, lambda text: click.echo(f"note: {text}", err=True))
     if as_json:
-        click.echo(json.dumps(result.document, indent=2))
+        click.echo(json.dumps(result.to_dict(), indent=2))
         return
     spread = "" if result.spread is None else f" +- {percent(result.spread)}"
     click.echo(
-        f"{result.split} accuracy {percent(result.mean)}{spread}, {len(result.accuracies)} "
-        f"run{'s' if seeds > 1 else ''}, on {result.described_data}"
+        f"{result.split} accuracy {percent(result.mean)}{spread}, {seeds} "
+        f"run{'s' if seeds > 1 else ''}, on {result.data.described()}"
     )
     shown = (
         f"{name} {'-' if one is None else f'{100 * one:.0f}'}"
@@ -154,5 +157,4 @@ def train(
     names = [file.name for file in result.files]
     if seeds > 1:
         names = [re.sub(r"-\d+\.", "-SEED.", name) for name in names]
-    written = one_line(str(out or config.with_suffix("")))
-    click.echo(f"Written to {written}: {', '.join(dict.fromkeys(names))}")
+    click.echo(f"Written to {one_line(str(request.out))}: {', '.join(dict.fromkeys(names))}")

@@ -1,4 +1,4 @@
-"""A check: one thing that was looked at, what was found, and what to do about it."""
+"""A check: one result of an examination, and what to do about it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,16 +12,16 @@ Section = Literal["versions", "machine", "images", "places", "speed"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """One result of an examination.
 
     Attributes:
-        section: What it is shown with.
-        name: What was looked at; no two checks have the same.
-        verdict: ``failed`` if a search cannot run because of it; ``warning`` if it can, but somebody
-            should know.
-        found: What was found, in a sentence or less.
-        advice: What to do about it; None where there is nothing to do.
-        facts: What was found, as plain JSON.
+        section: The section in which it is shown.
+        name: Its unique name.
+        verdict: ``failed`` if a search cannot run because of it; ``warning`` if it can, with a
+            disadvantage.
+        found: The result in a sentence or less.
+        advice: What to do about it, or None.
+        facts: The result as plain JSON.
     """
 
     section: Section
@@ -32,7 +32,7 @@ class Check:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The check as plain JSON, without its name."""
+        """Return the check as plain JSON, without its name."""
         return {
             "section": self.section,
             "verdict": self.verdict,

@@ -1,4 +1,4 @@
-"""How long trials and searches take at a measured speed: arithmetic, and nothing else."""
+"""Estimates of the time of trials and searches from measured speeds."""
 
 import heapq
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ from cifar_core.throughput import Throughput
 __all__ = ["SAVED_BY_STOPPING", "Outlook", "Workload", "search_seconds", "trial_seconds"]
 
 SAVED_BY_STOPPING = 1 / 2
-"""Share of the epochs that early stopping saves in a search of 50 trials of 6 epochs: of those that are not
-known configurations half go on behind epoch 1, and a quarter behind epoch 3. In longer trials it saves
+"""Share of the epochs that early stopping saves in a search of 50 trials of 6 epochs: of the trials that
+are not known configurations, half continue after epoch 1 and a quarter after epoch 3. Longer trials save
 more."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What a trial has to do.
+    """The work of a trial.
 
     Attributes:
         epochs: Passes over the training images.
         train_images: Images to train on.
-        validation_images: Images that are scored after each epoch.
+        validation_images: Images to validate on after each epoch.
     """
 
     epochs: int
@@ -33,16 +33,16 @@ class Workload:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the measured speeds mean.
+    """Estimated times.
 
     Attributes:
         default: A trial of the recipe's defaults at full length.
-        default_seconds: How long it takes while all workers train.
+        default_seconds: Its time while all workers train.
         trial: A trial of a search here.
-        trial_seconds: How long it takes, with the narrowest network and with the widest.
-        trials: Trials of a search.
-        search_seconds: How long they take if all are of the narrowest network, and of the widest; none
-            is stopped early.
+        trial_seconds: Its time with the narrowest network and with the widest.
+        trials: Number of trials of a search.
+        search_seconds: Their time if all have the narrowest network, and if all have the widest; none is
+            stopped early.
     """
 
     default: Workload
@@ -61,14 +61,14 @@ class Outlook:
         trial: Workload,
         trials: int,
     ) -> "Outlook":
-        """What these speeds mean.
+        """Estimate times.
 
         Args:
-            narrow: What each worker makes of the recipe's defaults.
-            wide: What each worker makes of the widest network.
+            narrow: Speed of each worker with the recipe's defaults.
+            wide: Speed of each worker with the widest network.
             default: A trial of the recipe's defaults.
             trial: A trial of a search here.
-            trials: Trials of a search.
+            trials: Number of trials of a search.
         """
         ends = [[trial_seconds(one, trial) for one in workers] for workers in (narrow, wide)]
         by_default = [trial_seconds(one, default) for one in narrow]
@@ -82,7 +82,7 @@ class Outlook:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The outlook as plain JSON."""
+        """Return the estimates as plain JSON."""
         return {
             "default_trial": {**asdict(self.default), "seconds": round(self.default_seconds, 1)},
             "trial": {**asdict(self.trial), **_span(self.trial_seconds)},
@@ -95,7 +95,7 @@ class Outlook:
 
 
 def trial_seconds(speed: Throughput, trial: Workload) -> float:
-    """How long a trial takes that is not stopped early, validation included.
+    """Return the time of a trial that is not stopped early, including validation.
 
     >>> trial_seconds(Throughput(training=1_000, evaluation=5_000), Workload(12, 45_000, 5_000))
     552.0
@@ -105,11 +105,11 @@ def trial_seconds(speed: Throughput, trial: Workload) -> float:
 
 
 def search_seconds(trials: int, workers: Sequence[float]) -> float:
-    """How long trials take if each goes to the worker that is free first.
+    """Return the time of some trials if each goes to the first free worker.
 
     Args:
-        trials: How many.
-        workers: What a trial takes each worker, in seconds.
+        trials: Number of trials.
+        workers: Seconds that each worker needs for a trial.
 
     >>> search_seconds(5, [10.0, 10.0]), search_seconds(5, [10.0, 5.0])
     (30.0, 20.0)

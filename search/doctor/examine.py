@@ -1,4 +1,4 @@
-"""What works here and what does not, and how fast it is: everything a search needs, looked at once."""
+"""An examination of everything that a search needs, and of its speed."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -37,12 +37,12 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found.
+    """The results of an examination.
 
     Attributes:
-        checks: Everything that was looked at.
-        speeds: The default recipe and the widest network; none if they could not be measured.
-        outlook: What the speeds mean, if there are any.
+        checks: The checks.
+        speeds: Speeds of the default recipe and the widest network; none if they could not be measured.
+        outlook: The estimates from these speeds, or None.
     """
 
     checks: tuple[Check, ...]
@@ -51,11 +51,11 @@ class Examination:
 
     @property
     def works(self) -> bool:
-        """A search can run here."""
+        """True if a search can run here."""
         return all(one.verdict != "failed" for one in self.checks)
 
     def to_dict(self) -> dict[str, Any]:
-        """The examination as plain JSON."""
+        """Return the examination as plain JSON."""
         return {
             "works": self.works,
             "space": SPACE,
@@ -66,21 +66,21 @@ class Examination:
 
 
 def examine(home: Home, request: DoctorRequest, data_folder: Path, tell: Tell) -> Examination:
-    """Look at everything that a search needs. Nothing is made, downloaded or left behind.
+    """Examine everything that a search needs, without creating, downloading or leaving anything.
 
     Args:
-        home: Where a search would keep everything.
-        request: What the user asked for.
-        data_folder: Where CIFAR-10 is looked for if the request does not say.
-        tell: Told what takes a while.
+        home: The home of a search.
+        request: The user's request.
+        data_folder: Where to look for CIFAR-10 if the request does not say.
+        tell: Called with the name of each step that takes a while.
 
     Raises:
-        CifarSearchError: The request asks for something that cannot be.
+        CifarSearchError: The request is not valid.
     """
     devices = resolve_devices(request.device)
     slots = slots_of(devices, request.workers)
     plan = plan_of(StartRequest(SPACE), load_space(SPACE), devices)
-    # The storage first: what is no database's URL is wrong usage.
+    # The storage comes first: an invalid URL is wrong usage, and ends the command at once.
     places = [home_check(home), storage_check(request.storage or home.storage_url())]
     tell("Reading the images")
     images, data = images_check(request.data, data_folder)
@@ -101,7 +101,7 @@ def examine(home: Home, request: DoctorRequest, data_folder: Path, tell: Tell) -
 
 
 def widest(space: Space) -> Recipe:
-    """The recipe of the strongest known configuration of a space, with its widest network."""
+    """Return the recipe of a space's first known configuration with the widest network."""
     values = space.fit(space.known[0].values)
     for name, parameter in space.parameters.items():
         if (parameter.sets or "").startswith("network.") and parameter.is_integer:
@@ -112,7 +112,7 @@ def widest(space: Space) -> Recipe:
 def _measured(
     data: DataSet, plan: Plan, slots: Sequence[Slot], tell: Tell
 ) -> tuple[Check, list[Speed]]:
-    """The speed in all workers, on the images that a search here would train on."""
+    """The speed in all workers, on the images that a search here would use."""
     try:
         with TemporaryDirectory(prefix="cifar-search-") as folder:
             images, logs = Path(folder, "images"), Path(folder, "logs")
@@ -129,18 +129,18 @@ def _measured(
     except (ServiceError, OSError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         found = f"not measured, as there is no room for temporary files: {cause}"
-        advice = "Make space, or set TMPDIR. A search keeps its files in its home instead."
+        advice = "Make space, or set TMPDIR. A search itself keeps its files in its home."
         return Check("speed", "speed", "warning", found, advice), []
-    found = f"{speeds[0].training:,.0f} images a second"
+    found = f"{speeds[0].training:,.0f} images/s"
     if data.source is None:
-        found = f"{found}, on SYNTHETIC images, which are of the same size"
+        found = f"{found}, on SYNTHETIC images of the same size"
     facts = {"images": data.name}
     return Check("speed", "speed", "ok", found, None, facts), speeds
 
 
 @contextmanager
 def _temporary_files_in(folder: str) -> Iterator[None]:
-    """Processes that are started meanwhile have this folder for temporary files, which PyTorch makes."""
+    """Give processes that start meanwhile this folder for temporary files, which PyTorch creates."""
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = folder
     try:
@@ -153,14 +153,14 @@ def _temporary_files_in(folder: str) -> Iterator[None]:
 
 
 def _cannot_train(error: ServiceError, logs: Path) -> Check:
-    """The workers' logs are temporary here, so what they end with is said."""
+    """A failed check with the last line of the workers' logs, which are temporary here."""
     reason = str(error).partition(" The log may say why")[0]
     for log in sorted(logs.glob("*.log")):
         lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
         if words := [line.strip() for line in lines if line.strip()]:
-            reason = f"{reason.rstrip('.')}. The worker's last words: {words[-1]}"
+            reason = f"{reason.rstrip('.')}. The last line of its log: {words[-1]}"
             break
-    advice = "With less at once, --workers 1, or elsewhere, --device cpu, it may work."
+    advice = "Try --workers 1, which needs less memory, or --device cpu."
     return Check("speed", "speed", "failed", reason, advice)
 
 

@@ -1,4 +1,4 @@
-"""What this machine has for a search: versions, devices, precision, workers, a compiler."""
+"""Checks of the machine: versions, devices, precision, workers, a compiler."""
 
 import os
 import platform
@@ -26,11 +26,11 @@ PACKAGES = ("cifar-search", "torch", "torchvision", "optuna", "optuna-dashboard"
 OPTIONAL = {"optuna-dashboard"}
 GIBIBYTE = 2**30
 BUSY = 0.5
-"""Share of the cores that are in use before anything is measured from which a figure suffers."""
+"""Share of cores in use by other programs from which on measured speeds suffer."""
 
 
 def version_checks() -> list[Check]:
-    """Python and the packages that a search depends on."""
+    """Check Python and the packages that a search depends on."""
     python = platform.python_version()
     found = [Check("versions", "python", "ok", python, facts={"version": python})]
     for name in PACKAGES:
@@ -44,7 +44,7 @@ def version_checks() -> list[Check]:
                     name,
                     verdict,
                     "not installed",
-                    "Install it into this environment: make start does, or pip install --editable .",
+                    "Install it into this environment with make start, or with pip install --editable .",
                     {"version": None},
                 )
             )
@@ -56,15 +56,15 @@ def version_checks() -> list[Check]:
 def machine_checks(
     wanted: str, devices: Sequence[torch.device], slots: Sequence[Slot]
 ) -> list[Check]:
-    """Devices, precision, workers, and whether torch.compile could work.
+    """Check devices, precision, workers, and whether torch.compile could work.
 
     Args:
-        wanted: What `--device` says.
-        devices: What it comes to.
+        wanted: The value of ``--device``.
+        devices: The devices that it means here.
         slots: The workers of a search.
     """
     used = [str(device) for device in devices]
-    found = ", ".join(used) if wanted == "auto" else f"{', '.join(used)}, as asked for"
+    found = ", ".join(used) if wanted == "auto" else f"{', '.join(used)}, as requested"
     return [
         _cpu(),
         _gpus(),
@@ -76,12 +76,12 @@ def machine_checks(
 
 
 def scale_check(plan: Plan) -> Check:
-    """Which version of its space a search takes here."""
+    """Report which version of its space a search takes here."""
     epochs, images = plan.space.epochs, plan.train_images
     size = f"{epochs} epochs of {'all' if images is None else f'{images:,}'} training images"
     if plan.scale == "quick":
         found = f"quick, as no GPU is used: {size}"
-        advice = "For the full one, which takes long on a CPU, start has --scale full."
+        advice = "For the full search, which takes long on a CPU, use --scale full."
     else:
         found, advice = f"full: {size}", None
     facts = {"scale": plan.scale, "epochs": epochs, "train_images": images}
@@ -89,11 +89,11 @@ def scale_check(plan: Plan) -> Check:
 
 
 def lacks_for_compiling(device: str) -> list[str]:
-    """What torch.compile needs for code on `device`, ``cpu`` or ``cuda``, and cannot be found here.
+    """Return what torch.compile needs on `device`, ``cpu`` or ``cuda``, and is missing here.
 
-    Nothing is compiled, so an empty list is a good sign and no proof.
+    Nothing is compiled, so that an empty list is a good sign but no proof.
     """
-    # What PyTorch itself looks for: torch/_inductor/config.py for C++, and Triton's build for C.
+    # PyTorch itself looks for these: torch/_inductor/config.py for C++, and Triton's build for C.
     if device == "cpu":
         name = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
         lacking = [] if shutil.which(name) else [f"a C++ compiler ({name})"]
@@ -111,7 +111,7 @@ def lacks_for_compiling(device: str) -> list[str]:
 def _cpu() -> Check:
     cores = available_cores()
     name = cpu_name()
-    found = f"{cores} core{'s' if cores > 1 else ''} that this process may use ({name})"
+    found = f"{cores} core{'s' if cores > 1 else ''} available to this process ({name})"
     load = os.getloadavg()[0]
     facts = {"cores": cores, "model": name, "load": round(load, 2)}
     if load < BUSY * cores:
@@ -121,13 +121,13 @@ def _cpu() -> Check:
         "CPU",
         "warning",
         f"{found}; other programs use it (load {load:.1f} in the last minute)",
-        "The speeds below are lower than they would be without them.",
+        "The speeds below would be higher without them.",
         facts,
     )
 
 
 def cpu_name() -> str:
-    """The processor's name, as far as the system tells it."""
+    """Return the name of the processor, as far as the system knows it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -139,7 +139,7 @@ def cpu_name() -> str:
 def _gpus() -> Check:
     try:
         gpus = _visible_gpus()
-    except RuntimeError as error:  # a driver that is there and does not work
+    except RuntimeError as error:  # a driver that does not work
         advice = "Does nvidia-smi work? Without it: --device cpu"
         return Check("machine", "GPU", "warning", first_line(error), advice, {"gpus": []})
     if gpus:
@@ -155,7 +155,7 @@ def _gpus() -> Check:
             "GPU",
             "warning",
             f"there is an NVIDIA driver, but this PyTorch {built}",
-            "See https://pytorch.org/get-started/locally, and whether CUDA_VISIBLE_DEVICES hides it.",
+            "See https://pytorch.org/get-started/locally, and check CUDA_VISIBLE_DEVICES.",
             {"gpus": []},
         )
     return Check("machine", "GPU", "ok", "none", facts={"gpus": []})
@@ -185,7 +185,7 @@ def _workers(slots: Sequence[Slot]) -> Check:
     facts = {"workers": [{"device": one.device, "threads": one.threads} for one in slots]}
     cores = available_cores()
     if count > cores:
-        advice = f"They have to take turns; --workers {cores} makes one for each core."
+        advice = f"They have to take turns; --workers {cores} starts one per core."
         return Check("machine", "workers", "warning", f"{found} on {cores} cores", advice, facts)
     return Check("machine", "workers", "ok", found, facts=facts)
 

@@ -1,4 +1,4 @@
-"""Where a search reads and writes: the images, the home, the storage. Nothing is made, or fetched."""
+"""Checks of the places that a search reads and writes: the images, the home, the storage."""
 
 import os
 import shutil
@@ -26,30 +26,30 @@ from search.storage.urls import hide_secrets, shown_url, sqlite_file
 __all__ = ["home_check", "images_check", "storage_check"]
 
 ROOM_NEEDED, ROOM_WANTED = 700_000_000, 2_000_000_000
-"""Bytes: the prepared images are 292 million, and twice that while they are written anew beside those
-that a killed search has left; checkpoints and studies come to them."""
+"""Bytes: the prepared images have 292 million, and twice that while they are rewritten beside those that a
+killed search has left; checkpoints and studies need some more."""
 SECONDS_TO_CONNECT = 5
 TIMED = {"psycopg", "psycopg2", "pymysql", "mysqldb"}
-"""Drivers that know `connect_timeout`; without it, a host that does not answer is waited for by minutes."""
+"""Drivers with a `connect_timeout`, without which a host that does not answer is waited for by minutes."""
 OTHERS = (
     f"--data DIR, or set CIFAR_SEARCH_DATA=DIR, where DIR holds {cifar10.FOLDERS['python']} or "
-    f"{cifar10.FOLDERS['binary']}; --data synthetic does without them."
+    f"{cifar10.FOLDERS['binary']}; or --data synthetic for the built-in images."
 )
 
 
 def images_check(wanted: str | None, folder: Path) -> tuple[Check, DataSet]:
-    """Look for the images and read those to train on; the test files are not opened.
+    """Look for the images and read the training files; the test files are not opened.
 
     Args:
-        wanted: What `--data` says.
-        folder: Where images are looked for if it says nothing, or ``auto``.
+        wanted: The value of ``--data``, or None.
+        folder: Where to look if it is None or ``auto``.
 
     Returns:
-        What was found, and images to go on with: the synthetic ones if CIFAR-10 cannot be had.
+        The check, and images for further checks: the synthetic ones if CIFAR-10 is not available.
     """
     instead = DataSet("synthetic")
     if wanted == SYNTHETIC:
-        found = "the built-in SYNTHETIC ones, as asked for; they say nothing about CIFAR-10"
+        found = "the built-in SYNTHETIC ones, as requested; they say nothing about CIFAR-10"
         return _images("ok", found, None, None, None), instead
     place = None
     try:
@@ -64,14 +64,12 @@ def images_check(wanted: str | None, folder: Path) -> tuple[Check, DataSet]:
     if official:
         return _images("ok", f"CIFAR-10 in {source.folder}", None, place, True), data
     found = f"CIFAR-10 in {source.folder}, but not the official files"
-    advice = (
-        "They are used, and every figure says so: it is not quite comparable with published ones."
-    )
+    advice = "They are used, and every figure says so: it is not strictly comparable with published ones."
     return _images("warning", found, advice, place, False), data
 
 
 def home_check(home: Home) -> Check:
-    """Whether a search could write its files, and how much room there is."""
+    """Check whether a search could write its files, and how much room there is."""
     root = home.root
     facts = {"path": str(root), "exists": os.path.isdir(root), "free_bytes": None}  # noqa: PTH112 - never raises
     try:
@@ -83,7 +81,7 @@ def home_check(home: Home) -> Check:
         advice = "Choose another with --home or CIFAR_SEARCH_HOME."
         return Check("places", "home", "failed", found, advice, {**facts, "writable": False})
     facts |= {"writable": True, "free_bytes": free}
-    there = "writable" if place == root else "can be made"
+    there = "writable" if place == root else "can be created"
     found = f"{root}, {there}, {free / 1e9:,.1f} GB free"
     if free < ROOM_WANTED:
         verdict: Verdict = "failed" if free < ROOM_NEEDED else "warning"
@@ -94,26 +92,26 @@ def home_check(home: Home) -> Check:
 
 
 def storage_check(url: str) -> Check:
-    """Whether a search could keep its studies, and how many there are.
+    """Check whether a search could keep its studies, and count them.
 
     Args:
         url: The storage.
 
     Raises:
-        UsageError: It is no database's URL.
+        UsageError: It is not the URL of a database.
     """
     path = sqlite_file(url)
     facts = {"url": shown_url(url), "reachable": False, "studies": None}
     try:
         check_storage(url)
         if path is not None:
-            _write_in(_existing(path.parent))  # SQLite makes files beside its own
+            _write_in(_existing(path.parent))  # SQLite creates files beside its own
         if path is not None and not path.exists():
             facts |= {"reachable": True, "studies": 0}
-            found = f"{shown_url(url)}: made by the first search"
+            found = f"{shown_url(url)}: created by the first search"
             return Check("places", "storage", "ok", found, None, facts)
         studies = _studies_in(make_url(url) if path is None else _unchanged(path))
-    except UsageError as error:  # its driver is missing; the text says how to get it
+    except UsageError as error:  # its driver is missing; the error says how to install it
         return Check("places", "storage", "failed", str(error), None, facts)
     except (SQLAlchemyError, sqlite3.Error, OSError, RuntimeError) as error:
         reason = (
@@ -140,7 +138,7 @@ def _images(
 
 
 def _not_there(place: Path, may_do_without: bool) -> Check:
-    """CIFAR-10 is not in `place`: a search would download it, which is not tried here."""
+    """The check of a place without CIFAR-10: a search would download it, which is not tried here."""
     found = f"CIFAR-10 is not in {place}"
     then = "takes the synthetic images if that fails" if may_do_without else "ends if that fails"
     try:
@@ -156,7 +154,7 @@ def _not_there(place: Path, may_do_without: bool) -> Check:
 
 
 def _studies_in(url: URL) -> int:
-    """Studies in a database that is there; one without Optuna's tables has none."""
+    """The number of studies in an existing database; without Optuna's tables it has none."""
     options = {}
     if url.get_driver_name() in TIMED:
         options = {"connect_args": {"connect_timeout": SECONDS_TO_CONNECT}}
@@ -177,15 +175,15 @@ def _studies_in(url: URL) -> int:
 
 
 def _unchanged(path: Path) -> URL:
-    """A URL by which an SQLite file is read and nothing is written beside it.
+    """A URL with which an SQLite file is read without writing anything beside it.
 
     Raises:
         OSError: A search could not write it.
     """
     if path.is_dir() or not os.access(path, os.W_OK):
         raise OSError(0, "it is a folder" if path.is_dir() else "it is read-only")
-    # In write-ahead mode even a reader makes files, unless it is told that nobody writes; where
-    # somebody does, they are there already (https://www.sqlite.org/wal.html#read_only_databases).
+    # In write-ahead mode even a reader creates files, unless it knows that nobody writes; where somebody
+    # does, they exist already (https://www.sqlite.org/wal.html#read_only_databases).
     query = {"mode": "ro", "uri": "true"}
     if not path.with_name(f"{path.name}-wal").exists():
         query["immutable"] = "1"
@@ -193,10 +191,10 @@ def _unchanged(path: Path) -> URL:
 
 
 def _existing(path: Path) -> Path:
-    """The folder itself, or the nearest one above it that is there.
+    """The folder itself, or the nearest existing one above it.
 
     Raises:
-        OSError: What is there is no folder.
+        OSError: It is not a folder.
     """
     place = path
     while not place.exists():
@@ -207,7 +205,7 @@ def _existing(path: Path) -> Path:
 
 
 def _write_in(folder: Path) -> None:
-    """Write a file that has no name where the system can do that, and is gone at once where not.
+    """Write a file without a name, or with one that is removed at once.
 
     Raises:
         OSError: It cannot be written.

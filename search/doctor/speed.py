@@ -1,4 +1,4 @@
-"""How fast recipes train in all workers of a search at the same time."""
+"""Training speeds of recipes in all workers of a search at the same time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ TICK = 0.25
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one recipe trains here.
+    """The training speed of one recipe.
 
     Attributes:
-        name: What the recipe stands for.
-        recipe: What was trained.
-        workers: What each worker made of it while all of them trained.
+        name: The name of the recipe.
+        recipe: The recipe.
+        workers: The speed of each worker while all of them trained.
     """
 
     name: str
@@ -31,16 +31,16 @@ class Speed:
 
     @property
     def training(self) -> float:
-        """Images a second in training, of all workers together."""
+        """Images per second in training, of all workers together."""
         return sum(one.training for one in self.workers)
 
     @property
     def evaluation(self) -> float:
-        """Images a second without gradients, of all workers together."""
+        """Images per second without gradients, of all workers together."""
         return sum(one.evaluation for one in self.workers)
 
     def to_dict(self) -> dict[str, Any]:
-        """The speed as plain JSON."""
+        """Return the speed as plain JSON."""
         return {
             "images_per_second": round(self.training, 1),
             "evaluation_images_per_second": round(self.evaluation, 1),
@@ -59,12 +59,12 @@ def measure_speeds(recipes: Mapping[str, Recipe], seconds: float, pool: Pool) ->
     """Train each recipe for some seconds in every worker, all workers at the same time.
 
     Args:
-        recipes: What to train, by what it stands for.
-        seconds: How long each, after a warm-up.
+        recipes: The recipes by name.
+        seconds: Time for each, after a warm-up.
         pool: The workers.
 
     Raises:
-        ServiceError: A worker cannot do it, or dies.
+        ServiceError: A worker fails or dies.
     """
     while not all(worker.idle for worker in pool.workers):
         pool.poll(TICK)

@@ -21,7 +21,7 @@ OFF = 0.35
 
 
 def changes_of(bounds: Bounds, parameter: Parameter) -> dict[str, Any]:
-    """Return what a range changes about its parameter, for `Space.with_ranges`.
+    """Return the changes that a range makes to its parameter, for `Space.with_ranges`.
 
     The suggested rate becomes its prior, unless the space's file has one of its own.
     """
@@ -34,7 +34,7 @@ def changes_of(bounds: Bounds, parameter: Parameter) -> dict[str, Any]:
 def combine_all(
     space: Space, corners: Sequence[Corner], findings: Sequence["Finding"]
 ) -> list[Bounds]:
-    """A range for each measured parameter, from what was found at the corners, in their order."""
+    """Return a range for each measured parameter, from the findings at the corners, in their order."""
     return [
         combine(
             space,
@@ -50,9 +50,9 @@ def combine_all(
 
 
 def combine(space: Space, parameter: str, findings: list["Finding"]) -> Bounds:
-    """One range that holds what the corners found, and every known configuration's rate.
+    """Return one range that includes the corners' ranges and every known configuration's rate.
 
-    If there is no conclusion at a corner, the range of the space's file stands in for it.
+    An inconclusive corner counts with the range of the space's file.
     """
     found = [one for one in findings if one.conclusive]
     reasons = [one.reason for one in findings if not one.conclusive]
@@ -64,8 +64,8 @@ def combine(space: Space, parameter: str, findings: list["Finding"]) -> Bounds:
         how = f"measured by an LR-range test at {corners}"
     elif found:
         how = (
-            f"measured by an LR-range test at {len(found)} of {corners}, with the space's own range "
-            f"because it was inconclusive at the rest: {reasons[0]}"
+            f"measured by an LR-range test at {len(found)} of {corners}, and the space's own range as "
+            f"it was inconclusive at the rest: {reasons[0]}"
         )
     else:
         how = f"the space's own range, because the LR-range test was inconclusive: {reasons[0]}"
@@ -75,7 +75,7 @@ def combine(space: Space, parameter: str, findings: list["Finding"]) -> Bounds:
 
 
 def _spread(suggested: Sequence[float]) -> float | None:
-    """How far the best rate may be off the mean of these, as a factor.
+    """The factor by which the best rate may be off the mean of these.
 
     Two errors add up: that of the test where it measured, and that of one rate for the whole space.
     """
@@ -85,11 +85,11 @@ def _spread(suggested: Sequence[float]) -> float | None:
 
 
 def unmeasured(space: Space, wish: str) -> list[Bounds]:
-    """Bounds that are not measured: the user's, or the space's own.
+    """Return bounds that are not measured: the user's, or the space's own.
 
     Args:
         space: The space.
-        wish: What `--lr-bounds` says.
+        wish: The value of ``--lr-bounds``.
     """
     found = []
     for name, parameter in space.measured().items():
@@ -109,12 +109,12 @@ def _bounds(
     suggested: float | None = None,
     spread: float | None = None,
 ) -> Bounds:
-    """A range, widened where a known configuration's rate would otherwise lie outside of it."""
+    """A range, widened to include the rates of all known configurations."""
     for known in space.known:
         rate = known.values.get(parameter)
         if isinstance(rate, int | float) and not low <= rate <= high:
             low, high = min(low, rate), max(high, rate)
-            how += f", widened to hold the {rate:g} of {known.name}"
+            how += f", widened to include {known.name}'s {rate:g}"
     optimizer = space.recipe_of(values_for(space, lr_base(space), parameter)).optimizer.name
     conclusive = suggested is not None
     return Bounds(parameter, optimizer, low, high, suggested, conclusive, how, spread)

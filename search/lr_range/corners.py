@@ -1,4 +1,4 @@
-"""Where the LR-range test of a space measures, and what it found there."""
+"""Corners of a space: the recipes at which its LR-range test measures."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class Corner:
     """One recipe that the LR-range test measures.
 
     Attributes:
-        parameter: The learning-rate parameter it is for.
+        parameter: The learning-rate parameter.
         values: The space's parameters at this corner.
-        recipe: The recipe that they make.
+        recipe: Their recipe.
     """
 
     parameter: str
@@ -30,7 +30,7 @@ class Corner:
 
 
 def corners_of(space: Space) -> list[Corner]:
-    """All recipes that the LR-range test of a space measures."""
+    """Return all corners of a space."""
     found = []
     for parameter in space.measured():
         base = values_for(space, lr_base(space), parameter)
@@ -41,13 +41,13 @@ def corners_of(space: Space) -> list[Corner]:
 
 
 def values_for(space: Space, base: Known, lr_parameter: str, lr: float | None = None) -> Values:
-    """The values of `base`, moved to the optimizer that `lr_parameter` belongs to.
+    """Return the values of `base`, with the optimizer that `lr_parameter` belongs to.
 
     Args:
         space: The space.
         base: A known configuration.
         lr_parameter: The learning-rate parameter.
-        lr: Its value; by default the middle of its range.
+        lr: Its value; by default the geometric middle of its range.
     """
     wanted = space.parameters[lr_parameter].when
     known = space.fit(base.values)
@@ -66,7 +66,7 @@ def values_for(space: Space, base: Known, lr_parameter: str, lr: float | None = 
 
 
 def curves_document(corners: Sequence[Corner], findings: Sequence["Finding"]) -> dict[str, Any]:
-    """What was found at each corner, curves included, as plain JSON."""
+    """Return the findings at all corners, including curves, as plain JSON."""
     return {
         "epochs": round(sum(one.epochs for one in findings), 3),
         "corners": [
@@ -77,13 +77,13 @@ def curves_document(corners: Sequence[Corner], findings: Sequence["Finding"]) ->
 
 
 def lr_base(space: Space) -> Known:
-    """The known configuration that the corners start from."""
+    """Return the known configuration from which the corners are made."""
     assert space.lr_range is not None  # noqa: S101 - for mypy; checked when the space was read
     return next(one for one in space.known if one.name == space.lr_range.base)
 
 
 def _corners(space: Space, base: Values) -> Iterator[Values]:
-    """`base` with each group of parameters at one end of their values and at the other."""
+    """`base` with each group of parameters at either end of its values."""
     assert space.lr_range is not None  # noqa: S101 - for mypy
     groups = space.lr_range.corners
     for ends in product((False, True), repeat=len(groups)):

@@ -1,4 +1,4 @@
-"""The curves of an LR-range test, by learning-rate parameter."""
+"""Curves of an LR-range test by learning-rate parameter."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,12 +17,12 @@ READ = (
 
 
 def curves_of(report: Report) -> dict[str, list[Curve]]:
-    """The curves of each learning-rate parameter."""
+    """Return the curves of each learning-rate parameter."""
     return stored_curves(curves_document(report.corners, report.findings)["corners"])
 
 
 def stored_curves(corners: Sequence[Mapping[str, Any]]) -> dict[str, list[Curve]]:
-    """The curves of each learning-rate parameter, from what is kept of each corner as plain JSON."""
+    """Return the curves of each learning-rate parameter, from corners stored as plain JSON."""
     found: dict[str, list[Curve]] = {}
     for corner, label in zip(corners, labels_of([one["values"] for one in corners]), strict=True):
         found.setdefault(corner["parameter"], []).append(
@@ -36,7 +36,7 @@ def stored_curves(corners: Sequence[Mapping[str, Any]]) -> dict[str, list[Curve]
 
 
 def labels_of(values: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What differs between configurations; learning rates, which were swept, are left out."""
+    """Return the differences between configurations in words; the swept learning rates are left out."""
     seen: dict[str, set[Any]] = {}
     for one in values:
         for name, value in one.items():

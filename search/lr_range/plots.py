@@ -1,4 +1,4 @@
-"""The curves of an LR-range test as PNG files, and among a study's artifacts in the dashboard."""
+"""Plots of an LR-range test: PNG files, and artifacts of a study for the dashboard."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +18,9 @@ __all__ = ["keep_plots", "write_plots"]
 
 
 def write_plots(report: Report, path: Path) -> list[Path]:
-    """Draw a report, a file for each learning-rate parameter, and name the files.
+    """Plot a report into one file per learning-rate parameter, and return the files.
 
-    Where there is one it is `path`; several have the parameter's name before the ending.
+    A single file is `path`; several have the parameter's name before its ending.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     seeds = "" if report.seeds == 1 else f", medians of {report.seeds} sweeps"
@@ -36,14 +36,14 @@ def write_plots(report: Report, path: Path) -> list[Path]:
 
 
 def keep_plots(study: SearchStudy, artifacts: Path) -> None:
-    """Put the curves of a study's LR-range test among its artifacts, once.
+    """Store the plots of a study's LR-range test as artifacts, once.
 
     Args:
         study: The study, with its bounds.
-        artifacts: The folder of all artifacts; made if it is not there.
+        artifacts: The folder of all artifacts; created if missing.
     """
     swept = study.note(attributes.LR_CURVES)
-    if swept is None or "epochs" not in swept:  # none, or kept in an earlier version's words
+    if swept is None or "epochs" not in swept:  # none, or stored in an earlier version's format
         return
     artifacts.mkdir(parents=True, exist_ok=True)
     store = FileSystemArtifactStore(artifacts)
@@ -54,8 +54,8 @@ def keep_plots(study: SearchStudy, artifacts: Path) -> None:
     try:
         kept = stored_curves(swept["corners"])
     except (KeyError, TypeError, ValueError):
-        return  # in other words, or changed by somebody: a search does without the plot
-    # Of this study alone, and in the home: what a killed process leaves in it, the next one removes.
+        return  # another format, or damaged: a search can do without the plot
+    # One folder per study, in the home: the next process removes what a killed one leaves in it.
     folder = artifacts / f".{study.name}"
     try:
         for parameter, curves in kept.items():
@@ -77,7 +77,7 @@ def _below(data: DataIdentity, seed: int) -> str:
 def _draw(
     title: str, curves: Sequence[Curve], bounds: Bounds | None, below: str, file: Path
 ) -> None:
-    # matplotlib takes its time to load, and a search that goes on draws nothing.
+    # matplotlib is slow to import, and a search that continues draws nothing.
     from cifar_core.plots.lr_range import lr_range_figure
     from cifar_core.plots.style import write_png
 

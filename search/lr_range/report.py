@@ -1,12 +1,16 @@
-"""An LR-range test on its own: of a space, as a search would run it, or of one recipe."""
+"""A separate LR-range test: of a space, as a search would run it, or of one recipe."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from cifar_core.data.dataset import open_data
+import torch
+
+from cifar_core.data.dataset import DataSet, open_data
 from cifar_core.device import resolve_devices
 from cifar_core.lr_range import Finding, Ramp
 from cifar_core.recipe import Constant, Recipe
@@ -23,7 +27,7 @@ from search.study.bounds import Bounds
 from search.study.settings import DataIdentity
 from search.workers.pool import Pool
 from search.workers.shared_images import check_train_images, prepare_images
-from search.workers.slots import slots_of
+from search.workers.slots import Slot, slots_of
 from spaces.files import load_space
 from spaces.space import Space
 
@@ -31,21 +35,21 @@ __all__ = ["Report", "run_lr_range"]
 
 SEEDS_OF_A_RECIPE = 3
 LR = "lr"
-"""What the learning rate is called where no space has a name for it."""
+"""Name of the learning rate where no space names it."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What an LR-range test has found.
+    """The findings of an LR-range test.
 
     Attributes:
         name: The space, or the recipe's file.
         space: The space as measured; None for a recipe.
         data: The images.
-        seed: Where the sweeps' seeds start.
+        seed: Random seed of the sweeps.
         seeds: Sweeps of each corner.
-        corners: What was measured; for a recipe just that.
-        findings: What was found at each of them.
+        corners: The measured recipes.
+        findings: The finding at each of them.
         bounds: The range of each measured parameter of a space.
     """
 
@@ -60,11 +64,11 @@ class Report:
 
     @property
     def epochs(self) -> float:
-        """What it cost, in passes over the training images."""
+        """Cost, in passes over the training images."""
         return sum(one.epochs for one in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain JSON. A recipe's stands at the top, those of a space under `corners`."""
+        """Return plain JSON: a recipe's curves at the top level, those of a space under `corners`."""
         about = {
             "data": self.data.model_dump(mode="json"),
             "split": "training images only",
@@ -88,79 +92,125 @@ class Report:
         }
 
 
+@dataclass(frozen=True)
+class _Subject:
+    """The recipes of an LR-range test.
+
+    Attributes:
+        name: The space, or the recipe's file.
+        space: The space as measured; None for a recipe.
+        corners: The recipes; for a recipe just that.
+        train_images: Number of images to train on; None for all.
+        notice: The changes of a quick run, in words, or None.
+    """
+
+    name: str
+    space: Space | None
+    corners: list[Corner]
+    train_images: int | None
+    notice: str | None = None
+
+    @property
+    def seeds(self) -> int:
+        """Sweeps of each corner, unless the user wants another number."""
+        test = None if self.space is None else self.space.lr_range
+        return SEEDS_OF_A_RECIPE if test is None else test.seeds
+
+
 def run_lr_range(request: LrRangeRequest, observe: Observer, data_folder: Path) -> Report:
-    """Run an LR-range test. Nothing of it is kept.
+    """Run an LR-range test without keeping anything of it.
 
     Args:
-        request: What the user asked for.
-        observe: Told what happens.
+        request: The user's request.
+        observe: Called with what happens.
         data_folder: Where ``--data auto`` looks for CIFAR-10.
 
     Raises:
-        CifarSearchError: Something is wrong that the user can mend.
+        CifarSearchError: There is a problem that the user can solve.
     """
     check_train_images(request.train_images)
     devices = resolve_devices(request.device)
     slots = slots_of(devices, request.workers)
-    space: Space | None = None
-    train_images, notices = request.train_images, []
-    if request.space is not None:
-        plan = plan_of(
-            StartRequest(request.space, scale=request.scale, train_images=train_images),
-            load_space(request.space),
-            devices,
-        )
-        space, train_images = plan.space, plan.train_images
-        corners, name = _corners(space), space.name
-        notices = [plan.notice]
-    else:
-        assert request.config is not None  # noqa: S101 - for mypy; the command has one of the two
-        corners, name = (
-            [Corner(LR, {}, read_configuration(request.config))],
-            str(request.config),
-        )
-    _ramp(replace(request, epochs=None), space, corners[0].recipe, 1)  # are its ends in order?
+    subject = _subject(request, devices)
+    # Wrong ends of the ramp are refused before any image is read.
+    _ramp(replace(request, epochs=None), subject.space, subject.corners[0].recipe, 1)
     data = open_data(request.data or str(data_folder), data_folder)
-    for notice in (data.notice, *notices):
+    for notice in (data.notice, subject.notice):
         if notice:
             observe(Notice(notice))
-    seeds = request.seeds or _seeds(space)
-    try:
-        # A signal must not leave the folder and its images behind.
-        with ending_like_ctrl_c(), TemporaryDirectory(prefix="cifar-search-") as folder:
-            images, kept = Path(folder, "images"), Path(folder, "sweeps")
-            kept.mkdir()
-            identity = prepare_images(data, train_images, images)
-            ramps = [_ramp(request, space, corner.recipe, identity.train) for corner in corners]
-            with Pool(slots, images, Path(folder, "logs")) as pool:
-                subjects = [(one.recipe, ramp) for one, ramp in zip(corners, ramps, strict=True)]
-                findings = measure(
-                    subjects, seeds, pool, request.seed, kept, observe, lambda: False
-                )
-    except OSError as error:
-        raise ServiceError(f"The LR-range test has no room to work: {error}.") from error
-    measured = space is not None and space.measured()
+    identity, findings = _measured(request, subject, data, slots, observe)
+    space = subject.space
+    bounds = combine_all(space, subject.corners, findings) if space and space.measured() else []
     return Report(
-        name=name,
+        name=subject.name,
         space=space,
         data=identity,
         seed=request.seed,
-        seeds=seeds,
-        corners=tuple(corners),
+        seeds=request.seeds or subject.seeds,
+        corners=tuple(subject.corners),
         findings=tuple(findings),
-        bounds=tuple(combine_all(space, corners, findings)) if space and measured else (),
+        bounds=tuple(bounds),
     )
 
 
+def _subject(request: LrRangeRequest, devices: list[torch.device]) -> _Subject:
+    """Resolve a request: the space as a search here would measure it, or the recipe of a file."""
+    if request.space is None:
+        assert request.config is not None  # noqa: S101 - for mypy; the command has one of the two
+        corner = Corner(LR, {}, read_configuration(request.config))
+        return _Subject(str(request.config), None, [corner], request.train_images)
+    wanted = StartRequest(request.space, scale=request.scale, train_images=request.train_images)
+    plan = plan_of(wanted, load_space(request.space), devices)
+    corners = _corners(plan.space)
+    return _Subject(plan.space.name, plan.space, corners, plan.train_images, plan.notice)
+
+
+def _measured(
+    request: LrRangeRequest,
+    subject: _Subject,
+    data: DataSet,
+    slots: list[Slot],
+    observe: Observer,
+) -> tuple[DataIdentity, list[Finding]]:
+    """Run the sweeps in a folder that is removed at the end."""
+    # A signal must not leave the folder and its images behind.
+    with ending_like_ctrl_c(), _temporary_folder() as folder:
+        images, kept = folder / "images", folder / "sweeps"
+        kept.mkdir()
+        identity = prepare_images(data, subject.train_images, images)
+        subjects = [
+            (corner.recipe, _ramp(request, subject.space, corner.recipe, identity.train))
+            for corner in subject.corners
+        ]
+        seeds = request.seeds or subject.seeds
+        with Pool(slots, images, folder / "logs") as pool:
+            return identity, measure(
+                subjects, seeds, pool, request.seed, kept, observe, lambda: False
+            )
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A new folder for temporary files; only making it is what can lack room here."""
+    try:
+        folder = TemporaryDirectory(prefix="cifar-search-")
+    except OSError as error:
+        raise ServiceError(
+            f"The LR-range test has no room to work: {error}. Make space, or set TMPDIR."
+        ) from error
+    with folder as name:
+        yield Path(name)
+
+
 def _corners(space: Space) -> list[Corner]:
-    """Where a search of `space` would measure; of a space that measures none, its own recipes."""
+    """The corners that a search of `space` measures; without any, its known recipes or its cells."""
     if space.measured():
         return corners_of(space)
     values = space.cells() if space.grid is not None else [one.values for one in space.known]
     found: dict[str, Corner] = {}
     for one in values:
         recipe = space.recipe_of(one)
-        # Rate, schedule and epochs have no part in a sweep: cells that differ only by them are one.
+        # A sweep ignores rate, schedule and epochs: cells that differ only by them are one.
         alike = recipe.model_copy(
             update={
                 "optimizer": recipe.optimizer.model_copy(update={"lr": 1.0}),
@@ -172,19 +222,13 @@ def _corners(space: Space) -> list[Corner]:
     if not found:
         raise UsageError(
             f"Space {space.name} has no measured learning rate, no grid and no known configuration, "
-            "so it does not say what to measure. Give a recipe with --config FILE."
+            "so there is nothing to measure. Give a recipe with --config FILE."
         )
     return list(found.values())
 
 
-def _seeds(space: Space | None) -> int:
-    if space is not None and space.lr_range is not None:
-        return space.lr_range.seeds
-    return SEEDS_OF_A_RECIPE
-
-
 def _ramp(request: LrRangeRequest, space: Space | None, recipe: Recipe, images: int) -> Ramp:
-    """The rates: as asked for, else those of the space, else from 1e-10 to 10."""
+    """The requested rates, else those of the space, else 1e-10 to 10."""
     ends = {"low": request.low, "high": request.high}
     if space is not None and space.lr_range is not None:
         ends = {

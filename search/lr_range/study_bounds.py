@@ -24,14 +24,12 @@ def bounded_space(
     observe: Observer,
     stop_requested: StopRequested,
 ) -> Space:
-    """The space with the study's learning-rate bounds and suggested rates, measured if they are not yet."""
+    """Return the space with the study's bounds and suggested rates, measuring them if unknown."""
     space = study.settings.space
     bounds = study.lr_bounds()
-    if bounds is not None:
-        pass  # measured or set in an earlier session
-    elif study.settings.lr_bounds == "auto" and space.measured():
+    if bounds is None and study.settings.lr_bounds == "auto" and space.measured():
         bounds = _measured(study, pool, folder, observe, stop_requested)
-    else:
+    elif bounds is None:
         bounds = unmeasured(space, study.settings.lr_bounds)
         study.write(attributes.LR_BOUNDS, [one.to_dict() for one in bounds])
     for one in bounds:

@@ -1,4 +1,4 @@
-"""The LR-range test on the pool's workers: sweeps at some recipes, kept until all are there."""
+"""Sweeps of an LR-range test on the pool's workers, kept until all are finished."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ from search.workers.pool import Pool
 __all__ = ["StopBeforeTrials", "measure"]
 
 SLOWER = 3
-"""How many times as many steps a recipe gets whose loss hardly fell: some only need longer to learn."""
+"""Factor of steps in the second try of a recipe whose loss hardly fell: some only learn more slowly."""
 ATTEMPTS = 3
-"""Times a sweep is tried if its worker is killed."""
+"""Number of tries of a sweep whose worker is killed."""
 
 
-class StopBeforeTrials(Exception):  # noqa: N818 - not an error: somebody asked for it
+class StopBeforeTrials(Exception):  # noqa: N818 - not an error: it was asked for
     """A stop was asked for during the LR-range test; finished sweeps are kept."""
 
 
@@ -38,24 +38,24 @@ def measure(
 ) -> list[Finding]:
     """Run the LR-range test at some recipes.
 
-    Where the loss hardly falls, a recipe is swept once more, more slowly. Every finished sweep is kept
-    in `folder`, so that a restart goes on with the next one.
+    A recipe whose loss hardly falls is swept once more, more slowly. Every finished sweep is kept in
+    `folder`, so that a restart continues with the next one.
 
     Args:
-        subjects: What is swept, and through which rates.
-        seeds: Sweeps of each.
+        subjects: Recipes, each with the rates to sweep.
+        seeds: Number of sweeps per recipe.
         pool: The workers.
-        seed: Where the sweeps' seeds start.
-        folder: Where finished sweeps are kept; it must exist.
-        observer: Told how far it is.
-        stop_requested: Whether to stop.
+        seed: Random seed of the sweeps.
+        folder: Existing folder for finished sweeps.
+        observer: Called with the progress.
+        stop_requested: Returns whether to stop.
 
     Returns:
-        What was found of each, in their order.
+        The finding of each recipe, in their order.
 
     Raises:
         ServiceError: A sweep's worker keeps dying.
-        StopBeforeTrials: `stop_requested` said so.
+        StopBeforeTrials: `stop_requested` returned True.
     """
 
     def run(wanted: Sequence[tuple[int, Recipe, Ramp]]) -> list[Finding]:
@@ -72,14 +72,14 @@ def measure(
     again = [
         (index, recipe, ramp.slower(recipe.batch_size, SLOWER))
         for (index, recipe, ramp), finding in zip(numbered, findings, strict=True)
-        # A number of steps that the user has chosen is left alone.
+        # A number of steps chosen by the user is kept.
         if finding.too_flat and ramp.steps is None
     ]
     if again:
         observer(
             Notice(
                 f"The loss hardly fell in the LR-range test at {len(again)} of {len(subjects)} "
-                f"recipes; they are swept again in {SLOWER} times as many steps."
+                f"recipes; they are swept again with {SLOWER} times as many steps."
             )
         )
         for (index, _, _), finding in zip(again, run(again), strict=True):
@@ -89,7 +89,7 @@ def measure(
 
 
 def _task(recipe: Recipe, ramp: Ramp, seed: int) -> SweepTask:
-    # A sweep that another recipe, ramp or seed has left behind must not be taken for this one.
+    # A kept sweep of another recipe, ramp or seed must not be mistaken for this one.
     about = f"{recipe.digest} {ramp} {seed}"
     key = hashlib.sha256(about.encode()).hexdigest()[:16]
     return SweepTask(key, recipe, ramp, seed)
@@ -123,15 +123,15 @@ def _run(
                     if isinstance(message, Failed) or attempts[task.key] >= ATTEMPTS:
                         raise ServiceError(
                             f"The LR-range test cannot be run: {reason}. "
-                            "A search does without it with --lr-bounds off or --lr-bounds LOW:HIGH, "
-                            "and --study and a new name."
+                            "To search without it, give --lr-bounds off or --lr-bounds LOW:HIGH, and "
+                            "--study with a new name."
                         )
                     waiting.insert(0, task)
     return done
 
 
 def _keep(sweep: Sweep, path: Path, observer: Observer) -> None:
-    """Keep a sweep for a restart; without it a restart sweeps again."""
+    """Keep a sweep for a restart, which otherwise repeats it."""
     try:
         write_atomically(path, json.dumps(asdict(sweep)).encode())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The best configurations as files: the recipe, and where its score comes from."""
+"""Files of the best configurations: recipes, and the origin of their scores."""
 
 import json
 from collections.abc import Callable
@@ -36,14 +36,17 @@ def export_best(
 ) -> list[Path]:
     """Write the best complete trials of a study, a file each, named by rank.
 
-    Beside it comes the trained network, where the study has kept it.
+    The trained network is written beside it if the study has kept it.
 
     Args:
         study: The study.
         own: Its own files.
-        folder: Where to write to; made if it is not there.
-        count: How many; fewer if the study has fewer.
-        format_: The files' format.
+        folder: Folder for the files; created if missing.
+        count: Number of trials; fewer if the study has fewer.
+        format_: Format of the files.
+
+    Returns:
+        The written files.
 
     Raises:
         UsageError: No trial is complete.
@@ -68,7 +71,7 @@ def export_best(
 
 
 def exported_file(folder: Path, rank: int = 1, format_: Format = "toml") -> Path:
-    """The file of the configuration of this rank."""
+    """Return the file of the configuration with this rank."""
     return folder / f"best-{rank}.{format_}"
 
 
@@ -94,22 +97,22 @@ def _document(study: SearchStudy, row: TrialRow, rank: int) -> dict[str, Any]:
 
 
 def export_weights(checkpoint: Path, path: Path) -> Path | None:
-    """Write the network of a trial as a file of its own, if its state has been kept.
+    """Write the network of a trial to its own file, if its checkpoint was kept.
 
     Args:
-        checkpoint: The trial's state.
+        checkpoint: The trial's checkpoint.
         path: The file to write: a dictionary of tensors, as `Module.load_state_dict` takes it.
 
     Returns:
-        `path`; None if there is no state. A file that was there for another trial is then removed.
+        `path`, or None if there is no checkpoint; an older file, of another trial, is then removed.
 
     Raises:
-        ServiceError: The file cannot be written, or the state is damaged.
+        ServiceError: The file cannot be written, or the checkpoint is damaged.
     """
     if not checkpoint.exists():
         path.unlink(missing_ok=True)
         return None
-    from cifar_core.checkpoint import load_state, save_state  # which load PyTorch
+    from cifar_core.checkpoint import load_state, save_state  # which import PyTorch
     from cifar_core.errors import CheckpointError
 
     try:

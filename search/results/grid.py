@@ -1,7 +1,6 @@
-"""The table of a grid: what was published about each cell, and what was measured here."""
+"""Cells of a grid: published figures beside measured ones."""
 
 import statistics
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ from search.study.rows import TrialRow
 from spaces.grid import Published
 from spaces.space import Space, Values
 
-__all__ = ["Cell", "cells_of", "plain"]
+__all__ = ["Cell", "cells_of"]
 
 
 @dataclass(frozen=True)
@@ -19,12 +18,12 @@ class Cell:
 
     Attributes:
         values: The combination.
-        published: What was published about it, or None.
+        published: Its published figures, or None.
         accuracies: Validation accuracy after the last epoch of each complete training, 0-1.
         train_losses: Mean training loss of their last epochs.
         train_accuracies: Accuracy on augmented training images in their last epochs, 0-1.
-        epochs: Validation accuracy after each epoch, the mean over the trainings, 0-1.
-        lost: Trainings that diverged or failed, and have no part in the figures.
+        epochs: Validation accuracy after each epoch, averaged over the trainings, 0-1.
+        lost: Number of trainings that diverged or failed; they are in no figure.
     """
 
     values: Values
@@ -45,9 +44,29 @@ class Cell:
         """Sample standard deviation of the accuracies; None for fewer than two."""
         return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
 
+    @property
+    def train_loss(self) -> float | None:
+        """Mean training loss; None before the first training is complete."""
+        return statistics.fmean(self.train_losses) if self.train_losses else None
+
+    @property
+    def train_accuracy(self) -> float | None:
+        """Mean training accuracy, 0-1; None before the first training is complete."""
+        return statistics.fmean(self.train_accuracies) if self.train_accuracies else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the cell as plain JSON."""
+        return {
+            **asdict(self),
+            "published": self.published.model_dump(mode="json") if self.published else None,
+            "mean": self.mean,
+            "spread": self.spread,
+            "n": len(self.accuracies),
+        }
+
 
 def cells_of(space: Space, rows: list[TrialRow]) -> list[Cell]:
-    """The cells of a grid in the order of its file, with what the study knows about each."""
+    """Return the cells of a grid in the order of its file, with their measured figures."""
     published = space.grid.published if space.grid is not None else []
     found = []
     for values in space.cells():
@@ -68,20 +87,6 @@ def cells_of(space: Space, rows: list[TrialRow]) -> list[Cell]:
     return found
 
 
-def plain(cells: list[Cell]) -> list[dict[str, Any]]:
-    """The table as plain JSON."""
-    return [
-        {
-            **asdict(cell),
-            "published": cell.published.model_dump(mode="json") if cell.published else None,
-            "mean": cell.mean,
-            "spread": cell.spread,
-            "n": len(cell.accuracies),
-        }
-        for cell in cells
-    ]
-
-
 def _without_seed(values: Values) -> Values:
     return {name: value for name, value in values.items() if name != SEED}
 
@@ -95,7 +100,3 @@ def _mean_by_epoch(rows: list[TrialRow]) -> tuple[float, ...]:
     histories = [[epoch["validation_accuracy"] for epoch in row.history] for row in rows]
     length = min((len(one) for one in histories), default=0)
     return tuple(statistics.fmean(one[index] for one in histories) for index in range(length))
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return statistics.fmean(values) if values else None

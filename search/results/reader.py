@@ -1,46 +1,64 @@
-"""Looking at studies without running them: nothing is created that is not there."""
+"""Studies looked at from outside, without running or creating them."""
 
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from cifar_core.errors import CifarSearchError
 from search.home import Home
 from search.results.export import exported_file
-from search.results.summary import State, summarize
+from search.results.summary import State, Summary, summarize
 from search.storage.opening import existing_storage
 from search.storage.retrying import RetryingStorage
 from search.storage.study_lock import holder
-from search.study.rows import TrialRow
 from search.study.study import SearchStudy, newest_name, open_study, summaries
-from spaces.space import Space
 
-__all__ = ["StudyReader", "all_summaries", "open_existing"]
+__all__ = ["StudyReader", "UnreadableStudy", "all_summaries", "open_existing"]
+
+
+@dataclass(frozen=True)
+class UnreadableStudy:
+    """A study that cannot be read.
+
+    Attributes:
+        study: Its name.
+        problem: Why it cannot be read.
+        state: What a list shows as its state.
+    """
+
+    study: str
+    problem: str
+    state: Literal["unreadable"] = "unreadable"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the study as plain JSON."""
+        return asdict(self)
 
 
 def open_existing(home: Home, url: str | None, name: str | None) -> SearchStudy:
-    """A study that is there; the newest where no name is given."""
+    """Open an existing study, the newest if `name` is None."""
     return open_study(existing_storage(home, url), name)
 
 
-def all_summaries(home: Home, url: str | None) -> list[dict[str, Any]]:
-    """A summary of each study, the newest last; of one that cannot be read, its name and why."""
+def all_summaries(home: Home, url: str | None) -> list[Summary | UnreadableStudy]:
+    """Return a summary of each study, the newest last."""
     storage = existing_storage(home, url)
-    found: list[dict[str, Any]] = []
+    found: list[Summary | UnreadableStudy] = []
     for name in (one.study_name for one in summaries(storage)):
         try:
-            found.append(StudyReader(home, url, name, storage).look()[0])
-        except CifarSearchError as error:  # the others are to be seen all the same
-            found.append({"study": name, "state": "unreadable", "problem": str(error)})
+            found.append(StudyReader(home, url, name, storage).look())
+        except CifarSearchError as error:  # one damaged study must not hide the others
+            found.append(UnreadableStudy(name, str(error)))
     return found
 
 
 class StudyReader:
-    """Looks at one study, again and again if need be.
+    """Looks at one study, repeatedly if need be.
 
     Args:
         home: Where the study's files are.
         url: The storage; the home's own by default.
         name: The study; the newest by default.
-        storage: The opened storage, if there is one already.
+        storage: The storage, if it is open already.
     """
 
     def __init__(
@@ -51,17 +69,12 @@ class StudyReader:
         self._storage = storage or existing_storage(home, url)
         self._name = name or newest_name(self._storage)
 
-    @property
-    def space(self) -> Space:
-        """What the study searches."""
-        return open_study(self._storage, self._name).settings.space
-
-    def look(self) -> tuple[dict[str, Any], list[TrialRow]]:
-        """The study's summary and its trials, as they stand now."""
+    def look(self) -> Summary:
+        """Summarize the study as it stands now."""
         study = open_study(self._storage, self._name)
         here = self._home.study(study.name).holder() is not None
         running = here or holder(self._storage, study.name) is not None
         state: State = "running" if running else "finished" if study.complete else "stopped"
         file = exported_file(self._home.exports(study.name))
         exported = str(file) if file.is_file() else None
-        return summarize(study, self._url, state, exported), study.rows()
+        return summarize(study, self._url, state, exported)

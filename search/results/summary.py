@@ -1,105 +1,248 @@
-"""What a study has come to, as one JSON document and in words."""
+"""The state of a study as one record, and as the JSON document that commands print."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
 from search.formatting import points
-from search.results.grid import cells_of, plain
-from search.results.lr_edge import Edge, edge_of
+from search.results.grid import Cell, cells_of
+from search.results.lr_edge import LrEdge, edge_of
 from search.storage.urls import shown_url
 from search.study import attributes
+from search.study.bounds import Bounds
 from search.study.rows import TrialRow, best_rows, gains
+from search.study.settings import Budget, Settings
 from search.study.study import SearchStudy
 
-__all__ = ["Lately", "State", "compared", "gained_lately", "summarize"]
+__all__ = ["RecentGain", "State", "Summary", "TrialCounts", "recent_gain", "summarize"]
 
 State = Literal["running", "stopped", "finished"]
+HOUR = 3600.0
 
 
-def summarize(
-    study: SearchStudy, storage_url: str, state: State, exported: str | None
-) -> dict[str, Any]:
-    """The study as plain JSON.
+@dataclass(frozen=True)
+class TrialCounts:
+    """Numbers of trials.
+
+    Attributes:
+        total: The study's budget.
+        finished: Trials that will not change any more.
+        complete: Of these, trained to the last epoch.
+        pruned: Of these, stopped early or diverged.
+        failed: Of these, failed.
+        running: In training now.
+        paused: Interrupted, or waiting at a rung.
+    """
+
+    total: int
+    finished: int
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    paused: int
+
+    @classmethod
+    def of(cls, rows: list[TrialRow], total: int, *, running: bool) -> "TrialCounts":
+        """Count trials; without a `running` process, unfinished ones are paused."""
+        states = [row.state for row in rows]
+        unfinished = states.count("running")
+        return cls(
+            total=total,
+            finished=sum(row.finished for row in rows),
+            complete=states.count("complete"),
+            pruned=states.count("pruned"),
+            failed=states.count("failed"),
+            running=unfinished if running else 0,
+            paused=states.count("paused") + (0 if running else unfinished),
+        )
+
+
+@dataclass(frozen=True)
+class RecentGain:
+    """Progress in the most recent part of a study.
+
+    Attributes:
+        seconds: Length of that part, which ends with the last finished trial.
+        gain: Increase of the best validation accuracy in it, 0-1.
+    """
+
+    seconds: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The state of a study.
+
+    Attributes:
+        study: Its name.
+        settings: What it searches, and on which images.
+        budget: What it may cost.
+        storage: Where it is kept; passwords are hidden.
+        state: Whether a process runs it now, and if not, whether its budget is used up.
+        rows: Its trials.
+        seconds: Time spent on it, over all sessions.
+        sweep_epochs: Cost of the LR-range test, in epochs.
+        bounds: Learning-rate ranges; none before they are known.
+        exported: File of the best configuration, or None.
+    """
+
+    study: str
+    settings: Settings
+    budget: Budget
+    storage: str
+    state: State
+    rows: list[TrialRow]
+    seconds: float
+    sweep_epochs: float
+    bounds: list[Bounds]
+    exported: str | None
+
+    @property
+    def trials(self) -> TrialCounts:
+        """The numbers of trials."""
+        return TrialCounts.of(self.rows, self.budget.trials, running=self.state == "running")
+
+    @property
+    def trained_epochs(self) -> int:
+        """Epochs of all trials together."""
+        return sum(row.epochs for row in self.rows)
+
+    @property
+    def full_cost(self) -> int:
+        """Epochs if every trial trained to its end; cells of a grid may differ, and count by their mean."""
+        space, total = self.settings.space, self.budget.trials
+        if self.settings.seeds is None:
+            return total * space.epochs
+        cells = space.cells()
+        return round(total * sum(space.recipe_of(cell).epochs for cell in cells) / len(cells))
+
+    @property
+    def best(self) -> TrialRow | None:
+        """The complete trial with the highest validation accuracy; None before the first."""
+        return next(iter(best_rows(self.rows)), None)
+
+    @property
+    def references(self) -> list[TrialRow]:
+        """The space's known configurations that are complete, in the order of the trials."""
+        return [row for row in self.rows if row.known and row.state == "complete"]
+
+    @property
+    def comparisons(self) -> list[str]:
+        """The best trial against each other reference, in words."""
+        best = self.best
+        itself = [f"this is {best.label} itself"] if best is not None and best.known else []
+        return itself + [f"{points(gain)} over {name}" for name, gain in gains(self.rows)]
+
+    @property
+    def last_hour(self) -> RecentGain | None:
+        """Progress in the hour before the last trial ended; None for a younger study."""
+        return recent_gain(self.rows)
+
+    @property
+    def edge(self) -> LrEdge | None:
+        """The end of its range at which the best trial's learning rate lies, or None."""
+        return edge_of(self.best, self.bounds)
+
+    @property
+    def cells(self) -> list[Cell] | None:
+        """The cells of a grid; None where the space is searched."""
+        return None if self.settings.seeds is None else cells_of(self.settings.space, self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``status --json`` prints."""
+        references = [_reference(row) for row in self.references]
+        recent, cells = self.last_hour, self.cells
+        return {
+            "study": self.study,
+            "space": self.settings.space.name,
+            "scale": self.settings.scale,
+            "storage": self.storage,
+            "state": self.state,
+            "data": self.settings.data.model_dump(mode="json"),
+            "trials": asdict(self.trials),
+            "epochs": {
+                "trained": float(self.trained_epochs),
+                "full_cost": float(self.full_cost),
+                "lr_range": round(self.sweep_epochs, 2),
+            },
+            "seconds": self.seconds,
+            "last_hour": None if recent is None else {"gain": round(recent.gain, 6)},
+            "timeout": self.budget.timeout,
+            "baseline": references[0] if references else None,
+            "references": references,
+            "best": self._best_to_dict(),
+            "lr_bounds": {
+                one.optimizer: {
+                    "low": one.low,
+                    "high": one.high,
+                    "suggested": one.suggested,
+                    "conclusive": one.conclusive,
+                    "how": one.how,
+                }
+                for one in self.bounds
+            },
+            "table": None if cells is None else [cell.to_dict() for cell in cells],
+            "failures": {str(row.number): row.reason for row in self.rows if row.state == "failed"},
+        }
+
+    def _best_to_dict(self) -> dict[str, Any] | None:
+        row, edge = self.best, self.edge
+        if row is None:
+            return None
+        return {
+            "number": row.number,
+            "validation_accuracy": row.validation_accuracy,
+            "epoch": row.epochs,
+            "seed": row.seed,
+            "recipe": row.recipe,
+            "exported": self.exported,
+            "at_edge": None if edge is None else {"words": edge.words, "option": edge.option},
+        }
+
+
+def summarize(study: SearchStudy, storage_url: str, state: State, exported: str | None) -> Summary:
+    """Summarize a study.
 
     Args:
         study: The study.
-        storage_url: Where it is kept; a password in it is not shown.
+        storage_url: Where it is kept.
         state: Whether a process runs it now, and if not, whether its budget is used up.
-        exported: The file of its best configuration, if there is one.
+        exported: File of its best configuration, or None.
     """
-    rows = study.rows()
-    finished = [row for row in rows if row.finished]
-    unfinished = [row for row in rows if row.state == "running"]
-    paused = [row for row in rows if row.state == "paused"]
-    counts = {
-        name: sum(row.state == name for row in rows) for name in ("complete", "pruned", "failed")
-    }
-    settings = study.settings
-    best = next(iter(best_rows(rows)), None)
-    lately = gained_lately(rows)
-    swept = study.note(attributes.LR_CURVES)
-    bounds = study.lr_bounds() or []
-    return {
-        "study": study.name,
-        "space": settings.space.name,
-        "scale": settings.scale,
-        "storage": shown_url(storage_url),
-        "state": state,
-        "data": settings.data.model_dump(mode="json"),
-        "trials": {
-            "total": study.budget.trials,
-            "finished": len(finished),
-            **counts,
-            "running": len(unfinished) if state == "running" else 0,
-            "paused": len(paused) + (0 if state == "running" else len(unfinished)),
-        },
-        "epochs": {
-            "trained": float(sum(row.epochs for row in rows)),
-            "full_cost": float(_full_cost(study)),
-            "lr_range": round((swept or {}).get("epochs", 0.0), 2),
-        },
-        "seconds": study.seconds,
-        "last_hour": None if lately is None else {"gain": round(lately.gain, 6)},
-        "timeout": study.budget.timeout,
-        "baseline": _reference(_known(rows)[0]) if _known(rows) else None,
-        "references": [_reference(row) for row in _known(rows)],
-        "best": None if best is None else _best(best, exported, edge_of(best, bounds)),
-        "lr_bounds": {
-            one.optimizer: {
-                "low": one.low,
-                "high": one.high,
-                "suggested": one.suggested,
-                "conclusive": one.conclusive,
-                "how": one.how,
-            }
-            for one in bounds
-        },
-        "table": None if settings.seeds is None else plain(cells_of(settings.space, rows)),
-        "failures": {str(row.number): row.reason for row in rows if row.state == "failed"},
-    }
-
-
-def _full_cost(study: SearchStudy) -> int:
-    """Epochs if every trial is trained to its end; a grid's cells may differ, and count by their mean."""
-    space = study.settings.space
-    if study.settings.seeds is None:
-        return study.budget.trials * space.epochs
-    cells = space.cells()
-    return round(
-        study.budget.trials * sum(space.recipe_of(cell).epochs for cell in cells) / len(cells)
+    swept = study.note(attributes.LR_CURVES) or {}
+    return Summary(
+        study=study.name,
+        settings=study.settings,
+        budget=study.budget,
+        storage=shown_url(storage_url),
+        state=state,
+        rows=study.rows(),
+        seconds=study.seconds,
+        sweep_epochs=swept.get("epochs", 0.0),
+        bounds=study.lr_bounds() or [],
+        exported=exported,
     )
 
 
-def compared(rows: list[TrialRow]) -> list[str]:
-    """The best complete trial against the known configurations of the same study, in words."""
-    best = next(iter(best_rows(rows)), None)
-    itself = [f"this is {best.label} itself"] if best is not None and best.known else []
-    return itself + [f"{points(gain)} over {name}" for name, gain in gains(rows)]
+def recent_gain(rows: list[TrialRow], seconds: float = HOUR) -> RecentGain | None:
+    """Return the progress in the time before the last trial ended; None for a younger study.
 
-
-def _known(rows: list[TrialRow]) -> list[TrialRow]:
-    return [row for row in rows if row.known and row.state == "complete"]
+    Args:
+        rows: The trials.
+        seconds: The time to look back.
+    """
+    ended = {row.number: row.ended for row in rows if row.ended is not None}
+    if not ended:
+        return None
+    since = max(ended.values()) - timedelta(seconds=seconds)
+    before = best_rows([row for row in rows if row.number in ended and ended[row.number] <= since])
+    after = best_rows([row for row in rows if row.number in ended])
+    if not before or not after:
+        return None
+    gain = (after[0].validation_accuracy or 0.0) - (before[0].validation_accuracy or 0.0)
+    return RecentGain(seconds, gain)
 
 
 def _reference(row: TrialRow) -> dict[str, Any]:
@@ -108,51 +251,3 @@ def _reference(row: TrialRow) -> dict[str, Any]:
         "name": row.label,
         "validation_accuracy": row.validation_accuracy,
     }
-
-
-def _best(row: TrialRow, exported: str | None, edge: Edge | None) -> dict[str, Any]:
-    return {
-        "number": row.number,
-        "validation_accuracy": row.validation_accuracy,
-        "epoch": row.epochs,
-        "seed": row.seed,
-        "recipe": row.recipe,
-        "exported": exported,
-        "at_edge": None if edge is None else {"words": edge.words, "option": edge.option},
-    }
-
-
-HOUR = 3600.0
-
-
-@dataclass(frozen=True)
-class Lately:
-    """What the last stretch of a study brought.
-
-    Attributes:
-        seconds: How long it was: up to the last trial that ended.
-        gain: By how much the best validation accuracy rose in it, 0-1.
-    """
-
-    seconds: float
-    gain: float
-
-
-def gained_lately(rows: list[TrialRow], seconds: float = HOUR) -> Lately | None:
-    """What the last hour before the last trial ended brought; None for a study that is not older.
-
-    Args:
-        rows: The trials.
-        seconds: The stretch that is looked at.
-    """
-    ended = [row for row in rows if row.ended is not None]
-    last = max((row.ended for row in ended if row.ended), default=None)
-    if last is None:
-        return None
-    since = last - timedelta(seconds=seconds)
-    before = best_rows([row for row in ended if row.ended and row.ended <= since])
-    after = best_rows(ended)
-    if not before or not after:
-        return None
-    gain = (after[0].validation_accuracy or 0.0) - (before[0].validation_accuracy or 0.0)
-    return Lately(seconds, gain)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from cifar_core.records import Record, flatten, no_control
+from search.study.choices import DEFAULT_KEEP, OptunaPruner, Pruner, Sampler, SearchSampler, Switch
 from spaces.space import Space
 
 __all__ = [
@@ -24,14 +25,8 @@ __all__ = [
     "given_range",
 ]
 
-SearchSampler = Literal["model", "tpe", "random"]
-Sampler = Literal[SearchSampler, "grid"]
-OptunaPruner = Literal["halving", "hyperband", "median", "none"]
-Pruner = Literal["freeze-thaw", "promotion", OptunaPruner]
 LrBoundsWish = Annotated[str, Field(pattern=r"^(auto|off|[0-9.eE+-]+:[0-9.eE+-]+)$")]
-Switch = Literal["on", "off"]
 LARGEST_LR = 1000.0
-DEFAULT_KEEP = 1
 
 
 class DataIdentity(Record):

@@ -1,4 +1,4 @@
-"""An examination as sections for the terminal."""
+"""The results of an examination as sections for the terminal."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cifar_core.recipe import Augmentation, Net, Recipe
+from search.command_lines import command_line
 from search.doctor.check import Check, Section, Verdict
 from search.doctor.estimate import Outlook
 from search.doctor.examine import SPACE, Examination
@@ -19,20 +20,20 @@ HEADINGS: dict[Section, str] = {
     "versions": "Versions",
     "machine": "Machine",
     "images": "Images",
-    "places": "Where a search keeps its files",
+    "places": "Files of a search",
     "speed": "Speed",
 }
 STYLES: dict[Verdict, str] = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 
 
 def examination_page(found: Examination) -> RenderableType:
-    """The whole examination: what was looked at, what it means, and whether a search can run."""
+    """Return the whole examination: checks, speeds, estimates, and whether a search can run."""
     parts: list[RenderableType] = []
     for section, heading in HEADINGS.items():
         checks = [one for one in found.checks if one.section == section]
         parts += [Text(heading, style="bold"), _rows(checks), Text()]
     if found.outlook is not None:
-        parts += [_speed_table(found.speeds), Text(), Text("What it means", style="bold")]
+        parts += [_speed_table(found.speeds), Text(), Text("Estimates", style="bold")]
         parts += [Text(f"  {line}") for line in _meaning(found.outlook)]
         parts.append(Text())
     return Group(*parts, _verdict(found))
@@ -54,7 +55,7 @@ def _rows(checks: Sequence[Check]) -> Table:
 def _speed_table(speeds: Sequence[Speed]) -> Table:
     table = Table(box=None, padding=(0, 2), header_style="bold")
     for heading, right in (
-        ("images a second", False),
+        ("images/s", False),
         ("training", True),
         ("each worker", True),
         ("scoring", True),
@@ -80,9 +81,9 @@ def _meaning(outlook: Outlook) -> list[str]:
         lines.append(f"A trial of a search here, of the same length: {_span(narrow, wide)}.")
     narrow, wide = outlook.search_seconds
     lines += [
-        f"A search of {outlook.trials} trials of {SPACE}: {_span(narrow, wide)}, from the narrowest",
-        "network in every trial to the widest in every trial. Stopping poor trials early saves half",
-        "of that or more. The test of learning rates that comes first is not in it.",
+        f"A search of {outlook.trials} trials of {SPACE}: {_span(narrow, wide)}, with the narrowest",
+        "or the widest network in every trial. Stopping poor trials early saves half of that or more.",
+        "This excludes the LR-range test.",
     ]
     return lines
 
@@ -93,7 +94,7 @@ def _span(narrow: float, wide: float) -> str:
 
 
 def _described(recipe: Recipe) -> str:
-    """What of a recipe decides its speed."""
+    """The fields of a recipe that decide its speed."""
     network = recipe.network
     channels = (
         {"channels1": network.channels1, "channels2": network.channels2}
@@ -107,10 +108,10 @@ def _described(recipe: Recipe) -> str:
 
 def _verdict(found: Examination) -> Text:
     if found.works:
-        command = f"cifar-search start --space {SPACE}"
+        command = command_line("start", space=SPACE)
         return Text.assemble(
             ("A search can run here.", "bold green"),
             f" Start one, with the same options: {command}",
         )
     failed = ", ".join(one.name for one in found.checks if one.verdict == "failed")
-    return Text(f"A search cannot run here. What failed: {failed}", style="bold red")
+    return Text(f"A search cannot run here. Failed: {failed}", style="bold red")

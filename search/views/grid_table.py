@@ -7,23 +7,31 @@ from rich.table import Table
 from rich.text import Text
 
 from search.formatting import one_line, percent
-from search.results.grid import Cell, _mean
+from search.results.grid import Cell
+from search.results.summary import Summary
 from spaces.grid import Published
 from spaces.space import Space
 
-__all__ = ["drawn"]
+__all__ = ["grid_table", "summary_table"]
 
 
-def drawn(space: Space, cells: list[Cell], data: str, scale: str = "full") -> RenderableType:
-    """The table for a terminal.
+def summary_table(summary: Summary) -> RenderableType:
+    """Return the table of a grid that is being trained, or has been."""
+    settings = summary.settings
+    data = settings.data.described()
+    return grid_table(settings.space, summary.cells or [], data, settings.scale)
+
+
+def grid_table(space: Space, cells: list[Cell], data: str, scale: str = "full") -> RenderableType:
+    """Return a grid's published and measured figures, side by side.
 
     Args:
         space: The grid's space.
         cells: Its cells.
-        data: What was measured on, in words.
-        scale: ``quick`` where the space was made smaller.
+        data: Description of the images.
+        scale: ``quick`` for a quick run.
     """
-    # On 80 columns there is room for two parameters and all figures, and not for more air.
+    # With more padding, two parameters and all figures would not fit into 80 columns.
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
     for name in space.parameters:
         table.add_column(name.replace("_", " "), overflow="fold")
@@ -39,10 +47,10 @@ def drawn(space: Space, cells: list[Cell], data: str, scale: str = "full") -> Re
         line = [one_line(str(value)) for value in cell.values.values()]
         line += [_published(known), _measured(cell), str(len(cell.accuracies))]
         if with_loss:
-            line += [_loss(known.train_loss if known else None), _loss(_mean(cell.train_losses))]
+            line += [_loss(known.train_loss if known else None), _loss(cell.train_loss)]
         if with_train:
             train = known.train_accuracy if known else None
-            line += ["-" if train is None else _share(train), percent(_mean(cell.train_accuracies))]
+            line += ["-" if train is None else _share(train), percent(cell.train_accuracy)]
         table.add_row(*map(Text, line))
     return Group(table, *_by_epoch(cells), *_notes(space, cells, data, scale, with_train))
 
@@ -50,7 +58,7 @@ def drawn(space: Space, cells: list[Cell], data: str, scale: str = "full") -> Re
 def _notes(
     space: Space, cells: list[Cell], data: str, scale: str, with_train: bool
 ) -> Iterator[RenderableType]:
-    """What the figures are, and what they are not."""
+    """Notes on what the figures mean."""
     recipes = [space.recipe_of(cell.values) for cell in cells]
     epochs = sorted({one.epochs for one in recipes})
     after = f"{' or '.join(map(str, epochs))} epoch{'' if epochs == [1] else 's'}"
@@ -58,20 +66,20 @@ def _notes(
         after = f"up to {after}"
     words = f"measured: validation accuracy after {after} on {data}; mean +- standard deviation"
     if with_train:
-        words += (
-            "; train: on the images of the last epoch, as they were augmented, while it trained"
-        )
+        words += "; train: on the augmented images of the last epoch, during training"
     yield Text(words, style="dim")
     if space.grid is not None and space.grid.source:
         yield Text(f"published: {one_line(space.grid.source)}", style="dim")
     if lost := sum(cell.lost for cell in cells):
-        yield Text(f"{lost} trainings diverged or failed and are in no figure.", style="yellow")
+        yield Text(f"Excluded: {lost} trainings that diverged or failed.", style="yellow")
     if scale == "quick":
-        yield Text("A quick run: not to be compared with what was published.", style="yellow")
+        yield Text(
+            "A quick run: its figures cannot be compared with the published ones.", style="yellow"
+        )
 
 
 def _by_epoch(cells: list[Cell]) -> list[RenderableType]:
-    """The accuracy after each epoch, where that was published."""
+    """The accuracy after each epoch, where it was published."""
     shown = [cell for cell in cells if cell.published and cell.published.epochs]
     if not shown:
         return []
@@ -102,7 +110,7 @@ def _published(known: Published | None) -> str:
 
 
 def _share(value: float) -> str:
-    """With the digits that were published."""
+    """A share in percent, with the digits that were published."""
     return f"{100 * value:.4g} %"
 
 

@@ -1,4 +1,4 @@
-"""A search as it runs, redrawn in place in the terminal."""
+"""A live view of a running search, redrawn in place in the terminal."""
 
 import threading
 import time
@@ -19,20 +19,20 @@ REDRAWS_PER_SECOND = 4
 
 
 class LiveView:
-    """Draws a search while it runs; an observer of it and a context manager.
+    """Draws a search while it runs; an observer and a context manager.
 
     Args:
         console: The terminal.
-        clock: Seconds, from any start.
+        clock: Returns seconds, from any origin.
 
     Attributes:
-        progress: How far the search is.
+        progress: The progress of the search.
     """
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
         self.progress = Progress(clock)
         self._console = console
-        # Live redraws from a thread of its own, events come from the search's.
+        # Live redraws from its own thread, while events come from that of the search.
         self._lock = threading.RLock()
         self._over = False
         self._live = Live(
@@ -48,10 +48,10 @@ class LiveView:
         self._live.stop()
 
     def __call__(self, event: Event) -> None:
-        """Take in what has happened; the next redraw shows it."""
+        """Handle an event; the next redraw shows it."""
         with self._lock:
             self.progress.handle(event)
-        # Printing takes locks of rich's own, so ours must be free by now.
+        # Printing takes locks of rich, so ours must be released by now.
         match event:
             case Notice(text):
                 self._console.print(Text.assemble(("note: ", "yellow"), one_line(text)))
@@ -59,14 +59,14 @@ class LiveView:
                 self._console.print(Text(bounds_line(event)))
 
     def render(self) -> RenderableType:
-        """The view as it stands; it does not change with later events."""
+        """Return the current view; later events do not change it."""
         size = self._console.size
         with self._lock:
             return draw(self.progress, size.width, size.height, hints=not self._over)
 
 
 def view_for(console: Console, plain: bool, clock: Clock = time.monotonic) -> LiveView | PlainView:
-    """The live view where the console can redraw and `plain` is not wanted, else plain lines."""
+    """Return a live view if the console can redraw and `plain` is False, else a plain view."""
     if plain or not console.is_terminal or console.is_dumb_terminal:
         return PlainView(console.file, clock)
     return LiveView(console, clock)

@@ -1,4 +1,4 @@
-"""A search on one page of the terminal: how far it is, what runs, what ended, what is best."""
+"""A page of the terminal with progress, running and finished trials, and the best one."""
 
 import textwrap
 from itertools import chain
@@ -8,6 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
+from search.command_lines import command_line
 from search.formatting import (
     about,
     duration,
@@ -26,21 +27,21 @@ __all__ = ["draw"]
 
 ENDED_SHOWN = 6
 NARROW = 60
-"""Columns below which a trial's parameters are left out."""
+"""Columns below which parameters are left out."""
 STATE_WIDTH = len("stopped early")
 STATE_STYLES = {"complete": "green", "pruned": "yellow", "failed": "red"}
 STOP_HINT = "Ctrl-C: finish the epoch, save, stop"
-DASHBOARD_HINT = "in another terminal: cifar-search dashboard"
+DASHBOARD_HINT = "in another terminal: "
 
 
 def draw(progress: Progress, width: int, height: int, hints: bool = True) -> RenderableType:
-    """A page of `progress`.
+    """Draw the progress of a search.
 
     Args:
-        progress: How far the search is.
-        width: Columns there are.
-        height: Lines there are; fewer trials are shown where they are few.
-        hints: Whether to say which keys and commands there are.
+        progress: The progress.
+        width: Columns of the terminal.
+        height: Lines of the terminal, which limit the number of trials.
+        hints: Mention keys and commands.
     """
     below = _closing(progress, width, hints)
     if progress.search is None:
@@ -70,9 +71,9 @@ def _header(name: str, progress: Progress, width: int) -> list[RenderableType]:
 
 def _sweeps(progress: Progress, width: int) -> list[RenderableType]:
     if progress.sweeps is None:
-        return [_line("getting ready")]
+        return [_line("preparing")]
     done, total = progress.sweeps.done, progress.sweeps.total
-    return [_line("LR-range test: which learning rates train at all"), _bar(done, total, width)]
+    return [_line("LR-range test: measuring which learning rates work"), _bar(done, total, width)]
 
 
 def _trials_done(progress: Progress, width: int) -> list[RenderableType]:
@@ -81,7 +82,7 @@ def _trials_done(progress: Progress, width: int) -> list[RenderableType]:
     counts = f"{complete} complete, {pruned} stopped early (pruned), {failed} failed"
     if progress.waiting:
         counts += f", {progress.waiting} paused"
-        counts += " may go on" if progress.last_calls else ""
+        counts += " (may continue)" if progress.last_calls else ""
     pace = one_line(progress.search.workers)
     if rate := progress.images_per_second:
         pace += f", {rate:,.0f} images/s"
@@ -94,7 +95,7 @@ def _trials_done(progress: Progress, width: int) -> list[RenderableType]:
 
 
 def _trials(progress: Progress, width: int, room: int) -> Table:
-    """Running trials, as many as there is room for, and below them the last that ended."""
+    """Running trials, as many as fit, and below them the last finished ones."""
     epochs = progress.search.epochs if progress.search else 0
     running = list(progress.running.values())
     shown = running[: max(1, room)] if len(running) <= room else running[: max(1, room - 1)]
@@ -153,7 +154,7 @@ def _parameters(label: str | None, summary: str, style: str) -> Text:
 def _best(progress: Progress) -> list[RenderableType]:
     best = progress.best
     if best is None:
-        return [Text(), Text("best so far: no trial is complete yet")]
+        return [Text(), Text("best so far: none, as no trial is complete yet")]
     name = f"trial {best.number}" + (f" ({one_line(best.label)})" if best.label else "")
     gains = "".join(f", {points(gain)} over {one_line(label)}" for label, gain in progress.gains())
     accuracy = percent(best.validation_accuracy)
@@ -162,13 +163,13 @@ def _best(progress: Progress) -> list[RenderableType]:
 
 
 def _closing(progress: Progress, width: int, hints: bool) -> list[RenderableType]:
-    """Why the search stops, or else what the user can do."""
+    """The reason for stopping, or otherwise the hints."""
     if progress.stopping is not None:
         return [Text(one_line(progress.stopping), style="yellow")]
     if not hints:
         return []
     where = progress.search.where if progress.search is not None else ""
-    dashboard = f"{DASHBOARD_HINT}{where}"
+    dashboard = f"{DASHBOARD_HINT}{command_line('dashboard', flags=where)}"
     both = f"{STOP_HINT}   |   {dashboard}"
     lines = [both] if len(both) <= width else [STOP_HINT, dashboard]
     return [Text(), *(Text(line, style="dim") for line in lines)]
@@ -182,17 +183,17 @@ def _bar(done: int, total: int, width: int) -> RenderableType:
 
 
 def _progress_bar(done: int, total: int, width: int) -> ProgressBar:
-    # rich's own colour for what is under way is close to red, which here means failure.
+    # rich's default colour is close to red, which here means failure.
     return ProgressBar(total=max(1, total), completed=done, width=width, complete_style="cyan")
 
 
 def _line(text: str, style: str = "") -> Text:
-    """One line, shortened where the terminal is narrower."""
+    """One line, shortened to the width of the terminal."""
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _lines(part: RenderableType, width: int) -> int:
-    """Lines that a part takes: text is wrapped, everything else is on one line."""
+    """Number of lines of a part: text is wrapped, everything else is one line."""
     if not isinstance(part, Text) or part.no_wrap:
         return 1
     return max(1, len(textwrap.wrap(part.plain, width)))

@@ -16,12 +16,12 @@ WIDEST_CHART = 100
 
 
 def report_page(report: Report, width: int, *, ascii_only: bool) -> RenderableType:
-    """The whole report: a chart for each learning rate, a table, and what to do.
+    """Return the whole report: a chart for each learning rate, a table, and advice.
 
     Args:
-        report: What was found.
-        width: Columns there are.
-        ascii_only: The terminal cannot show braille.
+        report: The report.
+        width: Columns of the terminal.
+        ascii_only: Avoid braille characters, which the terminal cannot show.
     """
     parts: list[RenderableType] = []
     for parameter, curves in curves_of(report).items():
@@ -41,7 +41,7 @@ def report_page(report: Report, width: int, *, ascii_only: bool) -> RenderableTy
     seeds = f"{report.seeds} seed{'s' if report.seeds > 1 else ''} each"
     parts.append(
         Text(
-            f"Losses on training images of {report.data.described()}; {seeds}, from {report.seed}. "
+            f"Losses on training images of {report.data.described()}; {seeds}, from seed {report.seed}. "
             f"Cost: {report.epochs:.1f} epochs.",
             style="dim",
         )
@@ -75,7 +75,7 @@ def _table(report: Report) -> Table:
 
 
 def _advice(report: Report) -> list[Text]:
-    """What to do, a line for each learning rate; why not, where there is no conclusion."""
+    """Advice, a line for each learning rate, or the reason why there is none."""
     lines = [
         Text.assemble(
             (f"{one_line(one.parameter)}: ", "bold"),

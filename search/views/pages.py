@@ -1,6 +1,6 @@
-"""Spaces and studies as tables and pages for the terminal."""
+"""Tables and pages of spaces and studies for the terminal."""
 
-import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cifar_core.records import flatten
+from search.command_lines import command_line
 from search.formatting import (
     cut,
     duration,
@@ -19,26 +20,31 @@ from search.formatting import (
     short,
     why,
 )
-from search.results.grid import cells_of
-from search.results.summary import compared
+from search.results.reader import UnreadableStudy
+from search.results.summary import Summary
 from search.study.rows import TrialRow
-from search.study.settings import DataIdentity
-from search.views.grid_table import drawn
+from search.views.grid_table import summary_table
+from search.views.next_steps import resume_command
 from spaces.space import Space
 
 __all__ = ["space_list", "space_page", "study_list", "study_page"]
 
 
 def space_list(spaces: list[Space]) -> RenderableType:
-    """All spaces, a line each."""
+    """List spaces, a line each."""
     table = Table.grid(padding=(0, 2))
     for space in spaces:
         table.add_row(Text(space.name, style="bold"), Text(space.title))
-    return Group(table, Text(), Text("One in full: cifar-search spaces NAME", style="dim"))
+    return Group(table, Text(), Text("Show one: cifar-search spaces NAME", style="dim"))
 
 
 def space_page(space: Space, given: str) -> RenderableType:
-    """One space in full; `given` is the name or file by which it was asked for."""
+    """Show one space in full.
+
+    Args:
+        space: The space.
+        given: The name or file by which it was asked for.
+    """
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for heading in ("parameter", "searched", "sets", "when"):
         table.add_column(heading, overflow="fold")
@@ -85,12 +91,12 @@ def space_page(space: Space, given: str) -> RenderableType:
                 f"{'; '.join([f'{space.quick.train_images:,} training images', *changes])}"
             )
         )
-    parts.append(Text(f"\nRun it: cifar-search start --space {shlex.quote(given)}", style="dim"))
+    parts.append(Text(f"\nRun it: {command_line('start', space=given)}", style="dim"))
     return Group(*parts)
 
 
 def _variants(variants: dict[str, dict[str, Any]]) -> Table:
-    """What each variant changes."""
+    """The changes of each variant."""
     table = Table.grid(padding=(0, 2))
     for name, changes in variants.items():
         said = ", ".join(f"{field} {value}" for field, value in flatten(changes).items())
@@ -98,73 +104,90 @@ def _variants(variants: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
-def study_list(summaries: list[dict[str, Any]], place: str) -> RenderableType:
-    """All studies of a home or a storage, which `place` names, a line each."""
+def study_list(studies: Sequence[Summary | UnreadableStudy], place: str) -> RenderableType:
+    """List studies, a line each.
+
+    Args:
+        studies: The studies.
+        place: The name of their home or storage.
+    """
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
     for heading in ("study", "data", "state", "trials", "best"):
         table.add_column(heading, no_wrap=heading == "study")
-    for one in summaries:
-        if "problem" in one:
-            table.add_row(Text(one_line(one["study"])), Text("-"), Text(one["state"]))
+    problems = []
+    for one in studies:
+        if isinstance(one, UnreadableStudy):
+            table.add_row(Text(one_line(one.study)), Text("-"), Text(one.state))
+            problems.append(Text(one_line(one.problem)))
             continue
-        trials, best = one["trials"], one["best"]
-        data = one["data"]["name"] + ("" if one["data"]["official"] else " (not official)")
-        table.add_row(
-            *map(
-                Text,
-                (
-                    one["study"],
-                    data if one["data"]["name"] == "cifar10" else "SYNTHETIC",
-                    one["state"],
-                    f"{trials['finished']}/{trials['total']}",
-                    percent(best["validation_accuracy"]) if best else "-",
-                ),
-            )
-        )
+        trials, best = one.trials, one.best
+        score = percent(best.validation_accuracy) if best else "-"
+        progress = f"{trials.finished}/{trials.total}"
+        cells = (one_line(one.study), _data_name(one), one.state, progress, score)
+        table.add_row(*map(Text, cells))
     note = f"Best: validation accuracy of one run. Studies in {place}."
-    problems = [Text(one_line(one["problem"])) for one in summaries if "problem" in one]
     return Group(table, Text(one_line(note), style="dim"), *problems)
 
 
-def study_page(
-    summary: dict[str, Any], rows: list[TrialRow], space: Space, where: str
-) -> RenderableType:
-    """One study: how it stands, what was found, and every trial that was begun.
+def study_page(summary: Summary, where: str = "") -> RenderableType:
+    """Show one study: its progress, its results, and every trial that was started.
 
-    `where` is what further commands must name to find it.
+    Args:
+        summary: The study.
+        where: Options that name the study's place in further commands.
     """
-    trials = summary["trials"]
+    trials = summary.trials
     parts: list[RenderableType] = [
         Text.assemble(
-            (summary["study"], "bold"),
-            f": {summary['state']}, {trials['finished']} of {trials['total']} trials "
-            f"({trials['complete']} complete, {trials['pruned']} stopped early, "
-            f"{trials['failed']} failed, {trials['running']} running, {trials['paused']} paused), "
-            f"{duration(summary['seconds'])}",
+            (one_line(summary.study), "bold"),
+            f": {summary.state}, {trials.finished} of {trials.total} trials "
+            f"({trials.complete} complete, {trials.pruned} stopped early, "
+            f"{trials.failed} failed, {trials.running} running, {trials.paused} paused), "
+            f"{duration(summary.seconds)}",
         ),
-        Text(DataIdentity.model_validate(summary["data"]).described(), style="dim"),
+        Text(summary.settings.data.described(), style="dim"),
     ]
-    for optimizer, bounds in summary["lr_bounds"].items():
-        line = (
-            f"{optimizer} lr {number(bounds['low'])} to {number(bounds['high'])}, {bounds['how']}"
+    for one in summary.bounds:
+        line = f"{one.optimizer} lr {number(one.low)} to {number(one.high)}, {one.how}"
+        parts.append(Text(one_line(line), style="dim"))
+    if summary.cells is not None:
+        parts += [Text(), summary_table(summary)]
+    else:
+        parts += _best(summary)
+    parts += [Text(), _trial_table(summary.rows, summary.state == "running")]
+    if summary.state == "stopped":
+        parts.append(
+            Text(
+                f"\nContinue: {resume_command(summary, where)}",
+                style="dim",
+                no_wrap=True,
+                overflow="ignore",
+            )
         )
-        parts.append(Text(line, style="dim"))
-    if space.grid is not None:
-        data = DataIdentity.model_validate(summary["data"]).described()
-        parts += [Text(), drawn(space, cells_of(space, rows), data, summary["scale"])]
-    elif best := summary["best"]:
-        over = ", ".join(compared(rows))
-        line = f"Best: trial {best['number']}, {percent(best['validation_accuracy'])}"
-        parts.append(Text(f"{line} ({over})" if over else line, style="bold green"))
-        if (lately := summary["last_hour"]) is not None:
-            gain = points(lately["gain"]) if lately["gain"] else "nothing"
-            parts.append(Text(f"The last hour brought {gain}.", style="dim"))
-        if edge := best["at_edge"]:
-            parts.append(Text(f"{edge['words']} Search further: {edge['option']}", style="yellow"))
-    parts += [Text(), _trial_table(rows, summary["state"] == "running")]
-    if summary["state"] == "stopped":
-        parts.append(Text(f"\nGo on: cifar-search resume {summary['study']}{where}", style="dim"))
     return Group(*parts)
+
+
+def _best(summary: Summary) -> list[RenderableType]:
+    """The best trial, its gains, and where to search next."""
+    best = summary.best
+    if best is None:
+        return []
+    line = f"Best: trial {best.number}, {percent(best.validation_accuracy)}"
+    over = ", ".join(summary.comparisons)
+    parts: list[RenderableType] = [Text(f"{line} ({over})" if over else line, style="bold green")]
+    if (recent := summary.last_hour) is not None:
+        gain = points(recent.gain) if recent.gain else "nothing"
+        parts.append(Text(f"The last hour brought {gain}.", style="dim"))
+    if edge := summary.edge:
+        parts.append(Text(f"{edge.words} Search further: {edge.option}", style="yellow"))
+    return parts
+
+
+def _data_name(summary: Summary) -> str:
+    data = summary.settings.data
+    if data.name != "cifar10":
+        return "SYNTHETIC"
+    return data.name if data.official else f"{data.name} (not official)"
 
 
 def _trial_table(rows: list[TrialRow], running: bool) -> Table:

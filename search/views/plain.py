@@ -1,4 +1,4 @@
-"""A search as plain lines, for logs, pipes and terminals that cannot redraw."""
+"""A plain view of a running search, for logs, pipes and terminals that cannot redraw."""
 
 import time
 from typing import IO
@@ -25,14 +25,14 @@ REASON_WIDTH = 80
 
 
 class PlainView:
-    """Writes a line for each thing that is worth one; an observer of a search.
+    """Writes a line for each notable event; an observer and a context manager.
 
     Args:
-        stream: Where lines go; each is flushed.
-        clock: Seconds, from any start.
+        stream: Destination of the lines; each is flushed.
+        clock: Returns seconds, from any origin.
 
     Attributes:
-        progress: How far the search is.
+        progress: The progress of the search.
     """
 
     def __init__(self, stream: IO[str], clock: Clock = time.monotonic) -> None:
@@ -44,10 +44,10 @@ class PlainView:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """There is nothing to put back."""
+        """Do nothing: the terminal was not changed."""
 
     def __call__(self, event: Event) -> None:
-        """Take in what has happened, and write it if it is worth a line."""
+        """Handle an event, and write a line if it is notable."""
         self.progress.handle(event)
         match event:
             case Notice(text):
@@ -59,7 +59,7 @@ class PlainView:
             case SearchStarted():
                 self._write_start(event)
             case TrialStarted(number, _, _, epochs_done) if epochs_done:
-                self._write(f"trial {number} goes on after epoch {epochs_done}")
+                self._write(f"trial {number} continues after epoch {epochs_done}")
             case TrialEnded(row) | TrialPaused(row):
                 self._write(_trial_line(row, self.progress))
             case Stopping(reason):
@@ -72,13 +72,13 @@ class PlainView:
             self._write(f"LR-range test: {done}/{total} sweeps")
 
     def _write_start(self, search: SearchStarted) -> None:
-        size = f"{search.trials} trials of {search.epochs} epochs"
+        size = f"{search.trials} trials of {search.epochs} epoch{'' if search.epochs == 1 else 's'}"
         self._write(f"study {search.study}: {size}, {search.workers}")
-        self._write(f"every figure is validation accuracy on {search.data}")
+        self._write(f"all figures are validation accuracy on {search.data}")
         if self.progress.done:
             waiting = f", {self.progress.waiting} paused" if self.progress.waiting else ""
             self._write(
-                f"{self.progress.done} trials are done already: "
+                f"{self.progress.done} trials are already done: "
                 f"{self.progress.count('complete')} complete, "
                 f"{self.progress.count('pruned')} stopped early, "
                 f"{self.progress.count('failed')} failed{waiting}{_best(self.progress)}"
@@ -86,7 +86,7 @@ class PlainView:
 
     def _write(self, text: str) -> None:
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        # A log in an old encoding must not end a search because of a study's name.
+        # A study's name must not end a search whose log has an old encoding.
         line = one_line(text).encode(encoding, "replace").decode(encoding)
         self._stream.write(f"{line}\n")
         self._stream.flush()
@@ -108,7 +108,7 @@ def _trial_line(row: TrialRow, progress: Progress) -> str:
     if left:
         fields.append(f"{about(left)} left")
     elif progress.last_calls:
-        fields.append(f"all are begun, {progress.last_calls} paused may go on")
+        fields.append(f"all started; {progress.last_calls} paused trials may continue")
     return " | ".join(fields) + _best(progress)
 
 

@@ -1,4 +1,4 @@
-"""How far a search is: built from its events, drawn by the views."""
+"""The progress of a search, built from its events and drawn by the views."""
 
 import time
 from collections.abc import Callable
@@ -24,18 +24,18 @@ __all__ = ["Clock", "Progress", "RunningTrial"]
 Clock = Callable[[], float]
 
 TRIALS_BEFORE_ESTIMATE = 2
-"""Trials that have to end in this session before their mean time says anything."""
+"""Trials that must end in this session before their mean time is meaningful."""
 
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A trial that a worker trains.
+    """A trial in training.
 
     Attributes:
         number: The trial.
-        label: Name of the known configuration it is, or of what suggested it; None otherwise.
+        label: Name of the known configuration, or of the origin of its parameters; None for others.
         values: Its parameters.
-        epochs_done: Epochs behind it.
+        epochs_done: Finished epochs.
         validation_accuracy: After the last of them, 0-1; None before the first.
         images_per_second: Of the last epoch of this session; 0 before it.
     """
@@ -49,17 +49,17 @@ class RunningTrial:
 
 
 class Progress:
-    """What is known of a search, event by event.
+    """The state of a search, updated event by event.
 
     Args:
-        clock: Seconds, from any start.
+        clock: Returns seconds, from any origin.
 
     Attributes:
-        search: How the search began, or None while it has not.
-        sweeps: How far the LR-range test is; None if there was none.
+        search: The start of the search; None before it.
+        sweeps: Progress of the LR-range test; None if there is none.
         bounds: Learning-rate ranges by optimizer.
         running: Running trials by number.
-        stopping: Why the search is about to stop; None while it goes on.
+        stopping: Reason why the search is about to stop, or None.
     """
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
@@ -72,13 +72,13 @@ class Progress:
         self._began = clock()
         self._deadline: float | None = None
         self._ended: dict[int, TrialRow] = {}
-        self._paused: dict[int, TrialRow] = {}  # of those that were at some time, as they were then
+        self._paused: dict[int, TrialRow] = {}  # every trial that was ever paused, as it was then
         self._interrupted: dict[int, TrialRow] = {}
-        self._seconds: dict[int, float] = {}  # of this session's trials, failed ones left out
+        self._seconds: dict[int, float] = {}  # of the trials of this session, without failed ones
         self._most_at_once = 1
 
     def handle(self, event: Event) -> None:
-        """Take in what has happened."""
+        """Handle an event."""
         match event:
             case SweepsProgress():
                 self.sweeps = event
@@ -99,31 +99,31 @@ class Progress:
 
     @property
     def total(self) -> int:
-        """Trials in all."""
+        """Total number of trials."""
         return self.search.trials if self.search else 0
 
     @property
     def done(self) -> int:
-        """Trials that are finished or were paused, those of earlier sessions among them."""
+        """Number of trials that are finished or were paused, in all sessions."""
         return len(self._ended.keys() | self._paused.keys())
 
     @property
     def ended(self) -> list[TrialRow]:
-        """Finished trials, the last one last."""
+        """Finished trials in the order in which they ended."""
         return list(self._ended.values())
 
     def count(self, state: str) -> int:
-        """Finished trials of a state: ``complete``, ``pruned`` or ``failed``."""
+        """Return the number of finished trials in a state: ``complete``, ``pruned`` or ``failed``."""
         return sum(row.state == state for row in self._ended.values())
 
     @property
     def waiting(self) -> int:
-        """Paused trials: they wait to go on."""
+        """Number of trials that are paused now."""
         return len(self._paused.keys() - self._ended.keys() - self.running.keys())
 
     @property
     def last_calls(self) -> int:
-        """Paused trials that may still go on, now that all trials are begun; 0 until then."""
+        """Number of paused trials that may still continue once all trials are started; 0 until then."""
         return self.waiting if self.done == self.total else 0
 
     @property
@@ -132,22 +132,22 @@ class Progress:
         return next(iter(best_rows(self.ended)), None)
 
     def gains(self) -> list[tuple[str, float]]:
-        """What the best trial gained over each other known configuration that is complete, 0-1."""
+        """Return the gain of the best trial over each other complete known configuration, 0-1."""
         return gains(self.ended)
 
     @property
     def images_per_second(self) -> float:
-        """Training images per second, all running trials together."""
+        """Training images per second of all running trials together."""
         return sum(trial.images_per_second for trial in self.running.values())
 
     @property
     def elapsed(self) -> float:
-        """Seconds since this session began."""
+        """Seconds since this session started."""
         return self._clock() - self._began
 
     @property
     def time_left(self) -> float | None:
-        """Estimated seconds until the trials or the time are used up; None while nothing tells."""
+        """Estimated seconds until the trials or the time are used up; None while unknown."""
         if self.search is None or self.stopping is not None:
             return None
         known = [
@@ -165,11 +165,11 @@ class Progress:
             return 0.0
         if self.search is None or len(self._seconds) < TRIALS_BEFORE_ESTIMATE:
             return None
-        # Of those that remain: a trial that goes on after it has waited counts as done.
+        # Only of the remaining ones: a trial that continues after a pause counts as done.
         new = [trial for number, trial in self.running.items() if number not in self._paused]
-        begun = sum(trial.epochs_done for trial in new) / self.search.epochs
+        started = sum(trial.epochs_done for trial in new) / self.search.epochs
         mean = sum(self._seconds.values()) / len(self._seconds)
-        return mean * max(0.0, remaining - begun) / min(self._most_at_once, remaining)
+        return mean * max(0.0, remaining - started) / min(self._most_at_once, remaining)
 
     def _start(self, search: SearchStarted) -> None:
         self.search = search

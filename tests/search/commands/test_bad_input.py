@@ -135,7 +135,7 @@ def values_of(parameter: click.Parameter) -> st.SearchStrategy[list[str]]:
 
 def lines_of(command: str) -> st.SearchStrategy[list[str]]:
     """Command lines of a command; half of a start's name a space that is there."""
-    parameters = [one for one in cli.commands[command].params if one.name != "help"]
+    parameters = [one for one in cli.load(command).params if one.name != "help"]
     options = st.lists(st.one_of(*map(values_of, parameters)), max_size=6).map(
         lambda parts: [command, *(word for part in parts for word in part)]
     )

@@ -104,7 +104,7 @@ def test_every_command_explains_itself_and_every_option(
 ) -> None:
     text = printed(capsys, command, flag)
     assert text.startswith(f"Usage: cifar-search {command} ")
-    for option in cli.commands[command].params:
+    for option in cli.load(command).params:
         if isinstance(option, click.Option):
             assert option.help
             assert option.opts[0] in text
@@ -459,7 +459,7 @@ def test_errors_become_exit_codes_and_one_line(
 
     monkeypatch.setattr("search.service.start.start", fail)
     err = said(capsys, "start", "--space", "x", code=code)
-    interrupted = "Interrupted. Every epoch that was finished is saved."
+    interrupted = "Interrupted. Every finished epoch is saved."
     assert err.strip() == (interrupted if code == 130 else "Error: so")
 
 

@@ -11,7 +11,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from cifar_core.errors import CifarSearchError, DataError, DeviceError, NoImagesError
-from search.commands.error_messages import LONGEST, for_terminal, told, with_options
+from search.commands.error_messages import LONGEST, explain, for_terminal, with_options
 
 SERVER = "postgresql://me:open%20sesame@db.example/studies"
 
@@ -31,7 +31,7 @@ def test_a_file_that_fails_is_named_with_the_reason_and_what_to_do(
     number: int, advice: str
 ) -> None:
     error = OSError(number, os.strerror(number), "/home/me/runs/studies.db")
-    text = told(error)
+    text = explain(error)
     assert text is not None
     assert text.startswith(f"/home/me/runs/studies.db: {os.strerror(number)}.")
     assert advice in text
@@ -39,18 +39,18 @@ def test_a_file_that_fails_is_named_with_the_reason_and_what_to_do(
 
 @pytest.mark.parametrize("error", [OSError("in words"), OSError(errno.EIO, "Input/output error")])
 def test_a_failure_without_a_file_is_told_too(error: OSError) -> None:
-    assert told(error) in {"in words.", "Input/output error."}
+    assert explain(error) in {"in words.", "Input/output error."}
 
 
 def test_too_little_memory_is_told_with_what_needs_less() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 55)
-    text = told(caught.value)
+    text = explain(caught.value)
     assert text is not None
     assert text.startswith("There is not enough memory: ")
     assert "smaller batch_size" in text
     assert len(text.splitlines()) == 1
-    assert "There is not enough memory: MemoryError." in str(told(MemoryError()))
+    assert "There is not enough memory: MemoryError." in str(explain(MemoryError()))
 
 
 def of_database(cause: BaseException) -> StorageInternalError:
@@ -78,7 +78,7 @@ def test_a_databases_answer_is_told_in_a_line_without_its_password(
         ["status", "--storage", SERVER],
         ["status", f"--storage={SERVER}"],
     ):
-        text = told(error, arguments)
+        text = explain(error, arguments)
         assert text is not None
         assert text.startswith(f"The storage does not work: {shown}. What was saved is whole")
         assert len(text.splitlines()) == 1
@@ -92,12 +92,12 @@ def test_what_a_database_says_without_a_cause_is_told() -> None:
         sqlite3.DatabaseError("gone"),
         ArgumentError("gone"),
     ):
-        assert str(told(error)).startswith("The storage does not work: gone. ")
+        assert str(explain(error)).startswith("The storage does not work: gone. ")
 
 
 @pytest.mark.parametrize("error", [TypeError("a"), KeyError("a"), RuntimeError("a"), ValueError()])
 def test_an_error_of_the_program_is_not_put_into_words(error: Exception) -> None:
-    assert told(error) is None
+    assert explain(error) is None
 
 
 def test_a_text_for_the_terminal_keeps_its_lines_and_nothing_that_steers() -> None:

@@ -1,7 +1,6 @@
 """A best trial at an end of its learning rate's range: noticed, and told with the way on."""
 
 import io
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from rich.console import Console
 
 from search.home import Home
 from search.lr_range.bounds import unmeasured
-from search.results.lr_edge import Edge, edge_of
-from search.results.summary import summarize
+from search.results.lr_edge import LrEdge, edge_of
+from search.results.summary import Summary, summarize
 from search.study import attributes
 from search.study.bounds import Bounds
 from search.study.rows import TrialRow
@@ -20,12 +19,10 @@ from search.study.settings import given_range
 from search.study.study import SearchStudy
 from search.views.closing import closing_words
 from search.views.pages import study_page
-from spaces.files import load_space
-from spaces.reading import read_space
 from spaces.space import Space
 from tests.search.script import row
 from tests.search.scripted import ScriptedPool, folder_in, new_study, search
-from tests.spaces.making import plain_space, small_space
+from tests.spaces.making import small_space
 
 SGD = Bounds("sgd_lr", "sgd", 0.001, 0.1, 0.02, True, "measured")
 ADAM = Bounds("adam_lr", "adam", 1e-4, 0.01, None, False, "the space's own range")
@@ -35,7 +32,7 @@ def best(**values: float) -> TrialRow:
     return replace(row(3), values=dict(values))
 
 
-def edge(rate: float, low: float = 0.001, high: float = 0.1) -> Edge | None:
+def edge(rate: float, low: float = 0.001, high: float = 0.1) -> LrEdge | None:
     return edge_of(best(sgd_lr=rate), [replace(SGD, low=low, high=high)])
 
 
@@ -133,12 +130,12 @@ def test_the_words_name_rate_end_and_range() -> None:
     assert lower is not None
     assert upper is not None
     assert lower.words == (
-        "sgd_lr 0.0012 lies at the lower end of its range, 0.001 to 0.1: a smaller one may be "
-        "better still."
+        "sgd_lr 0.0012 is at the lower end of its range, 0.001 to 0.1; a smaller value may be "
+        "even better."
     )
     assert upper.words == (
-        "sgd_lr 0.1 lies at the upper end of its range, 0.001 to 0.1: a larger one may be better "
-        "still."
+        "sgd_lr 0.1 is at the upper end of its range, 0.001 to 0.1; a larger value may be even "
+        "better."
     )
 
 
@@ -198,7 +195,7 @@ def finished(folder: Path, bounds: list[Bounds], space: Space | None = None) -> 
     return study
 
 
-def summary_of(study: SearchStudy) -> dict[str, Any]:
+def summary_of(study: SearchStudy) -> Summary:
     return summarize(study, "sqlite:///x.db", "finished", "a/best-1.toml")
 
 
@@ -209,52 +206,38 @@ def printed(page: Any) -> list[str]:
     return capture.get().splitlines()
 
 
-def last_words(study: SearchStudy, where: str = "", data: str = "") -> list[str]:
-    space = study.settings.space
-    return printed(closing_words(summary_of(study), study.rows(), space, where, data))
+def document_of(study: SearchStudy) -> dict[str, Any]:
+    return summary_of(study).to_dict()
+
+
+def last_words(study: SearchStudy, where: str = "") -> list[str]:
+    return printed(closing_words(summary_of(study), where))
 
 
 AT_THE_END = replace(SGD, low=1e-4, high=0.012)
-WORDS = "sgd_lr 0.01 lies at the upper end of its range, 0.0001 to 0.012"
+WORDS = "sgd_lr 0.01 is at the upper end of its range, 0.0001 to 0.012"
 
 
 def test_the_document_of_a_study_tells_it(tmp_path: Path) -> None:
-    told = summary_of(finished(tmp_path, [AT_THE_END, ADAM]))["best"]["at_edge"]
+    told = document_of(finished(tmp_path, [AT_THE_END, ADAM]))["best"]["at_edge"]
     assert told.keys() == {"words", "option"}
     assert told["words"].startswith(WORDS)
     assert told["option"] == "--lr-bounds 0.0001:0.12"
 
 
 def test_the_document_of_a_study_whose_best_lies_inside_says_null(tmp_path: Path) -> None:
-    assert summary_of(finished(tmp_path, [SGD, ADAM]))["best"]["at_edge"] is None
+    assert document_of(finished(tmp_path, [SGD, ADAM]))["best"]["at_edge"] is None
 
 
 @pytest.mark.parametrize(("wish", "at_edge"), [("0.0001:0.012", True), ("0.0001:0.9", False)])
 def test_a_range_that_was_given_has_ends_too(wish: str, at_edge: bool, tmp_path: Path) -> None:
-    found = summary_of(finished(tmp_path, unmeasured(small_space(), wish)))
+    found = document_of(finished(tmp_path, unmeasured(small_space(), wish)))
     assert (found["best"]["at_edge"] is not None) is at_edge
 
 
-def test_a_search_ends_with_the_notice_and_the_command_that_searches_further(
-    tmp_path: Path,
-) -> None:
-    study = finished(tmp_path, [AT_THE_END, ADAM])
-    lines = last_words(study, where=" --home h", data=" --data synthetic")
+def test_a_search_ends_with_the_notice(tmp_path: Path) -> None:
+    lines = last_words(finished(tmp_path, [AT_THE_END, ADAM]), where=" --home h")
     assert any(line.strip().startswith(WORDS) for line in lines)
-    (step,) = [line for line in lines if "search further" in line]
-    command = step.partition("cifar-search ")[2]
-    assert command == (
-        "start --space FILE --study mine-wider --lr-bounds 0.0001:0.12 --home h --data synthetic"
-    )
-
-
-def test_a_shipped_space_is_named_in_the_command(tmp_path: Path) -> None:
-    plain = plain_space(name="baseline_constrained")
-    study = finished(tmp_path, [AT_THE_END], read_space(plain, "here"))
-    (step,) = [line for line in last_words(study) if "search further" in line]
-    words = shlex.split(step.partition("cifar-search ")[2])
-    assert words[:3] == ["start", "--space", "baseline_constrained"]
-    assert load_space(words[2]).name == "baseline_constrained"
 
 
 def test_a_search_whose_best_lies_inside_says_nothing_of_it(tmp_path: Path) -> None:
@@ -265,18 +248,18 @@ def test_a_search_whose_best_lies_inside_says_nothing_of_it(tmp_path: Path) -> N
 def test_a_search_without_a_complete_trial_says_nothing_of_it(tmp_path: Path) -> None:
     study = new_study(trials=5)
     study.write(attributes.LR_BOUNDS, [AT_THE_END.to_dict()])
-    assert summary_of(study)["best"] is None
+    assert summary_of(study).best is None
     assert not any("search further" in line for line in last_words(study))
 
 
 def test_the_status_page_tells_it_with_the_option(tmp_path: Path) -> None:
     study = finished(tmp_path, [AT_THE_END, ADAM])
-    page = study_page(summary_of(study), study.rows(), study.settings.space, Home(tmp_path).flag)
+    page = study_page(summary_of(study), Home(tmp_path).flag)
     (line,) = [line for line in printed(page) if "end of its range" in line]
     assert line.startswith(WORDS)
     assert line.endswith("Search further: --lr-bounds 0.0001:0.12")
     inside = finished(tmp_path / "inside", [SGD, ADAM])
-    page = study_page(summary_of(inside), inside.rows(), inside.settings.space, Home(tmp_path).flag)
+    page = study_page(summary_of(inside), Home(tmp_path).flag)
     assert not any("Search further" in line for line in printed(page))
 
 

@@ -245,7 +245,7 @@ def test_where_compiling_fails_a_note_says_so_and_the_network_is_trained_as_it_i
     assert err == ""
     out, err = trained(capsys, config, plain_images, *options, "not-compiled", "--compile")
     assert err == (
-        "note: The network is trained as it is; compiling fails: RuntimeError: no compiler was found\n"
+        "note: The network is trained uncompiled, as compiling fails: RuntimeError: no compiler was found\n"
     )
     assert "note" not in out
     plain, other = (load_state(Path(name) / "network-0.pt") for name in ("plain", "not-compiled"))
@@ -320,7 +320,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_without_a_traceback(
 
 
 def test_the_recipes_that_need_validation_images_are_those_with_a_plateau() -> None:
-    from search.results.retrain import needs_validation
+    from search.results.subject import needs_validation
 
     names = ["constant", "step", "cosine", "one_cycle", "linear", "plateau"]
     recipes = [Recipe.read({"schedule": {"name": name}}) for name in names]

@@ -13,9 +13,10 @@ from rich.console import Console
 
 from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
-from search.results.summary import State, compared, summarize
+from search.results.summary import State, Summary, summarize
 from search.study import attributes
 from search.study.bounds import Bounds
+from search.study.rows import TrialRow
 from search.study.study import SearchStudy
 from search.views.closing import closing_words
 from search.views.pages import study_page
@@ -72,8 +73,12 @@ def printed(text: Any) -> str:
     return capture.get()
 
 
+def summary_of(study: SearchStudy, state: State = "stopped") -> Summary:
+    return summarize(study, URL, state, None)
+
+
 def document(study: SearchStudy, state: State = "stopped") -> dict[str, Any]:
-    text = json.dumps(summarize(study, URL, state, None), allow_nan=False)
+    text = json.dumps(summary_of(study, state).to_dict(), allow_nan=False)
     found: dict[str, Any] = json.loads(text)
     return found
 
@@ -157,12 +162,12 @@ def test_trials_that_wait_are_paused_whether_a_process_runs_or_not(
     trials = document(made, state)["trials"]
     now = {"running": (interrupted, waiting), "stopped": (0, waiting + interrupted)}
     assert (trials["running"], trials["paused"]) == now[state]
-    words = printed(closing_words(document(made), made.rows(), made.settings.space, "", ""))
+    words = printed(closing_words(summary_of(made)))
     epochs = sum(one.epochs for one in made.rows())
     begun = len(made.rows())
     assert f"{epochs} epochs trained, instead of {4 * begun} without early stopping." in words
     assert f"\n{waiting + interrupted} more trials are paused; " in words
-    page = printed(study_page(document(made, state), made.rows(), made.settings.space, ""))
+    page = printed(study_page(summary_of(made, state)))
     assert f"{now[state][0]} running, {now[state][1]} paused" in page
     lines = [line.split() for line in page.splitlines()]
     assert sum("paused" in line for line in lines) == now[state][1]
@@ -172,8 +177,8 @@ def test_trials_that_wait_are_paused_whether_a_process_runs_or_not(
 @pytest.mark.parametrize(
     ("state", "paused", "said"),
     [
-        ("stopped", 2, ["2 more trials are paused; resume can go on with them."]),
-        ("stopped", 1, ["1 more trial is paused; resume can go on with it."]),
+        ("stopped", 2, ["2 more trials are paused; resume continues them."]),
+        ("stopped", 1, ["1 more trial is paused; resume continues it."]),
         ("stopped", 0, []),
         ("finished", 2, []),  # a grid's whose total was lowered
     ],
@@ -181,10 +186,11 @@ def test_trials_that_wait_are_paused_whether_a_process_runs_or_not(
 def test_a_stopped_search_says_at_last_how_many_trials_are_paused(
     study: SearchStudy, state: State, paused: int, said: list[str]
 ) -> None:
-    found = document(study, state)
-    assert found["trials"]["paused"] == 2
-    found["trials"]["paused"] = paused
-    words = printed(closing_words(found, study.rows(), study.settings.space, "", ""))
+    found = summary_of(study, state)
+    unfinished = [one for one in found.rows if one.state == "running"]
+    assert len(unfinished) == 2
+    left = [one for one in found.rows if one not in unfinished[paused:]]
+    words = printed(closing_words(replace(found, rows=left)))
     assert [line for line in words.splitlines() if "paused" in line] == said
 
 
@@ -206,8 +212,8 @@ def test_what_the_last_hour_brought_is_told(
         made.optuna.add_trial(trial)
     found = document(made)
     assert found["last_hour"] == told
-    rows, space = made.rows(), made.settings.space
-    for text in (closing_words(found, rows, space, "", ""), study_page(found, rows, space, "")):
+    summary = summary_of(made)
+    for text in (closing_words(summary), study_page(summary)):
         lines = [line.strip().lower() for line in printed(text).splitlines()]
         said = [line.removesuffix(".") for line in lines if "the last hour" in line]
         assert said == ([] if words is None else [f"the last hour brought {words}"])
@@ -246,7 +252,7 @@ def test_failures_are_told_with_their_reasons(study: SearchStudy) -> None:
 
 def test_the_export_is_named_where_there_is_one(study: SearchStudy) -> None:
     assert document(study)["best"]["exported"] is None
-    assert summarize(study, URL, "stopped", "a/b.toml")["best"]["exported"] == "a/b.toml"
+    assert summarize(study, URL, "stopped", "a/b.toml").to_dict()["best"]["exported"] == "a/b.toml"
 
 
 def test_a_password_is_not_told(study: SearchStudy) -> None:
@@ -279,14 +285,22 @@ def test_a_study_of_diverged_trials_is_still_json(tmp_path: Path) -> None:
     json.dumps(study.optuna.trials[0].user_attrs, allow_nan=False)
 
 
-def test_the_best_is_compared_with_each_known_one_in_words() -> None:
+def test_the_best_is_compared_with_each_reference_in_words(study: SearchStudy) -> None:
     rows = [row(0, accuracy=0.5, known="base"), row(1, accuracy=0.625, known="better")]
-    words = compared([*rows, row(2, accuracy=0.75)])
-    assert any("+25.0 points" in one and "base" in one for one in words)
-    assert any("+12.5 points" in one and "better" in one for one in words)
-    assert compared([]) == []
+
+    def compared(*rows: TrialRow) -> list[str]:
+        return replace(summary_of(study), rows=list(rows)).comparisons
+
+    assert compared(*rows, row(2, accuracy=0.75)) == [
+        "+25.0 points over base",
+        "+12.5 points over better",
+    ]
+    assert compared(*rows) == ["this is better itself", "+12.5 points over base"]
+    assert compared() == []
 
 
-def test_a_best_that_is_a_known_one_says_so() -> None:
-    words = compared([row(0, accuracy=0.5, known="base"), row(1, accuracy=0.625, known="better")])
-    assert any("better" in one and "itself" in one for one in words)
+def test_references_are_mentioned_only_where_there_are_some(study: SearchStudy) -> None:
+    rows = [row(0, accuracy=0.5)]
+    alone = replace(summary_of(study), rows=rows)
+    assert "references measured in this study" not in printed(closing_words(alone))
+    assert "references measured in this study" in printed(closing_words(summary_of(study)))

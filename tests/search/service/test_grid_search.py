@@ -156,7 +156,7 @@ def test_no_cell_is_given_up_when_the_total_is_lowered_for_a_while(folder: Study
 
 def test_what_a_grid_costs_follows_from_its_total(folder: StudyFolder) -> None:
     for trials, epochs in ((8, 24.0), (3, 9.0)):
-        summary = summarize(grid_study(trials=trials), "sqlite:///x.db", "running", None)
+        summary = summarize(grid_study(trials=trials), "sqlite:///x.db", "running", None).to_dict()
         assert summary["epochs"]["full_cost"] == epochs
 
 

@@ -11,7 +11,7 @@ from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
 from search.events import Event, Notice
 from search.home import StudyFolder
-from search.results.summary import Lately, gained_lately
+from search.results.summary import RecentGain, recent_gain
 from search.study.budget import trials_in_all
 from search.study.rows import State, TrialRow
 from search.study.study import SearchStudy
@@ -208,7 +208,7 @@ def after(minutes: float, accuracy: float, state: State = "complete") -> TrialRo
     ],
 )
 def test_what_the_last_hour_brought(rows: list[TrialRow], gain: float | None) -> None:
-    found = gained_lately(rows)
+    found = recent_gain(rows)
     if gain is None:
         assert found is None
     else:
@@ -219,5 +219,5 @@ def test_what_the_last_hour_brought(rows: list[TrialRow], gain: float | None) ->
 
 def test_another_stretch_than_an_hour() -> None:
     rows = [after(0, 0.5), after(10, 0.75)]
-    assert gained_lately(rows, seconds=600.0) == Lately(600.0, 0.25)
-    assert gained_lately(rows, seconds=601.0) is None
+    assert recent_gain(rows, seconds=600.0) == RecentGain(600.0, 0.25)
+    assert recent_gain(rows, seconds=601.0) is None

@@ -191,7 +191,7 @@ def test_whatever_stands_in_a_note_the_study_is_summed_up_or_refused(study: Sear
             count += 1
             try:
                 found = open_study(storage, NAME)
-                json.dumps(summarize(found, "sqlite:///x.db", "stopped", None))
+                json.dumps(summarize(found, "sqlite:///x.db", "stopped", None).to_dict())
             except CifarSearchError as error:
                 refused += 1
                 longest = max(longest, len(str(error)))
