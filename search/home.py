@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cifar_core.files import write_atomically
+from search.command_lines import command_line
 from search.errors import ServiceError, StudyHeldError, UsageError
 
 __all__ = [
@@ -242,7 +243,7 @@ def held_error(study: str, who: Mapping[str, Any], where: str) -> StudyHeldError
     """
     return StudyHeldError(
         f"Study {study} is already running: {process_of(who)}. "
-        f"Watch it with: cifar-search status {study} --watch{where}"
+        f"Watch it with: {command_line('status', study, flags=where, watch=True)}"
     )
 
 

@@ -125,8 +125,7 @@ def create_or_open(
         listed = "\n".join(f"  {line}" for line in found_differences)
         raise UsageError(
             f"Study {name} exists with other settings:\n{listed}\n"
-            f"Continue it as it is:  cifar-search resume {name}\n"
-            f"Or start another:      --study NAME"
+            "Continue it as it is with cifar-search resume, or start another with --study NAME."
         )
     found = SearchStudy(study, stored, budget)
     found.write(attributes.BUDGET, budget.model_dump(mode="json"))

@@ -167,7 +167,7 @@ def test_a_number_of_5000_hexadecimal_digits_is_refused(
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path, name: str, text: str) -> None:
     """Which of the two was meant is not for a program to guess."""
     said = error_of(tmp_path, name, text)
-    assert "stands there twice" in said or "Cannot overwrite a value" in said
+    assert "is repeated" in said or "Cannot overwrite a value" in said
 
 
 @pytest.mark.timeout(20)
@@ -178,7 +178,7 @@ def test_a_pipe_or_a_device_is_not_waited_for(
 ) -> None:
     file = tmp_path / f"a.{ending}"
     put(file)
-    with pytest.raises(UsageError, match="is no configuration: it is a pipe or a device"):
+    with pytest.raises(UsageError, match="is not a configuration: it is a pipe or a device"):
         read_configuration(file)
 
 

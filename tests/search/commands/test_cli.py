@@ -657,7 +657,7 @@ def test_a_running_study_is_asked_to_stop(capsys: pytest.CaptureFixture[str], ho
     folder = Home(home).study("mine")
     with folder.held():
         text = printed(capsys, "stop", "mine", "--no-wait", "--home", str(home))
-        assert "Study mine is asked to stop" in text
+        assert "Study mine was asked to stop" in text
         assert folder.stop_request.exists()
         status = json.loads(printed(capsys, "status", "--home", str(home), "--json"))
         assert status["state"] == "running"

@@ -80,7 +80,9 @@ def test_a_databases_answer_is_told_in_a_line_without_its_password(
     ):
         text = explain(error, arguments)
         assert text is not None
-        assert text.startswith(f"The storage does not work: {shown}. What was saved is whole")
+        assert text.startswith(
+            f"The storage does not work: {shown}. Everything saved so far is intact"
+        )
         assert len(text.splitlines()) == 1
         for hidden in ("sesame", "db.example", "UPDATE", "secret"):
             assert hidden not in text

@@ -127,7 +127,7 @@ def test_the_speed_is_that_of_the_default_network_and_the_widest_on_a_searchs_im
     assert wide["recipe"]["network"]["channels1"] == 32
     assert wide["recipe"]["network"]["channels2"] == 64
     assert wide["images_per_second"] == 968 + 969
-    assert found["checks"]["speed"]["found"] == "1,989 images a second"
+    assert found["checks"]["speed"]["found"] == "1,989 images/s"
     assert prepared.train_images == 10_000
     assert prepared.data == DataSet("cifar10", cifar10.find(plain_images))
 
@@ -147,7 +147,7 @@ def test_the_outlook_is_for_the_search_that_would_be_made_here(
 
 
 def tenth_where_wide(task: SpeedTask) -> WorkerMessage:
-    """A thousand images a second, a hundred of the widest network."""
+    """A thousand images/s, a hundred of the widest network."""
     wide = isinstance(task.recipe.network, Net) and task.recipe.network.channels1 > 6
     return SpeedDone(Throughput(training=100.0 if wide else 1_000.0, evaluation=5_000.0))
 
@@ -329,7 +329,7 @@ def test_an_installation_that_is_not_whole_is_told_in_a_line(
     assert run(["doctor"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert "The installation is not whole: " in err
+    assert "The installation is incomplete: " in err
     assert "Traceback" not in err
 
 

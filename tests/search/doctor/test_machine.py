@@ -118,7 +118,7 @@ def test_a_driver_that_does_not_work_is_told_in_its_own_words(
 def test_the_device_in_use_is_told_with_what_was_asked_for() -> None:
     assert checks("auto")["device"].found == "cpu"
     asked = checks("cpu")["device"]
-    assert asked.found == "cpu, as asked for"
+    assert asked.found == "cpu, as requested"
     assert asked.facts == {"wanted": "cpu", "used": ["cpu"]}
 
 

@@ -141,7 +141,7 @@ def test_a_user_who_is_not_there_has_no_images() -> None:
 def test_a_home_that_is_not_there_can_be_made_and_is_not(tmp_path: Path) -> None:
     check = home_check(Home(tmp_path / "a" / "home"))
     assert (check.verdict, check.facts["writable"], check.facts["exists"]) == ("ok", True, False)
-    assert "can be made" in check.found
+    assert "can be created" in check.found
     assert not (tmp_path / "a").exists()
 
 

@@ -80,7 +80,7 @@ def test_after_kills_of_the_coordinator_a_study_ends_as_if_nothing_had_been(
     for trial in killed:
         if trial.state is TrialState.RUNNING:
             epochs = len(trial.intermediate_values)
-            assert f"trial {trial.number} goes on after epoch {epochs}\n" in result.out
+            assert f"trial {trial.number} continues after epoch {epochs}\n" in result.out
     assert result.err == ""
     assert_same_rows(before, database.epochs())
     assert len(database.finished()) == len(database.states()) == 11
@@ -129,7 +129,7 @@ def test_a_killed_worker_and_a_signal_to_the_whole_group_cost_no_epoch(
     assert database.states()[0] == "RUNNING"
     with begin("resume", "--home", tmp_path, folder=tmp_path, data=plain_images) as running:
         result = ended(running, 0)
-    assert f"trial 0 goes on after epoch {len(before)}" in result.out
+    assert f"trial 0 continues after epoch {len(before)}" in result.out
     assert_same_rows(before, database.epochs())
     assert database.finished() == {0: "COMPLETE"}
     assert len(database.epochs()) == 100
@@ -178,7 +178,7 @@ def test_a_running_study_is_not_started_twice_and_is_stopped_alone(
         result = ended(running, 130, seconds=3.0)
         ended(other, 0)
     assert stopped.code == 0, stopped
-    assert "Stopped. Go on with: cifar-search resume long" in stopped.out
+    assert "Stopped. Continue with: cifar-search resume long" in stopped.out
     assert "stopped, everything is saved" in result.out
     assert len(epochs_in_checkpoint(tmp_path, 0, "long")) == len(database.epochs(0))
     assert database.states()[0] == "RUNNING"

@@ -125,7 +125,7 @@ def test_the_range_is_widened_to_hold_a_known_rate_and_says_so(low: float, high:
     bounds = combine(small_space(), "adam_lr", [finding(low, high, low * 3)])
     assert (bounds.low, bounds.high) == (min(low, 0.002), max(high, 0.002))
     assert bounds.how == (
-        "measured by an LR-range test at 1 corner of the space, widened to hold the 0.002 of best"
+        "measured by an LR-range test at 1 corner of the space, widened to include best's 0.002"
     )
 
 
@@ -143,7 +143,7 @@ def test_every_known_rate_is_held() -> None:
     del plain["known"][1]["values"]["adam_lr"]
     bounds = combine(read_space(plain, "here"), "sgd_lr", [finding(0.01, 0.1, 0.03)])
     assert (bounds.low, bounds.high) == (0.001, 2.0)
-    assert bounds.how.endswith("widened to hold the 0.001 of base, widened to hold the 2 of best")
+    assert bounds.how.endswith("widened to include base's 0.001, widened to include best's 2")
 
 
 def test_a_known_rate_is_held_where_there_is_no_conclusion_too() -> None:
@@ -216,7 +216,7 @@ def test_bounds_that_are_not_measured_hold_the_known_rates_too(wish: str) -> Non
     assert sgd.low == 0.001
     assert adam.low <= 0.002 <= adam.high
     assert sgd.high == (0.1 if wish == "off" else 0.05)
-    assert ("widened to hold the 0.001 of base" in sgd.how) == (wish != "off")
+    assert ("widened to include base's 0.001" in sgd.how) == (wish != "off")
 
 
 def test_a_space_that_measures_nothing_has_no_bounds() -> None:

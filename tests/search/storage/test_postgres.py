@@ -88,7 +88,7 @@ def test_a_search_is_seen_and_stopped_from_another_home_and_not_begun_there(
         stopped = run("stop", "--home", tmp_path / "b", "--storage", server_url, folder=tmp_path)
         result = ended(running, 130)
     words = f'cifar-search resume tiny --home {tmp_path / "a"} --storage "$CIFAR_SEARCH_STORAGE"'
-    assert stopped.out.endswith(f"Stopped. Go on with: {words}\n"), stopped
+    assert stopped.out.endswith(f"Stopped. Continue with: {words}\n"), stopped
     assert words in result.out
 
 
@@ -115,7 +115,7 @@ def test_a_study_goes_on_in_copies_as_if_it_had_stayed(
     assert copied.code == 0, copied
     result = run("resume", "--home", third, folder=tmp_path, data=plain_images)
     assert result.code == 0, result
-    assert f"trial 1 goes on after epoch {epochs}" in result.out
+    assert f"trial 1 continues after epoch {epochs}" in result.out
     assert values_of(Database(third).trials()) == values_of(undisturbed.database.trials())
     assert len(list((third / "artifacts").iterdir())) == 1
     assert (

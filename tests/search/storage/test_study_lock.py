@@ -166,7 +166,7 @@ def test_commands_in_another_home_see_and_stop_a_search(
     with held(home(tmp_path, "here"), storage, NAME):
         assert study.note(attributes.STOP_REQUEST) is None
         assert cli.run(["stop", NAME, "--no-wait", *elsewhere]) == 0
-        assert "Study mine is asked to stop" in capsys.readouterr().out
+        assert "Study mine was asked to stop" in capsys.readouterr().out
         assert study.note(attributes.STOP_REQUEST) is not None
         for command in ("status", "studies"):
             assert cli.run([command, "--json", *elsewhere]) == 0

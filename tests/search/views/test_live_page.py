@@ -124,7 +124,7 @@ def test_when_all_are_begun_it_says_that_those_that_wait_may_go_on() -> None:
     began = [started(trials=2), begins(0), pauses(0, 0.312), begins(1)]
     assert "0 complete, 0 stopped early (pruned), 0 failed, 1 paused" in lines_of(*began)
     lines = lines_of(*began, ends(1, accuracy=0.5))
-    assert "1 complete, 0 stopped early (pruned), 0 failed, 1 paused may go on" in lines
+    assert "1 complete, 0 stopped early (pruned), 0 failed, 1 paused (may continue)" in lines
 
 
 def test_no_more_than_six_ended_trials_are_shown() -> None:
@@ -159,7 +159,7 @@ def test_before_the_trials_the_sweeps_are_shown() -> None:
 
 
 def test_before_anything_is_known_it_gets_ready() -> None:
-    assert "getting ready" in lines_of()
+    assert "preparing" in lines_of()
 
 
 def test_a_search_that_stops_says_so_and_offers_no_keys() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from search.cli import cli
 from search.home import Home
@@ -84,7 +85,7 @@ def test_every_command_finds_study_home_storage_and_images_whatever_their_names(
     for purpose, values in found.items():
         if "home" in values:
             assert values["home"] == home, purpose
-            assert values["storage"] == url, purpose
+            assert make_url(values["storage"]) == make_url(url), purpose
         if "data" in values:
             assert values["data"] == ODD, purpose
         if values["command"] in {"resume", "status", "export"}:

@@ -48,7 +48,7 @@ def test_a_whole_search_is_told_in_so_many_lines() -> None:
         "LR-range test: 16/16 sweeps",
         "sgd lr 0.004 to 0.4, measured by an LR-range test",
         "study mine: 4 trials of 6 epochs, 2 workers on cpu",
-        f"every figure is validation accuracy on {DATA}",
+        f"all figures are validation accuracy on {DATA}",
         f"1/4 | trial 0 | 45.7 % | complete | epoch 6/6 | base: {parameters} | {best}",
         f"2/4 | trial 1 | 31.2 % | stopped early | epoch 2/6 | {parameters} | {left} | {best}",
         f"3/4 | trial 2 | - | failed: out of memory | epoch 0/6 | {parameters} | {left} | {best}",
@@ -62,8 +62,8 @@ def test_a_resumed_study_says_what_is_there() -> None:
         begins(2, epochs_done=3),
     )
     assert lines[2:] == [
-        "2 trials are done already: 1 complete, 1 stopped early, 0 failed | best 50.0 % (trial 0)",
-        "trial 2 goes on after epoch 3",
+        "2 trials are already done: 1 complete, 1 stopped early, 0 failed | best 50.0 % (trial 0)",
+        "trial 2 continues after epoch 3",
     ]
 
 
@@ -83,7 +83,7 @@ def test_a_trial_that_waits_has_its_line_and_says_when_it_goes_on() -> None:
     assert words == [
         ["1/4", "trial 0", "31.2 %", "paused", "epoch 2/6"],
         ["2/4", "trial 1", "40.0 %", "paused", "epoch 2/6", "about 40 s left"],
-        ["trial 1 goes on after epoch 2"],
+        ["trial 1 continues after epoch 2"],
         ["2/4", "trial 1", "50.0 %", "complete", "epoch 6/6", "about 1 min 20 s left", best],
         ["2/4", "trial 0", "31.2 %", "stopped early", "epoch 2/6", "about 2 min left", best],
     ]
@@ -91,14 +91,14 @@ def test_a_trial_that_waits_has_its_line_and_says_when_it_goes_on() -> None:
 
 def test_when_all_are_begun_it_says_that_paused_ones_may_go_on() -> None:
     began = (started(trials=2), begins(0), pauses(0, 0.3), begins(1))
-    assert " | all are begun, 2 paused may go on" in lines_of(*began, pauses(1, 0.4))[-1]
+    assert " | all started; 2 paused trials may continue" in lines_of(*began, pauses(1, 0.4))[-1]
     assert "may go on" not in lines_of(*began, ends(1), begins(0, epochs_done=2), ends(0))[-1]
 
 
 def test_a_resumed_study_says_how_many_wait() -> None:
     lines = lines_of(started(row(0), row(1, "paused", 0.2, 2), row(2, "paused", 0.3, 2)))
     assert lines[-1] == (
-        "3 trials are done already: 1 complete, 0 stopped early, 0 failed, 2 paused"
+        "3 trials are already done: 1 complete, 0 stopped early, 0 failed, 2 paused"
         " | best 50.0 % (trial 0)"
     )
 
