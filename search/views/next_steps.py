@@ -9,6 +9,7 @@ from search.results.summary import Summary
 from search.workers.shared_images import MOST_TRAINING_IMAGES
 from spaces.errors import SpaceError
 from spaces.files import load_space, shipped_names
+from spaces.reading import quicker
 from spaces.space import Space
 
 __all__ = ["Step", "next_steps"]
@@ -106,7 +107,7 @@ def _origin(summary: Summary, given: str | None) -> Space | None:
         return None
     try:
         space = load_space(given or name)
-        searched = space.quicker() if summary.settings.scale == "quick" else space
+        searched = quicker(space) if summary.settings.scale == "quick" else space
     except SpaceError:  # the file is gone, or has changed since
         return None
     same = searched.with_epochs(summary.settings.space.epochs) == summary.settings.space
