@@ -13,11 +13,12 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cifar_core.data.archive import Layout, read_members
 from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.errors import DataError
 
@@ -28,7 +29,6 @@ RECORDS = 10_000  # images in one file
 PIXELS = 3 * 32 * 32  # bytes of one image: the red plane, the green, the blue, each row by row
 LARGEST = 64_000_000  # bytes; the published files have about 31 million
 
-Layout = Literal["binary", "python"]
 # The preferred layout first.
 FOLDERS: dict[Layout, str] = {"python": "cifar-10-batches-py", "binary": "cifar-10-batches-bin"}
 # The published files' SHA-1, as in MXNet's gluon.data.vision, and MD5, as in torchvision.datasets.
@@ -63,10 +63,12 @@ class Source:
     Attributes:
         folder: The folder that holds the batch files themselves.
         layout: "binary" (plain records) or "python" (pickles).
+        archive: The published archive that the folder is in; None for a folder on disk.
     """
 
     folder: Path
     layout: Layout
+    archive: Path | None = None
 
 
 def find(folder: Path) -> Source | None:
@@ -152,9 +154,11 @@ def _read(source: Source, names: list[str]) -> LabelledImages:
     labels = np.empty((len(names), RECORDS), np.int64)
     parse = _parse_binary if source.layout == "binary" else _parse_python
     official = True
+    packed = {} if source.archive is None else read_members(source.archive, names)
     for index, name in enumerate(names):
         path = source.folder / name
-        images[index], labels[index], is_official = parse(path, _content(path))
+        content = packed.pop(name) if name in packed else _content(path)
+        images[index], labels[index], is_official = parse(path, content)
         official = official and is_official
     return LabelledImages(images.reshape(-1, 3, 32, 32), labels.reshape(-1), official)
 

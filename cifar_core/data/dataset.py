@@ -7,6 +7,7 @@ from typing import Literal
 from cifar_core.data import cifar10, synthetic
 from cifar_core.data.download import download
 from cifar_core.data.labelled_images import LabelledImages
+from cifar_core.data.locating import locate
 from cifar_core.errors import DataError, NoImagesError
 
 __all__ = ["AUTO", "DEFAULT_FOLDER", "SYNTHETIC", "DataSet", "folder_of", "open_data"]
@@ -63,7 +64,7 @@ def open_data(where: str, folder: Path = DEFAULT_FOLDER) -> DataSet:
     if where == SYNTHETIC:
         return DataSet("synthetic")
     place = folder_of(where, folder)
-    source = cifar10.find(place)
+    source = locate(place)
     if source is None:
         try:
             source = download(place)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cifar_core.data import cifar10
 from cifar_core.data.dataset import AUTO, SYNTHETIC, DataSet, folder_of
+from cifar_core.data.locating import locate
 from cifar_core.errors import DataError
 from cifar_core.text_files import first_line
 from search.doctor.check import Check, Verdict
@@ -54,7 +55,7 @@ def images_check(wanted: str | None, folder: Path) -> tuple[Check, DataSet]:
     place = None
     try:
         place = folder_of(wanted or str(folder), folder)
-        source = cifar10.find(place)
+        source = locate(place)
         if source is None:
             return _not_there(place, may_do_without=wanted == AUTO), instead
         data = DataSet("cifar10", source)

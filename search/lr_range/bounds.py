@@ -64,7 +64,7 @@ def combine(space: Space, parameter: str, findings: list["Finding"]) -> Bounds:
         how = f"measured by an LR-range test at {corners}"
     elif found:
         how = (
-            f"measured by an LR-range test at {len(found)} of {corners}, and the space's own range as "
+            f"measured by an LR-range test at {len(found)} of {corners}, with the space's own range because "
             f"it was inconclusive at the rest: {reasons[0]}"
         )
     else:

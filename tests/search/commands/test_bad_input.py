@@ -209,7 +209,9 @@ def test_a_home_whose_database_would_lie_elsewhere_is_refused(
 ) -> None:
     """In the URL of a database these marks mean something."""
     assert run(["start", "--space", "flip", "--home", name]) == 2
-    assert f"the name of a home has neither ? nor %, but got {name!r}" in capsys.readouterr().err
+    assert (
+        f"the name of a home must not contain ? or %, but got {name!r}" in capsys.readouterr().err
+    )
 
 
 def test_a_variable_that_is_empty_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def test_a_package_that_is_not_there_fails_unless_a_search_does_without_it(
 def test_cores_are_those_that_the_process_may_use() -> None:
     cpu = checks()["CPU"]
     assert (cpu.verdict, cpu.facts["cores"]) == ("ok", 2)
-    assert cpu.found.startswith("2 cores that this process may use (")
+    assert cpu.found.startswith("2 cores available to this process (")
     assert cpu.facts["model"]
 
 

@@ -346,7 +346,7 @@ def test_a_space_that_says_nothing_to_measure_is_answered_with_the_other_way(
 ) -> None:
     file = tmp_path / "space.json"
     file.write_text(json.dumps(one_parameter(sets="batch_size", choices=[32, 64])))
-    with pytest.raises(UsageError, match="does not say what to measure") as caught:
+    with pytest.raises(UsageError, match="so there is nothing to measure") as caught:
         bench.run(space=str(as_toml(file)))
     assert "--config FILE" in str(caught.value)
     assert not bench.prepared

@@ -109,7 +109,7 @@ def test_a_recipe_whose_loss_hardly_fell_is_swept_again_more_slowly(
     assert ends == {(RAMP.low, RAMP.high, RAMP.linear)}
     (notice,) = notices(events)
     assert notice == (
-        "The loss hardly fell in the LR-range test at 2 of 2 recipes; they are swept again in "
+        "The loss hardly fell in the LR-range test at 2 of 2 recipes; they are swept again with "
         f"{SLOWER} times as many steps."
     )
     assert progress(events) == [(done, 4) for done in range(5)] * 2

@@ -195,15 +195,15 @@ def test_a_final_training_that_needs_validation_images_keeps_them_and_says_so(
 
 def curves_drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     """The captions' ends of the curves that will be drawn, and whether they show validation."""
-    from cifar_core.plots import curves
+    from search.results import retrain_plots
 
-    drawn, draw = [], curves.curves_figure
+    drawn, draw = [], retrain_plots.curves_figure
 
     def watched(histories: Any, caption: str, *, validation: bool) -> Any:
         drawn.append(("; ".join(caption.split("; ")[1:]), validation))
         return draw(histories, caption, validation=validation)
 
-    monkeypatch.setattr(curves, "curves_figure", watched)
+    monkeypatch.setattr(retrain_plots, "curves_figure", watched)
     return drawn
 
 
