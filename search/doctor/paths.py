@@ -20,6 +20,7 @@ from cifar_core.text_files import first_line
 from search.doctor.check import Check, Verdict
 from search.errors import UsageError
 from search.home import Home
+from search.storage.drivers import engine_options
 from search.storage.opening import check_storage
 from search.storage.urls import hide_secrets, shown_url, sqlite_file
 
@@ -28,9 +29,6 @@ __all__ = ["home_check", "images_check", "storage_check"]
 ROOM_NEEDED, ROOM_WANTED = 700_000_000, 2_000_000_000
 """Bytes: the prepared images are 292 million, and twice that while they are written anew beside those
 that a killed search has left; checkpoints and studies come to them."""
-SECONDS_TO_CONNECT = 5
-TIMED = {"psycopg", "psycopg2", "pymysql", "mysqldb"}
-"""Drivers that know `connect_timeout`; without it, a host that does not answer is waited for by minutes."""
 OTHERS = (
     f"--data DIR, or set CIFAR_SEARCH_DATA=DIR, where DIR holds {cifar10.FOLDERS['python']} or "
     f"{cifar10.FOLDERS['binary']}; --data synthetic does without them."
@@ -157,9 +155,7 @@ def _not_there(place: Path, may_do_without: bool) -> Check:
 
 def _studies_in(url: URL) -> int:
     """Studies in a database that is there; one without Optuna's tables has none."""
-    options = {}
-    if url.get_driver_name() in TIMED:
-        options = {"connect_args": {"connect_timeout": SECONDS_TO_CONNECT}}
+    options = engine_options(url)
     engine = create_engine(url, **options)
     try:
         if not inspect(engine).has_table("studies"):

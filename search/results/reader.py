@@ -8,7 +8,7 @@ from search.results.export import exported_file
 from search.results.summary import State, summarize
 from search.storage.opening import existing_storage
 from search.storage.retrying import RetryingStorage
-from search.storage.study_lock import holder
+from search.storage.study_lock import StudyLock
 from search.study.rows import TrialRow
 from search.study.study import SearchStudy, newest_name, open_study, summaries
 from spaces.space import Space
@@ -58,9 +58,9 @@ class StudyReader:
 
     def look(self) -> tuple[dict[str, Any], list[TrialRow]]:
         """The study's summary and its trials, as they stand now."""
+        self._storage.forget()
         study = open_study(self._storage, self._name)
-        here = self._home.study(study.name).holder() is not None
-        running = here or holder(self._storage, study.name) is not None
+        running = StudyLock(self._home, self._storage, study.name).owner() is not None
         state: State = "running" if running else "finished" if study.complete else "stopped"
         file = exported_file(self._home.exports(study.name))
         exported = str(file) if file.is_file() else None

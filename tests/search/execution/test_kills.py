@@ -259,7 +259,7 @@ def test_a_running_study_is_not_started_twice_and_is_stopped_alone(
         result = ended(running, 130, seconds=3.0)
         ended(other, 0)
     assert stopped.code == 0, stopped
-    assert "Stopped. Go on with: cifar-search resume long" in stopped.out
+    assert "Stopped. Continue with: cifar-search resume long" in stopped.out
     assert "stopped, everything is saved" in result.out
     assert len(epochs_in_checkpoint(tmp_path, 0, "long")) == len(database.epochs(0))
     assert database.states()[0] == "RUNNING"

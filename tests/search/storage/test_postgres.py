@@ -23,7 +23,7 @@ from tests.search.running import (
     wait_for_epoch,
 )
 
-pytestmark = needs_proc
+pytestmark = [needs_proc, pytest.mark.postgres]
 SECRET = PASSWORD.split()[0].encode()
 """What is left of the password however it is written."""
 
@@ -88,7 +88,7 @@ def test_a_search_is_seen_and_stopped_from_another_home_and_not_begun_there(
         stopped = run("stop", "--home", tmp_path / "b", "--storage", server_url, folder=tmp_path)
         result = ended(running, 130)
     words = f'cifar-search resume tiny --home {tmp_path / "a"} --storage "$CIFAR_SEARCH_STORAGE"'
-    assert stopped.out.endswith(f"Stopped. Go on with: {words}\n"), stopped
+    assert stopped.out.endswith(f"Stopped. Continue with: {words}\n"), stopped
     assert words in result.out
 
 
