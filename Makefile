@@ -23,8 +23,8 @@ test: check ## Lint, types, import contracts, then the tests
 test-all: test ## The same, then the tests in a browser, with PostgreSQL, and of published figures
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(LONGER)"
 
-chaos: $(INSTALLED) ## Kill small searches 200 times at random, and check that nothing is lost
-	$(BIN)/python -m tests.chaos.chaos --kills 200 --seed $(SEED)
+chaos: $(INSTALLED) ## Inject 200 random faults into small searches, and check that nothing is lost
+	$(BIN)/python -m tests.chaos --kills 200 --seed $(SEED)
 
 check: lint types contracts ## Everything that needs no test to run
 

@@ -2,7 +2,7 @@
 
 from cifar_core.errors import CifarSearchError
 
-__all__ = ["ServiceError", "StudyHeldError", "UsageError"]
+__all__ = ["ServiceError", "StudyGoneError", "StudyHeldError", "UsageError"]
 
 
 class UsageError(CifarSearchError):
@@ -14,4 +14,8 @@ class ServiceError(CifarSearchError):
 
 
 class StudyHeldError(ServiceError):
-    """Another process runs this study."""
+    """Another process runs the study."""
+
+
+class StudyGoneError(ServiceError):
+    """The study that this process runs, or its database, is no longer there."""

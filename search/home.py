@@ -1,23 +1,17 @@
 """The home: the one folder that holds everything the service writes."""
 
+import hashlib
 import json
 import os
 import re
 import shlex
 import shutil
-import socket
-from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Container
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from cifar_core.files import write_atomically
-from search.command_lines import command_line
-from search.errors import ServiceError, StudyHeldError, UsageError
+from search.errors import ServiceError, UsageError
 
 __all__ = [
     "DEFAULT_HOME",
@@ -26,8 +20,7 @@ __all__ = [
     "TO_STORAGE_VARIABLE",
     "Home",
     "StudyFolder",
-    "held_error",
-    "process_of",
+    "safe_name",
 ]
 
 DEFAULT_HOME = Path("runs")
@@ -35,13 +28,16 @@ STORAGE_VARIABLES = (STORAGE_VARIABLE, TO_STORAGE_VARIABLE) = (
     "CIFAR_SEARCH_STORAGE",
     "CIFAR_SEARCH_TO_STORAGE",
 )
-SECONDS_OF_A_LOOK = 1.0
-STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+LONGEST_NAME = 512
+"""Characters of a study's name in Optuna's databases."""
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+IDENTITY = "identity"
+"""The key of a study's identity, in its folder's note and among its own."""
 
 
 @dataclass(frozen=True)
 class Home:
-    """Where studies, checkpoints, exports and logs are kept.
+    """The folder of studies, checkpoints, exports and logs.
 
     Attributes:
         root: The folder.
@@ -61,18 +57,18 @@ class Home:
 
     @property
     def flag(self) -> str:
-        """What further commands must add to find this home; nothing for the default one."""
+        """The option by which further commands find this home; empty for the default one."""
         return "" if self.root == DEFAULT_HOME else f" --home {shlex.quote(str(self.root))}"
 
     def storage_url(self) -> str:
-        """The default storage, in SQLAlchemy's words."""
+        """Return the URL of the default storage."""
         return f"sqlite:///{self.database}"
 
     def create(self) -> None:
-        """Make the folder.
+        """Create the folder.
 
         Raises:
-            ServiceError: It cannot be made or written to.
+            ServiceError: It cannot be created or written to.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -87,27 +83,35 @@ class Home:
                 "Choose another with --home or CIFAR_SEARCH_HOME."
             )
 
-    def study(self, name: str) -> "StudyFolder":
-        """The folder of a study's own files.
+    def study(self, name: str, identity: str | None = None) -> "StudyFolder":
+        """Return the folder of a study's own files, which need not exist.
+
+        Args:
+            name: The study's name.
+            identity: The study's identity, by which its folder is found after the study was renamed. None
+                for a study that has none yet.
 
         Raises:
-            UsageError: The name cannot be a folder's.
+            UsageError: No study can have this name.
         """
-        if not STUDY_NAME.fullmatch(name):
-            raise UsageError(
-                f"A study's name has 1 to 80 letters, digits, dots, dashes or underscores and starts "
-                f"with a letter or digit, but got {name!r}."
-            )
-        return StudyFolder(self.root / "studies" / name)
+        named = StudyFolder(self.root / "studies" / safe_name(name))
+        if identity is None or named.identity == identity:
+            return named
+        for root in sorted(path.parent for path in named.root.parent.glob("*/holder.json")):
+            if StudyFolder(root).identity == identity:
+                return StudyFolder(root)
+        if named.identity is None:
+            return named
+        return StudyFolder(named.root.with_name(f"{named.root.name}-{identity[:8]}"))
 
     def exports(self, study: str) -> Path:
-        """Where a study's configurations are exported to."""
-        return self.root / "exports" / study
+        """Return the folder that a study's configurations are exported to."""
+        return self.root / "exports" / safe_name(study)
 
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """A study's own files: what is needed to go on, what was logged, and who runs it.
+    """A study's own files: what it needs to continue, its logs, and a note of the process that runs it.
 
     Attributes:
         root: The folder.
@@ -116,13 +120,19 @@ class StudyFolder:
     root: Path
 
     @property
+    def identity(self) -> str | None:
+        """The identity of the study that the folder belongs to; None if it has no note."""
+        found = self.read_note().get(IDENTITY)
+        return found if isinstance(found, str) else None
+
+    @property
     def images(self) -> Path:
-        """The prepared images that all workers map; there while the study runs."""
+        """The prepared images that all workers map; they exist while the study runs."""
         return self.root / "images"
 
     @property
     def sweeps(self) -> Path:
-        """Finished sweeps of the LR-range test; there until its bounds are stored."""
+        """The finished sweeps of the LR-range test; they exist until the study is finished."""
         return self.root / "sweeps"
 
     @property
@@ -136,19 +146,19 @@ class StudyFolder:
         return self.root / "logs"
 
     def checkpoint(self, trial: int) -> Path:
-        """The state of a trial after its last epoch: of the unfinished ones and the best."""
+        """Return the file of a trial's state after its last epoch: unfinished and best trials have one."""
         return self.root / "checkpoints" / f"{trial}.pt"
 
     def checkpoints(self) -> set[int]:
-        """The trials of which there is a state."""
+        """Return the numbers of the trials that have a checkpoint."""
         files = (self.root / "checkpoints").glob("*.pt")
         return {int(file.stem) for file in files if file.stem.isdecimal()}
 
     def create(self) -> None:
-        """Make the folder and those inside of it.
+        """Create the folder and those inside it.
 
         Raises:
-            ServiceError: They cannot be made.
+            ServiceError: They cannot be created.
         """
         try:
             for folder in (self.sweeps, self.root / "checkpoints", self.logs):
@@ -156,101 +166,63 @@ class StudyFolder:
         except OSError as error:
             raise ServiceError(f"{self.root} cannot be created: {error.strerror}.") from error
 
-    def holder(self) -> dict[str, Any] | None:
-        """Who runs the study now (`pid`, `host`, `since`), or None if nobody does."""
-        if not self.root.is_dir():
-            return None
-        lock = FileLock(self.root / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return self._read_holder()
-        lock.release()
-        return None
+    @property
+    def lock(self) -> Path:
+        """The file that the process which runs the study keeps locked."""
+        return self.root / "lock"
 
-    @contextmanager
-    def held(self, where: str = "", storage: str = "") -> Iterator[None]:
-        """Hold the study. The operating system lets go when this process ends, however it ends.
+    @property
+    def note(self) -> Path:
+        """The file that says which study the folder belongs to, and which process ran it last."""
+        return self.root / "holder.json"
 
-        Args:
-            where: What further commands must name to find the study.
-            storage: What tells the study's storage from others.
+    def read_note(self) -> dict[str, Any]:
+        """Return the content of `note`; nothing if it is missing or damaged."""
+        try:
+            note = json.loads(self.note.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return note if isinstance(note, dict) else {}
 
-        Raises:
-            StudyHeldError: Another process holds it.
-            UsageError: The folder has states of a study of the same name in another storage.
-        """
-        lock = FileLock(self.root / "lock")
-        try:
-            # A `status` that looks who holds the study takes the lock for a moment.
-            lock.acquire(timeout=SECONDS_OF_A_LOOK)
-        except Timeout as error:
-            who = {"host": "this machine", **self._read_holder()}
-            raise held_error(self.root.name, who, where) from error
-        try:
-            before = self._read_holder().get("storage", storage)
-            if before != storage and self.checkpoints():
-                raise UsageError(
-                    f"{self.root} has states of another study named {self.root.name}, which is in "
-                    f"{before}. Choose another --study or --home, or, if that study is gone, "
-                    "remove that folder."
-                )
-            holder = {
-                "storage": storage,
-                "pid": os.getpid(),
-                "host": socket.gethostname(),
-                "since": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-            write_atomically(self.root / "holder.json", json.dumps(holder).encode())
-            self.stop_request.unlink(missing_ok=True)
-            # Written only by who holds the study, and left by one that was killed.
-            for name in ("holder.json", self.images.name):
-                for half_written in self.root.glob(f".{name}.*"):
-                    half_written.unlink(missing_ok=True)
-            yield
-        finally:
-            lock.release()
+    def remove_half_written(self) -> None:
+        """Remove what a process that was killed left half written; only who holds the study may do so."""
+        for name in (self.note.name, self.images.name):
+            for file in self.root.glob(f".{name}.*"):
+                file.unlink(missing_ok=True)
 
     def tidy(self, keep: Container[int] = ()) -> None:
         """Remove what only an unfinished study needs.
 
         Args:
-            keep: The trials whose states stay.
+            keep: The trials whose checkpoints stay.
         """
         half_written = (self.root / "checkpoints").glob(".*")
         states = (self.checkpoint(number) for number in self.checkpoints() if number not in keep)
-        # Version 0.x named the prepared images so; one that was killed has left them.
-        before = self.root / "pictures"
+        before = self.root / "pictures"  # the prepared images of an earlier version that was killed
         for file in (self.images, before, self.stop_request, *half_written, *states):
             file.unlink(missing_ok=True)
         shutil.rmtree(self.sweeps, ignore_errors=True)
 
-    def _read_holder(self) -> dict[str, Any]:
-        try:
-            holder = json.loads((self.root / "holder.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return holder if isinstance(holder, dict) else {}
 
+def safe_name(name: str) -> str:
+    """Return a study's name as a file's: unchanged if it can be one, else a readable part and a digest.
 
-def held_error(study: str, who: Mapping[str, Any], where: str) -> StudyHeldError:
-    """What to say to a process that cannot have a study.
+    >>> safe_name("baseline_constrained"), safe_name("My try / v2")
+    ('baseline_constrained', 'My-try-v2-9ac9532f')
 
-    Args:
-        study: Its name.
-        who: The holder's note, as far as there is one.
-        where: What further commands must name to find the study.
+    Raises:
+        UsageError: No study can have this name.
     """
-    return StudyHeldError(
-        f"Study {study} is already running: {process_of(who)}. "
-        f"Watch it with: {command_line('status', study, flags=where, watch=True)}"
-    )
-
-
-def process_of(who: Mapping[str, Any]) -> str:
-    """A holder in words."""
-    home = f", home {who['home']}" if "home" in who else ""
-    return (
-        f"process {who.get('pid', 'unknown')} on {who.get('host', 'an unknown machine')}{home}, "
-        f"since {who.get('since', 'some moments')}"
-    )
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        encoded = b""
+    if not encoded or "\0" in name or len(name) > LONGEST_NAME:
+        raise UsageError(
+            f"A study's name has 1 to {LONGEST_NAME} characters in UTF-8, none of them NUL, "
+            f"but got {name[:100]!r}."
+        )
+    if FOLDER_NAME.fullmatch(name):
+        return name
+    readable = re.sub("[^A-Za-z0-9._-]+", "-", name).strip("-._")[:40] or "study"
+    return f"{readable}-{hashlib.sha256(encoded).hexdigest()[:8]}"

@@ -48,6 +48,6 @@ def export(
 
     found = open_existing(home, storage, study)
     (checked,) = [one for one in FORMATS if one == format_]
-    own = home.study(found.name)
+    own = found.folder(home)
     for path in export_best(found, own, out or home.exports(found.name), top, checked):
         click.echo(path)

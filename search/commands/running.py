@@ -93,7 +93,7 @@ def run_search(
             return INTERRUPTED
     exported = None
     if best_rows(study.rows()):
-        own = home.study(study.name)
+        own = study.folder(home)
         try:
             exported = str(export_best(study, own, home.exports(study.name))[0])
         except ServiceError as error:  # the result is shown nevertheless

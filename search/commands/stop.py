@@ -26,28 +26,25 @@ def stop(study: str | None, storage: str | None, home: Home, no_wait: bool) -> N
     Its running trials finish and save their epoch first.
     """
     from search.storage.opening import existing_storage
-    from search.storage.study_lock import ask_to_stop, holder
+    from search.storage.study_lock import StudyLock
     from search.storage.urls import where_flags
     from search.study.study import open_study
 
     opened = existing_storage(home, storage)
     name = open_study(opened, study).name
-    folder = home.study(name)
-    who = folder.holder()
-    if who is not None:
-        folder.stop_request.touch()
-    elif (who := holder(opened, name)) is not None:
-        ask_to_stop(opened, name)
-    else:
+    lock = StudyLock(home, opened, name)
+    owner = lock.owner()
+    if owner is None:
         click.echo(f"Study {name} is not running.")
         return
+    lock.request_stop()
     click.echo(f"Study {name} was asked to stop; its running trials finish their epoch.")
     if no_wait:
         return
-    while folder.holder() is not None or holder(opened, name) is not None:
+    while lock.owner() is not None:
         time.sleep(SECONDS_BETWEEN_LOOKS)
     # Its checkpoints are in the home in which it ran.
-    place = Home(Path(who["home"])) if "home" in who else home
-    there = f"on {who['host']}, " if who.get("host", gethostname()) != gethostname() else ""
+    place = home if owner.home in {None, str(home.root.resolve())} else Home(Path(owner.home))
+    there = "" if owner.host in {None, gethostname()} else f"on {owner.host}, "
     again = command_line("resume", name, flags=where_flags(place, opened.url))
     click.echo(f"Stopped. Continue with: {there}{again}")

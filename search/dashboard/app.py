@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from optuna.artifacts import FileSystemArtifactStore
-from optuna.storages import BaseStorage, get_storage
 from optuna_dashboard import wsgi
 
 from search.dashboard.access import Access, guarded
@@ -50,6 +49,5 @@ def dashboard_of(storage: RetryingStorage, artifacts: Path, access: Access) -> H
     """Return the dashboard as a handler of requests; the arguments are those of `serving`."""
     # It logs tracebacks of requests, but the terminal belongs to the search.
     logging.getLogger("optuna_dashboard").setLevel(logging.CRITICAL + 1)
-    cached: BaseStorage = get_storage(storage)  # reads finished trials once, not at every poll
-    app = wsgi(cached, FileSystemArtifactStore(artifacts))
+    app = wsgi(storage, FileSystemArtifactStore(artifacts))
     return confined(guarded(compressed(available(handler_of(app), storage)), access))

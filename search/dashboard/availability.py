@@ -11,7 +11,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from search.dashboard.wsgi import Answer, Environ, Handler, message, path_of
 from search.errors import ServiceError
-from search.storage.retrying import RetryingStorage, Trouble
+from search.storage.outages import Outage
+from search.storage.retrying import RetryingStorage
 from search.storage.urls import sqlite_file
 
 __all__ = ["available"]
@@ -29,9 +30,9 @@ def available(handle: Handler, storage: RetryingStorage) -> Handler:
             itself does: a browser asks again anyway.
     """
     heard = threading.local()
-    file = sqlite_file(str(storage.url))
+    file = sqlite_file(storage.url)
     first = _identity(file)
-    storage.on_trouble = _give_up
+    storage.on_outage = _give_up
 
     @event.listens_for(storage.engine, "handle_error")
     def note(context: ExceptionContext) -> None:
@@ -69,8 +70,8 @@ def _unavailable(environ: Environ, reason: str) -> Answer:
     return message(environ, HTTPStatus.SERVICE_UNAVAILABLE, sentence).having(("Retry-After", "5"))
 
 
-def _give_up(trouble: Trouble) -> None:
-    raise ServiceError(trouble.reason)
+def _give_up(outage: Outage) -> None:
+    raise ServiceError(outage.reason)
 
 
 def _in_words(error: BaseException) -> str:

@@ -9,9 +9,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search.dashboard.wsgi import Answer, Environ, Handler, message, path_of
 from search.errors import ServiceError
-from search.home import Home, process_of
+from search.home import Home
 from search.storage.retrying import RetryingStorage
-from search.storage.study_lock import holder
+from search.storage.study_lock import StudyLock
 from search.storage.urls import where_flags
 
 __all__ = ["protected"]
@@ -37,16 +37,16 @@ def protected(handle: Handler, storage: RetryingStorage, home: Home) -> Handler:
         number, verb = change
         try:
             name = storage.get_study_name_from_id(number)
-            owner = holder(storage, name)
+            owner = StudyLock(home, storage, name).owner()
         except (KeyError, OSError, ServiceError, StorageInternalError, SQLAlchemyError):
             return handle(environ)  # which says that the study or the database is missing
         if owner is None:
             return handle(environ)
-        stop = f"cifar-search stop {shlex.quote(name)}{where_flags(home, str(storage.url))}"
+        stop = f"cifar-search stop {shlex.quote(name)}{where_flags(home, storage.url)}"
         return message(
             environ,
             HTTPStatus.CONFLICT,
-            f"Study {name} cannot be {verb} while a search runs it ({process_of(owner)}). "
+            f"Study {name} cannot be {verb} while a search runs it ({owner}). "
             f"Stop that search first: {stop}",
         )
 
@@ -55,7 +55,8 @@ def protected(handle: Handler, storage: RetryingStorage, home: Home) -> Handler:
 
 def _change(environ: Environ) -> tuple[int, str] | None:
     """Return the study that a request deletes or renames, and the verb for it."""
-    path = path_of(environ).encode("latin-1").decode()  # access control has refused what is not UTF-8
+    # Access control has refused what is not UTF-8.
+    path = path_of(environ).encode("latin-1").decode()
     routes = {"DELETE": (DELETION, "deleted"), "POST": (RENAMING, "renamed")}
     pattern, verb = routes.get(environ["REQUEST_METHOD"].upper(), (None, ""))
     match = pattern.fullmatch(path) if pattern else None

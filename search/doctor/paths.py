@@ -21,6 +21,7 @@ from cifar_core.text_files import first_line
 from search.doctor.check import Check, Verdict
 from search.errors import UsageError
 from search.home import Home
+from search.storage.drivers import engine_options
 from search.storage.opening import check_storage
 from search.storage.urls import hide_secrets, shown_url, sqlite_file
 
@@ -29,9 +30,6 @@ __all__ = ["home_check", "images_check", "storage_check"]
 ROOM_NEEDED, ROOM_WANTED = 700_000_000, 2_000_000_000
 """Bytes: the prepared images have 292 million, and twice that while they are rewritten beside those that a
 killed search has left; checkpoints and studies need some more."""
-SECONDS_TO_CONNECT = 5
-TIMED = {"psycopg", "psycopg2", "pymysql", "mysqldb"}
-"""Drivers with a `connect_timeout`, without which a host that does not answer is waited for by minutes."""
 OTHERS = (
     f"--data DIR, or set CIFAR_SEARCH_DATA=DIR, where DIR holds {cifar10.FOLDERS['python']} or "
     f"{cifar10.FOLDERS['binary']}; or --data synthetic for the built-in images."
@@ -156,9 +154,7 @@ def _not_there(place: Path, may_do_without: bool) -> Check:
 
 def _studies_in(url: URL) -> int:
     """The number of studies in an existing database; without Optuna's tables it has none."""
-    options = {}
-    if url.get_driver_name() in TIMED:
-        options = {"connect_args": {"connect_timeout": SECONDS_TO_CONNECT}}
+    options = engine_options(url)
     engine = create_engine(url, **options)
     try:
         if not inspect(engine).has_table("studies"):

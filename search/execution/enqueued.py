@@ -1,6 +1,5 @@
 """Checks of what a trial is to be trained with: values that a user's script enqueued, and recipes."""
 
-from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -32,7 +31,11 @@ def check_enqueued(space: Space, trial: FrozenTrial) -> None:
         parameter = space.parameters.get(name)
         if parameter is None:
             close = get_close_matches(name, space.parameters, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(space.parameters)}."
+            hint = (
+                f"did you mean {close[0]}?"
+                if close
+                else f"there are {', '.join(space.parameters)}."
+            )
             raise InvalidParametersError(f"enqueued with {name}, which is no parameter; {hint}")
         if not _allows(parameter, value):
             raise InvalidParametersError(

@@ -32,7 +32,7 @@ ALIKE = 0.75
 MOST_SCORES = 12
 """Epochs of a training of which all scores are noted."""
 LARGEST_NOTE = 30_000
-"""Bytes of an attribute; MySQL refuses more than 65,535."""
+"""Bytes of an attribute, all of which are read with every look at the study."""
 SMALLEST_LR = 1e-12
 
 Scores = Mapping[int, float]

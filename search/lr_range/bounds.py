@@ -64,8 +64,8 @@ def combine(space: Space, parameter: str, findings: list["Finding"]) -> Bounds:
         how = f"measured by an LR-range test at {corners}"
     elif found:
         how = (
-            f"measured by an LR-range test at {len(found)} of {corners}, with the space's own range because "
-            f"it was inconclusive at the rest: {reasons[0]}"
+            f"measured by an LR-range test at {len(found)} of {corners}, with the space's own range "
+            f"because it was inconclusive at the rest: {reasons[0]}"
         )
     else:
         how = f"the space's own range, because the LR-range test was inconclusive: {reasons[0]}"

@@ -9,7 +9,7 @@ from search.results.export import exported_file
 from search.results.summary import State, Summary, summarize
 from search.storage.opening import existing_storage
 from search.storage.retrying import RetryingStorage
-from search.storage.study_lock import holder
+from search.storage.study_lock import StudyLock
 from search.study.study import SearchStudy, newest_name, open_study, summaries
 
 __all__ = ["StudyReader", "UnreadableStudy", "all_summaries", "open_existing"]
@@ -71,9 +71,9 @@ class StudyReader:
 
     def look(self) -> Summary:
         """Summarize the study as it stands now."""
+        self._storage.forget()
         study = open_study(self._storage, self._name)
-        here = self._home.study(study.name).holder() is not None
-        running = here or holder(self._storage, study.name) is not None
+        running = StudyLock(self._home, self._storage, study.name).owner() is not None
         state: State = "running" if running else "finished" if study.complete else "stopped"
         file = exported_file(self._home.exports(study.name))
         exported = str(file) if file.is_file() else None

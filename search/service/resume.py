@@ -11,7 +11,7 @@ from search.home import Home, StudyFolder
 from search.request import ResumeRequest
 from search.service.session import Session
 from search.storage.opening import existing_storage
-from search.storage.study_lock import held
+from search.storage.study_lock import StudyLock
 from search.study.settings import Budget
 from search.study.study import SearchStudy, create_or_open, open_study
 from search.workers.shared_images import prepare_images
@@ -40,11 +40,9 @@ def resume(
     slots = slots_of(resolve_devices(request.device), request.workers)
     storage = existing_storage(home, request.storage)
     study = open_study(storage, request.study)
-    folder = home.study(study.name)
     home.create()
-    folder.create()
-    with held(home, storage, study.name) as lock:
-        _prepare_same_images(study, request, folder, data_folder)
+    with StudyLock(home, storage, study.name) as lock:
+        _prepare_same_images(study, request, lock.folder, data_folder)
         budget = _new_budget(study, request)
         study, _ = create_or_open(storage, study.name, study.settings, budget)
         return study, Session(study, storage, lock, home, slots, request, observe).run()

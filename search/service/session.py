@@ -52,7 +52,7 @@ class Session:
     @property
     def folder(self) -> StudyFolder:
         """The study's files."""
-        return self.home.study(self.study.name)
+        return self.lock.folder
 
     def run(self) -> Outcome:
         """Search, and return whether the budget is used up.

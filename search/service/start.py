@@ -13,7 +13,7 @@ from search.plan import plan_of
 from search.request import StartRequest
 from search.service.session import Session
 from search.storage.opening import check_storage, open_storage
-from search.storage.study_lock import held
+from search.storage.study_lock import StudyLock
 from search.study.settings import Settings, given_range
 from search.study.study import SearchStudy, create_or_open
 from search.workers.shared_images import check_train_images, prepare_images
@@ -51,14 +51,12 @@ def start(
     if not home.root.exists():
         data.read_train()  # half a second, so that damaged images leave no home behind
     home.create()
-    folder = home.study(name)
-    folder.create()
     storage = open_storage(url)
-    with held(home, storage, name) as lock:
+    with StudyLock(home, storage, name) as lock:
         for notice in (data.notice, plan.notice):
             if notice:
                 observe(Notice(notice))
-        identity = prepare_images(data, plan.train_images, folder.images)
+        identity = prepare_images(data, plan.train_images, lock.folder.images)
         settings = Settings(
             space=plan.space,
             scale=plan.scale,

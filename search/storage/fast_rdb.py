@@ -1,4 +1,7 @@
-"""Optuna's database storage, with few statements: a trial is written and read as a whole."""
+"""Optuna's database storage with fewer statements: a trial is written and read as a whole.
+
+It replaces private parts of Optuna 5.0, which is why setup.cfg bounds Optuna's version from above.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -31,9 +34,9 @@ PARTS: Mapping[str, Table] = {
     "system_attributes": models.TrialSystemAttributeModel.__table__,
     "intermediate_values": models.TrialIntermediateValueModel.__table__,
 }
-"""What a trial consists of, under the names that Optuna's model of a trial has for it."""
+"""The tables of a trial's parts, by their names in Optuna's model of a trial."""
 
-# Statements are made once: to make one takes longer than SQLite takes to answer it.
+# Statements are built once: building one takes longer than SQLite takes to answer it.
 THE_TRIAL: BindParameter[int] = bindparam("the_trial")
 TRIAL = select(TRIALS).where(TRIALS.c.trial_id == THE_TRIAL)
 PART = {name: select(one).where(one.c.trial_id == THE_TRIAL) for name, one in PARTS.items()}
@@ -57,12 +60,11 @@ CHANGE_TRIAL = TRIALS.update().where(TRIALS.c.trial_id == THE_TRIAL)
 
 
 class FastRDBStorage(RDBStorage):
-    """Optuna's storage, in which neither a new trial nor a look at one takes a hundred statements.
+    """Optuna's storage without the hundred statements that a new trial, or reading one, takes there.
 
-    Before Optuna writes a parameter or an attribute of a new trial it looks whether it may, each time anew,
-    it reads a trial through objects that fetch their parts when they are touched, and it writes a trial's
-    state through such objects, which take longer than the database. What is stored, what is refused and
-    what is read are the same here.
+    Optuna checks before each parameter and attribute of a new trial that it may be written, reads a trial
+    through objects that fetch their parts on access, and writes a trial's state through such objects, which
+    take longer than the database. This class stores, refuses and returns the same.
     """
 
     def __init__(self, url: str, engine_kwargs: dict[str, Any] | None = None) -> None:
@@ -70,19 +72,19 @@ class FastRDBStorage(RDBStorage):
         super().__init__(url, engine_kwargs=engine_kwargs)
 
     def delete_study(self, study_id: int) -> None:
-        """As Optuna says."""
+        """Delete a study."""
         super().delete_study(study_id)
-        self._distributions.clear()  # SQLite may give the number to another study
+        self._distributions.clear()  # SQLite may give the id to another study
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """As Optuna says."""
+        """Return a trial."""
         with _create_scoped_session(self.scoped_session) as session:
             connection, which = session.connection(), {"the_trial": trial_id}
             trial = connection.execute(TRIAL, which).first()
             if trial is None:
                 raise KeyError(models.NOT_FOUND_MSG)
             parts = {name: connection.execute(one, which).all() for name, one in PART.items()}
-        # Optuna's own model of a trial fetches its parts one by one, when they are touched.
+        # Optuna's own model of a trial fetches its parts one by one, on access.
         whole: Any = SimpleNamespace(
             trial_id=trial_id,
             number=trial.number,
@@ -96,7 +98,7 @@ class FastRDBStorage(RDBStorage):
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        """As Optuna says."""
+        """Change a trial's state; return False if it was to be started and another process did so first."""
         now = datetime.now(UTC).replace(tzinfo=None)
         change: dict[str, Any] = {"state": state}
         if state is TrialState.RUNNING:
@@ -108,7 +110,7 @@ class FastRDBStorage(RDBStorage):
                 connection, which = session.connection(), {"the_trial": trial_id}
                 before = self._writable(connection, trial_id, STATE_TO_CHANGE)
                 if state is TrialState.RUNNING and before is not TrialState.WAITING:
-                    return False  # somebody else was faster
+                    return False  # another process was faster
                 for row in _values(values):
                     self._write(connection, "values", trial_id, row["objective"], row)
                 connection.execute(CHANGE_TRIAL, which | change)
@@ -132,12 +134,12 @@ class FastRDBStorage(RDBStorage):
     def _put(
         self, connection: Connection, part: str, trial_id: int, key: int | str, row: dict[str, Any]
     ) -> None:
-        """Write a row of a trial that may be written, over the one of this key if there is one."""
+        """Write a row of an unfinished trial, replacing the one with this key if there is one."""
         self._writable(connection, trial_id, STATE)
         self._write(connection, part, trial_id, key, row)
 
     def _writable(self, connection: Connection, trial_id: int, question: Select[Any]) -> TrialState:
-        """The state of a trial, which is refused if it is finished."""
+        """Return the state of a trial, which must not be finished."""
         state: TrialState | None = connection.scalar(question, {"the_trial": trial_id})
         if state is None:
             raise KeyError(models.NOT_FOUND_MSG)
@@ -155,7 +157,7 @@ class FastRDBStorage(RDBStorage):
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
     ) -> Any:
-        """As Optuna does, within its transaction: all of the trial is committed, or nothing."""
+        """Write a trial within Optuna's transaction: it is committed completely or not at all."""
         connection = session.connection()
         template = template_trial or create_trial(state=TrialState.RUNNING)
         self._check_distributions(connection, study_id, template.distributions)
@@ -166,7 +168,7 @@ class FastRDBStorage(RDBStorage):
             "datetime_start": start,
             "datetime_complete": _stored(template.datetime_complete),
         }
-        # Written first: from then on no other process has this number.
+        # Written first: from then on no other process gets this number.
         (trial_id,) = connection.execute(TRIALS.insert(), row).inserted_primary_key or (None,)
         which = {"the_trial": trial_id}
         number = connection.scalar(NUMBER, which | {"the_study": study_id})
@@ -185,7 +187,7 @@ class FastRDBStorage(RDBStorage):
     def _check_distributions(
         self, connection: Connection, study_id: int, distributions: Mapping[str, BaseDistribution]
     ) -> None:
-        """Refuse a parameter that the study has with another kind of distribution, as Optuna does."""
+        """Refuse a parameter that the study already has with another kind of distribution."""
         for name, distribution in distributions.items():
             known = self._distributions.get((study_id, name))
             if known is None:
@@ -194,13 +196,13 @@ class FastRDBStorage(RDBStorage):
                     of_study.where(TRIALS.c.study_id == study_id, PARAMS.c.param_name == name)
                 )
                 if stored is None:
-                    continue  # not known before it is committed
+                    continue  # it becomes known once it is committed
                 known = self._distributions[study_id, name] = json_to_distribution(stored)
             check_distribution_compatibility(known, distribution)
 
 
 def _parts_of(trial: FrozenTrial) -> Mapping[str, list[dict[str, Any]]]:
-    """The rows of a trial's parts, but for the trial that they belong to."""
+    """Return the rows of a trial's parts, without the id of the trial."""
     return {
         "values": _values(trial.values),
         "params": [
@@ -241,10 +243,10 @@ def _attribute(key: str, value: Any) -> dict[str, Any]:
 
 
 def _stored(local: datetime | None) -> datetime | None:
-    """The other way round."""
+    """Return a local time as Optuna stores it: in UTC, without a time zone."""
     return None if local is None else local.astimezone(UTC).replace(tzinfo=None)
 
 
 def _local(stored: datetime | None) -> datetime | None:
-    """A time as Optuna shows it: what it stores is UTC, and both are without a zone."""
+    """Return a stored time as Optuna returns it: in local time, without a time zone."""
     return None if stored is None else stored.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)

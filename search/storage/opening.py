@@ -1,4 +1,4 @@
-"""Opening a study's storage."""
+"""Open the storage of the studies, and report why it cannot be opened."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,58 +11,56 @@ from sqlalchemy import create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
+from cifar_core.text_files import first_line
 from search.errors import ServiceError, UsageError
 from search.home import Home
-from search.storage.locks import LOCKING, locked, server_options
+from search.storage.drivers import SQLITE, engine_options
+from search.storage.fast_rdb import FastRDBStorage
+from search.storage.locks import locked
 from search.storage.retrying import RetryingStorage
 from search.storage.urls import hide_secrets, shown_url, sqlite_file
 
 __all__ = ["check_storage", "existing_storage", "has_tables", "open_storage", "saying_why"]
 
-PATIENCE_SECONDS = 5
-"""How long SQLite itself waits for another process that holds its lock. Meanwhile a Ctrl-C is not heard,
-so it is short: `RetryingStorage` tries again."""
-
 
 def open_storage(url: str) -> RetryingStorage:
     """Open, or create, the database that `url` names.
 
-    SQLite is put into write-ahead mode, in which readers (a dashboard, a status) and the writer don't
-    lock each other out.
+    SQLite is put into write-ahead mode, in which readers (a dashboard, a status) and the writer do not lock
+    each other out.
 
     Raises:
-        UsageError: `url` is no database's.
+        UsageError: `url` does not name a database that can be used.
         ServiceError: The database cannot be opened.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the service says itself what happens
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the service reports what happens itself
     check_storage(url)
     path = sqlite_file(url)
-    template = url.replace("{", "{{").replace("}", "}}")  # Optuna fills in what stands in braces
+    template = url.replace("{", "{{").replace("}", "}}")  # Optuna substitutes what stands in braces
     with saying_why(url):
-        # Two searches that start at once must not both make the tables.
+        # Two searches that start at once must not both create the tables.
         if path is None:
             with locked(make_url(url), "the tables"):
-                return RetryingStorage(template, None, server_options(make_url(url)))
+                return RetryingStorage(FastRDBStorage(template, engine_options(make_url(url))))
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f"{path.name}.lock")):
             _use_write_ahead_log(path)
-            options = {"connect_args": {"timeout": PATIENCE_SECONDS}}
-            storage = RetryingStorage(template, path, options)
+            storage = RetryingStorage(FastRDBStorage(template, engine_options(make_url(url))), path)
     event.listen(storage.engine, "connect", _relax_synchronisation)
-    storage.engine.dispose()  # connections made before the listener don't have the setting
+    storage.engine.dispose()  # connections made before the listener lack the setting
     return storage
 
 
 def has_tables(url: str) -> bool:
-    """Whether studies have ever been kept in a database that is there. Nothing is changed there.
+    """Return whether a database holds Optuna's tables. Nothing is changed.
 
     Raises:
-        UsageError: `url` is no database's.
+        UsageError: `url` does not name a database that can be used.
         ServiceError: The database cannot be opened.
     """
     check_storage(url)
     with saying_why(url):
-        engine = create_engine(url, **server_options(make_url(url)))
+        engine = create_engine(url, **engine_options(make_url(url)))
         try:
             return inspect(engine).has_table("studies")
         finally:
@@ -71,7 +69,7 @@ def has_tables(url: str) -> bool:
 
 @contextmanager
 def saying_why(url: str) -> Iterator[None]:
-    """Whatever a database or its file answers within this context when it is opened, in a sentence.
+    """Report an error of a database or its file within this context as one sentence.
 
     Raises:
         ServiceError: It cannot be opened.
@@ -79,34 +77,35 @@ def saying_why(url: str) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError, RuntimeError) as error:
-        cause = str(error).strip().splitlines() or [type(error).__name__]
-        reason = hide_secrets(cause[0], url)
+        reason = hide_secrets(first_line(error), url)
         raise ServiceError(f"The storage {shown_url(url)} cannot be opened: {reason}") from error
 
 
 def check_storage(url: str) -> None:
-    """Refuse what can be known to be wrong with a storage without touching it.
+    """Refuse a storage that cannot be used, as far as that can be known without touching it.
 
     Raises:
-        UsageError: `url` is no database's, its driver is not installed, or studies cannot be held in it.
+        UsageError: `url` does not name a database, its driver is not installed, or it is of another kind
+            than SQLite and PostgreSQL.
     """
-    if sqlite_file(url) is None:
-        try:
-            make_url(url).get_dialect().import_dbapi()
-        except (ImportError, NoSuchModuleError) as error:
-            raise UsageError(
-                f"The storage {shown_url(url)} needs a database driver that is not installed "
-                f"({error}). For PostgreSQL: pip install 'cifar-search[postgres]'"
-            ) from error
-        if make_url(url).get_backend_name() not in LOCKING:
-            raise UsageError(
-                f"The storage {shown_url(url)} is of a kind in which two searches cannot be kept apart. "
-                "Studies can be in SQLite, PostgreSQL and MySQL."
-            )
+    if sqlite_file(url) is not None:
+        return
+    if (kind := make_url(url).get_backend_name()) != "postgresql":
+        raise UsageError(
+            f"Studies are kept in SQLite or PostgreSQL, but the storage {shown_url(url)} is {kind}. "
+            "Give --storage another URL, or leave it out for a database in the home."
+        )
+    try:
+        make_url(url).get_dialect().import_dbapi()
+    except (ImportError, NoSuchModuleError) as error:
+        raise UsageError(
+            f"The storage {shown_url(url)} needs a database driver that is not installed ({error}). "
+            "Install it with: pip install 'cifar-search[postgres]'"
+        ) from error
 
 
 def _use_write_ahead_log(path: Path) -> None:
-    connection = sqlite3.connect(path, timeout=PATIENCE_SECONDS)
+    connection = sqlite3.connect(path, timeout=SQLITE["timeout"])
     try:
         connection.execute("PRAGMA journal_mode=WAL")
     finally:
@@ -114,13 +113,13 @@ def _use_write_ahead_log(path: Path) -> None:
 
 
 def _relax_synchronisation(connection: sqlite3.Connection, _record: object) -> None:
-    # In write-ahead mode this loses nothing when a process is killed, and never corrupts; it saves a
-    # disk synchronisation per write (https://www.sqlite.org/pragma.html#pragma_synchronous).
+    # In write-ahead mode this never corrupts and loses nothing when a process is killed; it saves a disk
+    # synchronisation per write (https://www.sqlite.org/pragma.html#pragma_synchronous).
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def existing_storage(home: Home, url: str | None) -> RetryingStorage:
-    """The storage of the studies, which must be there.
+    """Open the storage of the studies, which must exist.
 
     Raises:
         UsageError: There is no database yet.
@@ -132,7 +131,7 @@ def existing_storage(home: Home, url: str | None) -> RetryingStorage:
             f"There are no studies yet: {path} does not exist. Start one with "
             "cifar-search start --space baseline_constrained, or name another --home."
         )
-    if not has_tables(url):  # somebody else's database is left as it is
+    if not has_tables(url):  # a database of something else is left as it is
         raise UsageError(
             f"There are no studies yet in {shown_url(url)}. Start one with "
             "cifar-search start --space baseline_constrained."

@@ -1,278 +1,296 @@
-"""Optuna's database storage, with patience: what passes by itself, or is mended, is waited for."""
+"""A storage for Optuna that repeats a call that failed because the database was locked, full or away."""
 
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import wraps
-from itertools import count
+from functools import partial
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, get_storage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from cifar_core.files import make_durable
-from search.errors import ServiceError
-from search.events import Notice, Observer
+from search.events import Observer
 from search.storage.fast_rdb import FastRDBStorage
+from search.storage.outages import TICK, Outage, OutageHandler, SearchWait
 from search.study import attributes
 
-__all__ = ["RetryingStorage", "Trouble"]
+__all__ = ["RetryingStorage"]
 
-BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-TROUBLES = BUSY | {
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CANTOPEN,
-}
-"""What an SQLite database that is whole may answer as long as its disk is full, read-only or away."""
 SECONDS_OF_A_LOCK = 60.0
-SECONDS_BETWEEN_TRIES = 1.0
-LOOK = 0.1
 
 Parameters = ParamSpec("Parameters")
-Found = TypeVar("Found")
-Handler = Callable[["Trouble"], None]
+Result = TypeVar("Result")
 
 
-class Trouble:
-    """Something that keeps a storage from working for now.
-
-    Args:
-        reason: In the database's words, without what was asked of it.
-        locked: Another process holds SQLite's lock: it will let go.
-        clock: Seconds, from any start.
-    """
-
-    def __init__(
-        self, reason: str, *, locked: bool, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.reason = reason
-        self.locked = locked
-        self._clock = clock
-        self._since = clock()
-
-    @property
-    def seconds(self) -> float:
-        """How long it has lasted."""
-        return self._clock() - self._since
-
-    @classmethod
-    def of(cls, error: BaseException) -> "Trouble | None":
-        """The trouble that `error` tells of; None if waiting will not mend it."""
-        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-        if isinstance(cause, OSError):
-            return cls(cause.strerror or str(cause), locked=False)
-        if not isinstance(cause, DBAPIError):
-            return None
-        origin = cause.orig
-        reason = (str(origin).strip().splitlines() or [type(origin).__name__])[0]
-        if isinstance(origin, sqlite3.Error):
-            # The lower byte is the error, the others say more about it.
-            code = getattr(origin, "sqlite_errorcode", 0) & 0xFF
-            return cls(reason, locked=code in BUSY) if code in TROUBLES else None
-        # A server that is away, restarts, or has no space.
-        away = cause.connection_invalidated or isinstance(cause, OperationalError | InterfaceError)
-        return cls(reason, locked=False) if away else None
+def _ignore() -> None:
+    """Do nothing. A named function, so that a storage can be pickled."""
 
 
-def _nothing() -> None:
-    """What is done when nobody waits. A function with a name, so that a storage can be pickled."""
+class RetryingStorage(BaseStorage):
+    """Delegates every call to a database storage behind Optuna's cache, and repeats it during an outage.
 
+    By default it waits up to a minute for a lock, and for nothing else. Where only one process writes, as
+    the coordinator does, a repeated call has no effect twice, even if the connection broke after the
+    commit, so that its answer was lost.
 
-def _patient(
-    method: Callable[Concatenate["RetryingStorage", Parameters], Found], /
-) -> Callable[Concatenate["RetryingStorage", Parameters], Found]:
-    """The method, tried again as long as the storage's trouble lasts and whoever handles it waits."""
-
-    @wraps(method)
-    def tried(
-        self: "RetryingStorage", /, *args: Parameters.args, **options: Parameters.kwargs
-    ) -> Found:
-        trouble = None
-        while True:
-            try:
-                found = method(self, *args, **options)
-            except (StorageInternalError, DBAPIError, OSError) as error:
-                now = Trouble.of(error)
-                if now is None:
-                    raise
-                trouble = trouble or now
-                trouble.reason, trouble.locked = now.reason, now.locked
-                if self.on_trouble is None:
-                    if not trouble.locked or trouble.seconds > SECONDS_OF_A_LOCK:
-                        raise
-                    time.sleep(LOOK)
-                else:
-                    self.on_trouble(trouble)
-            else:
-                if trouble is not None:
-                    self.on_recovery()
-                return found
-
-    return tried
-
-
-class RetryingStorage(FastRDBStorage):
-    """Optuna's storage, whose every call waits while the database is locked, full or away.
-
-    Without more it waits a minute for a lock and for nothing else. Where one process writes, as the
-    coordinator does, a call that failed is repeated without doing anything twice, even if the
-    connection broke after the database had done it.
-
-    In SQLite's write-ahead mode nothing is lost with a process, but with the machine's power goes what is
-    not on the disk yet. So everything is put there with each note of the study, and when a trial has its
-    recipe or is finished: before its checkpoint, from which it could go on, is removed.
+    SQLite's write-ahead mode protects against the death of a process, but a power failure loses what is not
+    on the disk yet. So the log is put on the disk with each note of the study, and when a trial gets its
+    recipe or ends: that is before the checkpoint from which it could continue is removed.
 
     Args:
-        url: The database.
+        database: The storage that each call goes to.
         file: The database's file, if it is SQLite's.
-        engine_kwargs: As for Optuna's `RDBStorage`.
 
     Attributes:
-        on_trouble: Told of each failed try; returns when it is time for the next, or raises. None for the
-            minute's patience.
-        on_recovery: Told when a call that had failed has succeeded.
+        on_outage: Called after each failed try; returns when it is time for the next one, or raises. None
+            for the default.
+        on_recovery: Called when a call that had failed has succeeded.
     """
 
-    on_trouble: Handler | None
-    on_recovery: Callable[[], None]
-
-    def __init__(
-        self, url: str, file: Path | None = None, engine_kwargs: dict[str, Any] | None = None
-    ) -> None:
-        self.on_trouble = None
-        self.on_recovery = _nothing
+    def __init__(self, database: FastRDBStorage, file: Path | None = None) -> None:
+        self.on_outage: OutageHandler | None = None
+        self.on_recovery: Callable[[], None] = _ignore
+        self._database = database
+        self._cached = get_storage(database)
         self._log = None if file is None else file.with_name(f"{file.name}-wal")
-        super().__init__(url, engine_kwargs=engine_kwargs)
+
+    @property
+    def url(self) -> str:
+        """The database's URL, its password included."""
+        return str(self._database.url)
+
+    @property
+    def engine(self) -> Engine:
+        """The database's engine."""
+        return self._database.engine
 
     @contextmanager
     def waiting(self, observe: Observer, stop_requested: Callable[[], bool]) -> Iterator[None]:
-        """Wait, within this context, for as long as it takes or until a stop is asked for.
+        """Within this context, wait until an outage is over or a stop is requested.
 
         Raises:
-            ServiceError: A stop was asked for while the storage did not work.
+            ServiceError: A stop was requested during an outage.
         """
-        waiting = Waiting(observe, stop_requested)
-        self.on_trouble, self.on_recovery = waiting, waiting.over
+        wait = SearchWait(observe, stop_requested)
+        self.on_outage, self.on_recovery = wait, wait.over
         try:
             yield
         finally:
-            self.on_trouble = None
+            self.on_outage = None
+
+    def forget(self) -> None:
+        """Drop what is cached of finished trials: studies may have been deleted and created again."""
+        self._cached = get_storage(self._database)
+
+    def remove_session(self) -> None:
+        """Close this thread's connection."""
+        self._database.remove_session()
+
+    # ------------------------------------------------------------------------------------------- studies
+
+    def create_new_study(
+        self, directions: Sequence[StudyDirection], study_name: str | None = None
+    ) -> int:
+        """Create a study."""
+        create = partial(self._cached.create_new_study, directions, study_name)
+
+        def repeat() -> int:
+            there = [one for one in self._cached.get_all_studies() if one.study_name == study_name]
+            return there[0]._study_id if there else create()  # noqa: SLF001 - it has no public id
+
+        return self._until_done(create, repeat)
+
+    def delete_study(self, study_id: int) -> None:
+        """Delete a study."""
+        delete = partial(self._cached.delete_study, study_id)
+
+        def repeat() -> None:
+            if any(one._study_id == study_id for one in self._cached.get_all_studies()):  # noqa: SLF001
+                delete()
+
+        self._until_done(delete, repeat)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Write a user attribute; it is durable on return."""
+
+        def write() -> None:
+            self._cached.set_study_user_attr(study_id, key, value)
+            self._make_durable()
+
+        self._until_done(write)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Write a system attribute."""
+        self._call(self._cached.set_study_system_attr, study_id, key, value)
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """Return the id of a study."""
+        return self._call(self._cached.get_study_id_from_name, study_name)
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        """Return the name of a study."""
+        return self._call(self._cached.get_study_name_from_id, study_id)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """Return a study's directions."""
+        return self._call(self._cached.get_study_directions, study_id)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """Return a study's user attributes."""
+        return self._call(self._cached.get_study_user_attrs, study_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """Return a study's system attributes."""
+        return self._call(self._cached.get_study_system_attrs, study_id)
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """Return all studies."""
+        return self._call(self._cached.get_all_studies)
+
+    # -------------------------------------------------------------------------------------------- trials
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Create a trial once; if a commit's answer was lost, return the trial that it made."""
+        began = datetime.now()  # noqa: DTZ005 - Optuna's trials start in local time
+        create = partial(self._cached.create_new_trial, study_id, template_trial)
+
+        def repeat() -> int:
+            for trial in reversed(self._cached.get_all_trials(study_id, deepcopy=False)):
+                if _is_made_of(trial, template_trial, began):
+                    return trial._trial_id  # noqa: SLF001 - it has no public id
+            return create()
+
+        return self._until_done(create, repeat)
+
+    def set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> None:
+        """Write a parameter."""
+        self._call(
+            self._cached.set_trial_param, trial_id, param_name, param_value_internal, distribution
+        )
+
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        """Return the id of a trial."""
+        return self._call(
+            self._cached.get_trial_id_from_study_id_trial_number, study_id, trial_number
+        )
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        """Change a trial's state once; the end of a trial is durable on return."""
+
+        def change() -> bool:
+            return finish(self._cached.set_trial_state_values(trial_id, state, values))
+
+        def repeat() -> bool:
+            # The commit may have succeeded although its answer was lost.
+            done = self._cached.get_trial(trial_id).state is state
+            return finish(done) if done else change()
+
+        def finish(done: bool) -> bool:
+            if state.is_finished():
+                self._make_durable()
+            return done
+
+        return self._until_done(change, repeat)
+
+    def set_trial_intermediate_value(
+        self, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        """Write the value of a step."""
+        self._call(self._cached.set_trial_intermediate_value, trial_id, step, intermediate_value)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Write a user attribute; a recipe is durable on return."""
+
+        def write() -> None:
+            self._cached.set_trial_user_attr(trial_id, key, value)
+            if key == attributes.RECIPE:
+                self._make_durable()
+
+        self._until_done(write)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Write a system attribute."""
+        self._call(self._cached.set_trial_system_attr, trial_id, key, value)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """Return a trial."""
+        return self._call(self._cached.get_trial, trial_id)
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """Return a study's trials by number."""
+        return self._call(self._cached.get_all_trials, study_id, deepcopy, states)
+
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        """Return the best complete trial."""
+        return self._call(self._cached.get_best_trial, study_id)
+
+    # ------------------------------------------------------------------------------------------- retries
+
+    def _call(
+        self,
+        method: Callable[Parameters, Result],
+        *args: Parameters.args,
+        **options: Parameters.kwargs,
+    ) -> Result:
+        return self._until_done(partial(method, *args, **options))
+
+    def _until_done(
+        self, first: Callable[[], Result], repeat: Callable[[], Result] | None = None
+    ) -> Result:
+        """Call `first`, and during an outage `repeat` (by default `first`) until it succeeds."""
+        outage = None
+        while True:
+            try:
+                result = first() if outage is None else (repeat or first)()
+            except (StorageInternalError, DBAPIError, OSError) as error:
+                found = Outage.of(error)
+                if found is None:
+                    raise
+                outage = outage or found
+                outage.reason, outage.locked = found.reason, found.locked
+                if self.on_outage is None:
+                    if not outage.locked or outage.seconds > SECONDS_OF_A_LOCK:
+                        raise
+                    time.sleep(TICK)
+                else:
+                    self.on_outage(outage)
+            else:
+                if outage is not None:
+                    self.on_recovery()
+                return result
 
     def _make_durable(self) -> None:
         if self._log is not None:
             make_durable(self._log)
 
-    @_patient
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """As Optuna says; durable when it returns."""
-        super().set_study_user_attr(study_id, key, value)
-        self._make_durable()
-
-    @_patient
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """As Optuna says; a recipe is durable when it returns."""
-        super().set_trial_user_attr(trial_id, key, value)
-        if key == attributes.RECIPE:
-            self._make_durable()
-
-    def set_trial_state_values(
-        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
-    ) -> bool:
-        """As Optuna says; the end of a trial is durable when it returns."""
-        tries = count(1)
-
-        @_patient
-        def attempt(self: "RetryingStorage") -> bool:
-            # The connection may have broken behind the commit, whose answer then never came.
-            there = next(tries) > 1 and self.get_trial(trial_id).state is state
-            done = there or super().set_trial_state_values(trial_id, state, values)
-            if state.is_finished():
-                self._make_durable()
-            return done
-
-        return attempt(self)
-
-    def _create_new_trial(
-        self, study_id: int, template_trial: FrozenTrial | None = None
-    ) -> FrozenTrial:
-        """As Optuna does; where the connection broke behind the commit, that trial is taken."""
-        began = datetime.now()  # noqa: DTZ005 - Optuna's trials begin in local time
-        tries = count(1)
-
-        @_patient
-        def attempt(self: "RetryingStorage") -> FrozenTrial:
-            if next(tries) > 1:
-                for trial in reversed(self.get_all_trials(study_id, deepcopy=False)):
-                    if _is_made_of(trial, template_trial, began):
-                        return trial
-            return super()._create_new_trial(study_id, template_trial)
-
-        return attempt(self)
-
-
-for _name in (
-    *("create_new_study", "delete_study", "set_study_system_attr", "get_study_id_from_name"),
-    *("get_study_name_from_id", "get_study_directions", "get_study_user_attrs"),
-    *("get_study_system_attrs", "get_all_studies", "_set_trial_param", "get_trial_param"),
-    *("set_trial_intermediate_value", "set_trial_system_attr", "get_trial"),
-    *("get_trial_id_from_study_id_trial_number", "_get_trials", "_get_best_trial_id"),
-):
-    setattr(RetryingStorage, _name, _patient(getattr(FastRDBStorage, _name)))
-
 
 def _is_made_of(trial: FrozenTrial, template: FrozenTrial | None, began: datetime) -> bool:
-    """A trial that was created from `template`, since `began`, and that nobody has touched yet."""
+    """Return whether a trial was created from `template` since `began` and is still as it was created."""
     if template is None:
         started = trial.datetime_start
         fresh = started is not None and started >= began.replace(microsecond=0)
         return trial.state is TrialState.RUNNING and fresh and not trial.user_attrs | trial.params
     parts = ("state", "user_attrs", "system_attrs", "datetime_start", "datetime_complete")
     return all(getattr(trial, part) == getattr(template, part) for part in parts)
-
-
-class Waiting:
-    """Waits while a search's storage is in trouble, and says so; a stop ends the waiting.
-
-    Args:
-        observe: Told what is waited for, once, and when it is over.
-        stop_requested: Whether the search shall stop.
-    """
-
-    def __init__(self, observe: Observer, stop_requested: Callable[[], bool]) -> None:
-        self._observe = observe
-        self._stop_requested = stop_requested
-        self._told: str | None = None
-
-    def __call__(self, trouble: Trouble) -> None:
-        """Wait until the next try.
-
-        Raises:
-            ServiceError: The search shall stop.
-        """
-        if self._told != trouble.reason:
-            self._told = trouble.reason
-            self._observe(
-                Notice(
-                    f"The storage does not work: {trouble.reason}. The search waits and tries again; "
-                    "what is saved stays saved. Ctrl-C stops it."
-                )
-            )
-        for _ in range(round(SECONDS_BETWEEN_TRIES / LOOK)):
-            if self._stop_requested():
-                raise ServiceError(
-                    f"The storage did not work when the search stopped: {trouble.reason}. Everything up to "
-                    "there is saved; go on with `cifar-search resume` when it works again."
-                )
-            time.sleep(LOOK)
-
-    def over(self) -> None:
-        """The storage works again."""
-        if self._told is not None:
-            self._told = None
-            self._observe(Notice("The storage works again; the search goes on."))

@@ -1,4 +1,4 @@
-"""A study copied into another home or storage, whole or not at all."""
+"""Copy a study into another home or storage, completely or not at all."""
 
 import json
 import socket
@@ -18,28 +18,34 @@ from cifar_core.files import write_atomically
 from search.errors import ServiceError, UsageError
 from search.home import Home, StudyFolder
 from search.storage.retrying import RetryingStorage
-from search.storage.study_lock import held
+from search.storage.study_lock import StudyLock
 from search.study import attributes
 from search.study.study import SearchStudy, open_study, was_never_finished
 from search.study.trial_states import is_paused
 
 __all__ = ["Copied", "copy_study"]
 
-OF_THE_PLACE = {attributes.SETTINGS, attributes.COPY_OF, attributes.HOLDER, attributes.STOP_REQUEST}
-"""Notes that are not copied with the others: who runs a study, and what comes first or last in a copy."""
+NOT_COPIED = {
+    attributes.SETTINGS,
+    attributes.COPY_OF,
+    attributes.HOLDER,
+    attributes.IDENTITY,
+    attributes.STOP_REQUEST,
+}
+"""Notes that are not copied with the others: they belong to one study, or are written first or last."""
 ARTIFACT = "artifacts:"
-"""What the names of Optuna's entries of artifacts begin with."""
+"""The prefix of the names under which Optuna lists artifacts."""
 
 
 @dataclass(frozen=True)
 class Copied:
-    """What has become of a copy.
+    """The result of copying a study.
 
     Attributes:
         study: The copy.
-        trials: Trials in it.
-        unfinished: Those of them that go on from their checkpoint.
-        lacking: What could not be copied because it was not there, a sentence each.
+        trials: The number of its trials.
+        unfinished: The number of its trials that can continue from their checkpoint.
+        lacking: A sentence for each thing that could not be copied because it was missing.
     """
 
     study: SearchStudy
@@ -58,86 +64,78 @@ def copy_study(
 ) -> Copied:
     """Copy a study with its trials, notes, checkpoints and artifacts.
 
-    Neither the study nor its copy can be run meanwhile. The copy's settings are written last: without
-    them it is no study of ours, and the next copy of this name removes what there is of it.
+    Neither the study nor its copy can run meanwhile. The copy's settings are written last: without them it
+    is not yet a study of the service, and the next copy of this name removes what there is of it.
 
     Args:
-        home: Where the study's files are.
-        storage: Where the study is.
-        study: Its name; None for the newest.
-        to_home: Where the copy's files shall be; it must have been made.
-        to_storage: Where the copy shall be.
-        name: The copy's name; the study's by default.
+        home: The home of the study's files.
+        storage: The storage of the study.
+        study: The study's name; None for the newest.
+        to_home: The home of the copy's files; it must exist.
+        to_storage: The storage of the copy.
+        name: The copy's name; by default the study's.
 
     Raises:
-        UsageError: There is no such study, or there can be no such copy.
+        UsageError: There is no such study, or the copy cannot have this name.
         ServiceError: One of the two is running, or something cannot be read or written.
     """
     source = open_study(storage, study)
     name = name or source.name
-    own, other = home.study(source.name), to_home.study(name)
-    _check(source, own, other, to_storage)
-    other.create()
-    with held(home, storage, source.name), held(to_home, to_storage, name):
-        source = open_study(storage, source.name)  # as it stands now that nobody runs it
+    _check(source, name, to_storage)
+    with StudyLock(home, storage, source.name) as lock, StudyLock(to_home, to_storage, name) as to:
+        own, other = lock.folder, to.folder
+        source = open_study(storage, source.name)  # as it is now that nobody runs it
         trials = source.optuna.get_trials(deepcopy=False)
         _make_room(to_home, other, to_storage, name)
         try:
-            made = _begin(source, to_home, to_storage, name)
+            made = _begin(source, to_home, to_storage, name, to.identity)
             for trial in trials:
                 _add(trial, made, to_storage)
             unfinished = [
                 trial for trial in trials if trial.state is TrialState.RUNNING or is_paused(trial)
             ]
-            lacking = [*_copy_states(own, other, unfinished)]
+            lacking = [*_copy_files(own, other, unfinished)]
             lacking += _copy_artifacts(source.optuna, trials, home, to_home)
         except OSError as error:
             raise ServiceError(
                 f"{error.filename or to_home.root} cannot be copied: {error.strerror}. "
-                "The same command makes the copy anew."
+                "Run the same command again to copy it from the start."
             ) from error
         for key, value in source.optuna.user_attrs.items():
-            if key not in OF_THE_PLACE:
+            if key not in NOT_COPIED:
                 made.set_user_attr(key, value)
         made.set_user_attr(attributes.SETTINGS, source.note(attributes.SETTINGS))
-        going_on = sum(trial.number in other.checkpoints() for trial in unfinished)
-        return Copied(open_study(to_storage, name), len(trials), going_on, tuple(lacking))
+        resumable = sum(trial.number in other.checkpoints() for trial in unfinished)
+        return Copied(open_study(to_storage, name), len(trials), resumable, tuple(lacking))
 
 
-def _check(
-    source: SearchStudy, own: StudyFolder, other: StudyFolder, to_storage: RetryingStorage
-) -> None:
-    name = other.root.name
-    if own.root.resolve() == other.root.resolve():
-        raise UsageError(
-            f"A home keeps the files of one study named {name}. Give --to-home or --name."
-        )
+def _check(source: SearchStudy, name: str, to_storage: RetryingStorage) -> None:
     if source.settings.pruner == "hyperband" and name != source.name:
         raise UsageError(
-            f"The hyperband pruner of study {source.name} decides by the study's name too: "
-            "a copy keeps it. Give --to-home without --name."
+            f"The hyperband pruner of study {source.name} decides by the study's name, so a copy must keep "
+            "it. Give --to-home without --name."
         )
     _half(to_storage, name)
 
 
 def _half(storage: RetryingStorage, name: str) -> optuna.Study | None:
-    """What an interrupted copy, or start, has left behind under this name.
+    """Return the incomplete study of this name that an interrupted copy or start left, or None.
 
     Raises:
-        UsageError: It is a study.
+        UsageError: There is a complete study of this name.
     """
     if name not in optuna.get_all_study_names(storage):
         return None
     there = optuna.load_study(storage=storage, study_name=name)
     if not was_never_finished(there):
         raise UsageError(
-            f"There is a study named {name} already where the copy shall be. Give another --name."
+            f"The destination already has a study named {name}. Give another --name, or --to-home."
         )
     return there
 
 
 def _make_room(home: Home, folder: StudyFolder, storage: RetryingStorage, name: str) -> None:
-    """Remove what there is of an interrupted copy, and nothing else."""
+    """Remove the remains of an interrupted copy, and nothing else."""
     half = _half(storage, name)
     files = [*_files(folder)]
     if half is not None:
@@ -148,15 +146,15 @@ def _make_room(home: Home, folder: StudyFolder, storage: RetryingStorage, name: 
             files = []
     if files:
         raise UsageError(
-            f"The home {home.root} has states of another study named {name}. Give another --name, "
-            "or another --to-home."
+            f"The home {home.root} has checkpoints of another study named {name}. Give another --name or "
+            "--to-home."
         )
     if half is not None:
         optuna.delete_study(storage=storage, study_name=name)
 
 
 def _begin(
-    source: SearchStudy, to_home: Home, to_storage: RetryingStorage, name: str
+    source: SearchStudy, to_home: Home, to_storage: RetryingStorage, name: str, identity: str
 ) -> optuna.Study:
     made = optuna.create_study(storage=to_storage, study_name=name, direction="maximize")
     note = {
@@ -165,7 +163,8 @@ def _begin(
         "to": str(to_home.root.resolve()),
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    made.set_user_attr(attributes.COPY_OF, note)  # first: it tells what is ours to remove
+    made.set_user_attr(attributes.COPY_OF, note)  # first: it marks what may be removed
+    made.set_user_attr(attributes.IDENTITY, identity)
     for key, value in _system_attributes(source.optuna).items():
         to_storage.set_study_system_attr(made._study_id, key, value)  # noqa: SLF001 - as optuna.copy_study does
     return made
@@ -175,19 +174,19 @@ def _add(trial: FrozenTrial, made: optuna.Study, storage: RetryingStorage) -> No
     number = storage.create_new_trial(made._study_id, template_trial=trial)  # noqa: SLF001 - see above
     if storage.get_trial(number).number != trial.number:
         raise ServiceError(
-            f"Trials before number {trial.number} are missing in the study: somebody has removed them. "
-            "Checkpoints are found by number, so it cannot be copied."
+            f"Trials before number {trial.number} were removed from the study. Checkpoints are found by "
+            "number, so it cannot be copied."
         )
 
 
 def _files(folder: StudyFolder) -> Iterator[Path]:
-    """What is needed to go on: checkpoints, and the sweeps of an LR-range test that is not over."""
+    """Yield the files needed to continue: checkpoints, and the sweeps of an unfinished LR-range test."""
     for number in sorted(folder.checkpoints()):
         yield folder.checkpoint(number)
     yield from sorted(folder.sweeps.rglob("*.json"))
 
 
-def _copy_states(
+def _copy_files(
     own: StudyFolder, other: StudyFolder, unfinished: list[FrozenTrial]
 ) -> Iterator[str]:
     for file in _files(own):
@@ -197,14 +196,14 @@ def _copy_states(
     there = own.checkpoints()
     for trial in unfinished:
         if trial.intermediate_values and trial.number not in there:
-            yield f"Trial {trial.number} begins again with epoch 1: there is no checkpoint of it."
+            yield f"Trial {trial.number} restarts from epoch 1: it has no checkpoint."
 
 
 def _copy_artifacts(
     study: optuna.Study, trials: list[FrozenTrial], home: Home, to_home: Home
 ) -> Iterator[str]:
     if home.artifacts.resolve() == to_home.artifacts.resolve():
-        return  # both studies name the same files
+        return  # both studies refer to the same files
     every = chain(
         _system_attributes(study).items(), *(trial.system_attrs.items() for trial in trials)
     )

@@ -1,4 +1,4 @@
-"""Where Optuna keeps the studies."""
+"""Storage URLs: their files, how they are shown, and the options that name them to further commands."""
 
 import os
 import shlex
@@ -15,14 +15,14 @@ __all__ = ["hide_secrets", "place_of", "shown_url", "sqlite_file", "where_flags"
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file of an SQLite database; None for other databases.
+    """Return the file of an SQLite database, or None for another kind of database.
 
     Raises:
-        UsageError: `url` is no database's.
+        UsageError: `url` is not a database URL.
     """
     parsed = _parsed(url)
     if parsed is None or "\0" in url:
-        # What has an @ may hold a password that cannot be told from the rest: it is not repeated.
+        # A text with an @ may contain a password that cannot be told from the rest, so it is not repeated.
         found = repr(url)
         if "@" in url:
             found = "something else. In a password, write @ as %40, / as %2F and : as %3A"
@@ -39,7 +39,7 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def shown_url(url: str) -> str:
-    """The URL without its passwords, wherever they stand."""
+    """Return the URL with every password in it masked."""
     parsed = _parsed(url)
     if parsed is None:
         return "(not a database URL)"
@@ -52,9 +52,9 @@ def shown_url(url: str) -> str:
 
 
 def hide_secrets(text: str, url: str) -> str:
-    """`text`, such as a driver's error, without the passwords of `url`.
+    """Return `text`, such as a driver's error, with the passwords of `url` masked.
 
-    Where it cannot be told what the password is, all that may hold it goes.
+    If the password cannot be told from the rest of the URL, everything that may contain it is masked.
     """
     if _parsed(url) is None and "@" in url:
         return text.replace(url.rpartition("@")[0].rpartition("//")[2], "***")
@@ -67,16 +67,16 @@ def hide_secrets(text: str, url: str) -> str:
 
 
 def where_flags(home: Home, url: str) -> str:
-    """What further commands must name to find a study: nothing where they look there by themselves."""
+    """Return the options by which further commands find a study, if they need any."""
     if url == (os.environ.get(STORAGE_VARIABLE) or home.storage_url()):
         return home.flag
-    # A command without the password could not be copied, and with it would show it.
+    # With the password the command would show it, and without it the command would not work.
     named = f'"${STORAGE_VARIABLE}"' if _secrets(url) else shlex.quote(shown_url(url))
     return f"{home.flag} --storage {named}"
 
 
 def place_of(home: Home, url: str) -> str:
-    """A storage as a home knows it: the same still when the home is moved, or the password changed."""
+    """Return a name for a storage that stays the same when the home is moved or the password changed."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         kind, host, port = parsed.drivername, parsed.host, parsed.port
@@ -96,7 +96,7 @@ def _secrets(url: str) -> set[str]:
 
 
 def _is_secret(key: str) -> bool:
-    """It names a password in a URL's query: libpq has password and sslpassword, MySQL passwd."""
+    """Return whether a key of a URL's query names a password, as libpq's password and sslpassword do."""
     return any(word in key.lower() for word in ("pass", "pwd", "secret", "token"))
 
 
@@ -105,5 +105,5 @@ def _parsed(url: str) -> URL | None:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         return None
-    # A host has no @: it was in a password.
+    # A host name has no @: it was part of a password.
     return None if "@" in (parsed.host or "") else parsed

@@ -15,6 +15,7 @@ from optuna.study._frozen import FrozenStudy
 from pydantic import ValidationError
 
 from search.errors import UsageError
+from search.home import Home, StudyFolder
 from search.study import attributes
 from search.study.bounds import Bounds
 from search.study.budget import best_position, enqueued_to, trials_in_all
@@ -54,6 +55,11 @@ class SearchStudy:
     def name(self) -> str:
         """Its name."""
         return self.optuna.study_name
+
+    def folder(self, home: Home) -> StudyFolder:
+        """Return the folder of its own files in a home."""
+        identity = self.note(attributes.IDENTITY)
+        return home.study(self.name, identity if isinstance(identity, str) else None)
 
     def note(self, key: str) -> Any:
         """Return one of the service's notes, or None."""

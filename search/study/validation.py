@@ -1,4 +1,4 @@
-"""What the service notes in a study, checked when the study is opened: others can write there too."""
+"""Check the service's notes in a study when it is opened: other programs can write there too."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,14 +31,14 @@ Shown = Annotated[str, AfterValidator(no_control)]
 
 
 def check_notes(study: optuna.Study, settings: Settings) -> None:
-    """Refuse a study whose notes or trials somebody has changed into what the service cannot work with.
+    """Refuse a study whose notes or trials were changed into something that the service cannot use.
 
     Args:
-        study: A study of ours.
-        settings: Its settings, which have been read.
+        study: A study of the service.
+        settings: Its settings.
 
     Raises:
-        ServiceError: Something is not as the service writes it; the text says which note.
+        ServiceError: A note is not as the service writes it; the text says which.
     """
     problem = _problem_of_study(study.user_attrs)
     if problem is None:
@@ -49,18 +49,17 @@ def check_notes(study: optuna.Study, settings: Settings) -> None:
             break
     if problem is not None:
         raise ServiceError(
-            f"Study {study.study_name} cannot be used: somebody has changed it, or another version of "
-            f"cifar-search has made it ({problem}). The other studies are not touched by that; start "
-            "another with --study NAME."
+            f"Study {study.study_name} cannot be used: it was changed by hand, or made by another version "
+            f"of cifar-search ({problem}). Other studies are not affected; start another with --study NAME."
         )
 
 
 @contextmanager
 def readable(what: str) -> Iterator[None]:
-    """Within this context Optuna reads; what it says about contents that are damaged is no error of ours.
+    """Report damaged contents that Optuna cannot read within this context as one sentence.
 
     Args:
-        what: What is read, to begin a sentence with.
+        what: The thing that is read, as the sentence's subject.
 
     Raises:
         ServiceError: Optuna cannot read it.
@@ -76,7 +75,7 @@ def readable(what: str) -> Iterator[None]:
 
 
 class _Notes(BaseModel):
-    """Notes of which the service reads these; their names are those in `search.study.attributes`."""
+    """The notes that the service reads; their names are those in `search.study.attributes`."""
 
     model_config = ConfigDict(strict=True)
 
@@ -173,7 +172,7 @@ def _problem_of_trial(trial: FrozenTrial) -> str | None:
     except ValidationError as error:
         return explain(error)[0].rstrip(".")
     if not all(isinstance(one, float) for one in trial.intermediate_values.values()):
-        return "the accuracy of an epoch is no number"
+        return "the accuracy of an epoch is not a number"
     complete = trial.state is TrialState.COMPLETE
     if complete and notes.recipe is None:
         return f"it is complete without a {attributes.RECIPE}"
@@ -181,7 +180,7 @@ def _problem_of_trial(trial: FrozenTrial) -> str | None:
         return "it is complete without an epoch"
     if notes.recipe is not None and notes.seed is None:
         return f"it has no {attributes.SEED}"
-    if notes.recipe is not None and not trial.state.is_finished():  # it will go on
+    if notes.recipe is not None and not trial.state.is_finished():  # it will continue
         try:
             Recipe.read(notes.recipe)
         except RecipeError as error:

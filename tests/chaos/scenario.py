@@ -18,7 +18,7 @@ from cifar_core.data.split import split
 from cifar_core.recipe import Recipe
 from cifar_core.trainer import Training
 from search.study import attributes
-from tests.chaos.witness import Witness
+from tests.chaos.probe import StudyProbe
 from tests.search.running import begin, ended, space_file, values_of
 
 __all__ = [
@@ -171,21 +171,21 @@ class References:
     def _make(self, scenario: Scenario, core: int | None) -> Reference:
         folder = self._folder / f"reference-{SCENARIOS.index(scenario)}"
         folder.mkdir()
-        witness = Witness(folder / "home", "tiny")
+        probe = StudyProbe(folder / "home", "tiny")
         command = ("start", *scenario.options(folder), "--home", folder / "home")
         began = time.monotonic()
         with begin(*command, folder=folder, data=self._data, core=core) as running:
             running.until(
-                lambda: witness.progress() is not None, "its study is there", SECONDS_LEFT_ALONE
+                lambda: probe.progress() is not None, "its study is there", SECONDS_LEFT_ALONE
             )
             there = time.monotonic()
             running.until(
-                lambda: (witness.progress() or (0,))[-1], "it has bounds", SECONDS_LEFT_ALONE
+                lambda: (probe.progress() or (0,))[-1], "it has bounds", SECONDS_LEFT_ALONE
             )
             measured = time.monotonic()
             ended(running, 0, SECONDS_LEFT_ALONE)
         pace = Pace(there - began, measured - there, time.monotonic() - measured)
-        return Reference(values_of(witness.trials()), pace)
+        return Reference(values_of(probe.trials()), pace)
 
 
 class Trainer:

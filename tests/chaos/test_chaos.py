@@ -1,6 +1,6 @@
-"""A search that is killed ten times at random, and proof that broken promises would be seen.
+"""A search with random faults ends as promised, and the checks find what breaks an invariant.
 
-`make chaos` is the same with hundreds of kills.
+`make chaos` injects hundreds of faults.
 """
 
 import json
@@ -25,84 +25,83 @@ from cifar_core.checkpoint import save_state
 from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
 from search.study import attributes
-from tests.chaos.disturbing import BrokenPromiseError, Disturbance, Strike
-from tests.chaos.moments import Phase
-from tests.chaos.promises import (
-    Promised,
+from tests.chaos.faults import Fault, wrong_code
+from tests.chaos.faulty_search import BrokenInvariantError, FaultySearch, InjectedFault
+from tests.chaos.invariants import (
+    Expected,
     broken_at_the_end,
     broken_between,
     broken_now,
     fell,
     left_behind,
 )
+from tests.chaos.probe import Progress, Snapshot, StudyProbe
 from tests.chaos.scenario import SCENARIOS, Pace, Reference, Trainer, differences, sample
-from tests.chaos.striking import Kind, wrong_code
-from tests.chaos.witness import Progress, Snapshot, Witness
+from tests.chaos.timing import Phase
 from tests.search.running import needs_proc, values_of
 
-SEED, KILLS, TRIALS = 1, 10, 5
+SEED, KILLS, TRIALS = 1, 6, 4
 RECIPE = Recipe(epochs=2)
-PROMISED = Promised(trials=4, workers=1)
+EXPECTED = Expected(trials=4, workers=1)
 NETWORK = {"weight": torch.ones(2)}
 
 
 @needs_proc
 @pytest.mark.slow
-def test_a_search_that_is_killed_ten_times_keeps_every_promise(
+def test_a_search_with_random_faults_breaks_no_invariant(
     plain_images: Path, tmp_path: Path
 ) -> None:
-    """And whatever trial is looked at, its recipe and seed make the same again."""
     scenario, random = replace(SCENARIOS[0], trials=TRIALS), np.random.default_rng(SEED)
     pace = Pace(start=3.0, sweeps=3.0, trials=6.0)
-    strikes: list[Strike] = []
-    search = Disturbance(
+    faults: list[InjectedFault] = []
+    search = FaultySearch(
         scenario,
         tmp_path,
         plain_images,
         random,
         pace,
-        lambda: len(strikes) < KILLS,
-        told=strikes.append,
+        lambda: len(faults) < KILLS,
+        told=faults.append,
     )
     end = search.run()
     assert len(end.trials) == scenario.trials
     assert len(search.sessions) > 1
-    trials = search.witness.trials()
+    trials = search.probe.trials()
     (trial,) = sample(trials, 1, random)
     assert not list(Trainer(plain_images).differences(trial)), search.story("")
 
 
 def epoch(number: int, seconds: float = 0.25) -> Epoch:
-    """An epoch after which a tenth more of the images are right than after the one before."""
+    """Return an epoch after which a tenth more of the images are right than after the one before."""
     return Epoch(number, 2.0, 0.1, 2.0, number / 10, 0.001, seconds, 1600.0)
 
 
-def write_checkpoint(witness: Witness, number: int, epochs: Iterable[Epoch]) -> Path:
-    path = witness.folder.checkpoint(number)
+def write_checkpoint(probe: StudyProbe, number: int, epochs: Iterable[Epoch]) -> Path:
+    path = probe.folder.checkpoint(number)
     save_state({"network": NETWORK, "history": [asdict(one) for one in epochs]}, path)
     return path
 
 
 @pytest.fixture
 def home(killed: Path, tmp_path: Path) -> Path:
-    """A home that a test may change."""
+    """Return a home that a test may change."""
     return Path(shutil.copytree(killed, tmp_path / "home"))
 
 
 @pytest.fixture
-def witness(home: Path) -> Witness:
-    return Witness(home, "tiny")
+def probe(home: Path) -> StudyProbe:
+    return StudyProbe(home, "tiny")
 
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study as a killed coordinator leaves it: a trial of every kind, the last one under way."""
+    """Return a home as a killed coordinator leaves it: a trial of every kind, the last one running."""
     home = tmp_path_factory.mktemp("killed") / "home"
-    witness = Witness(home, "tiny")
-    witness.folder.create()
+    probe = StudyProbe(home, "tiny")
+    probe.folder.create()
     exports = home / "exports" / "tiny"
     exports.mkdir(parents=True)
-    storage = RDBStorage(witness.url)
+    storage = RDBStorage(probe.url)
     study = optuna.create_study(storage=storage, study_name="tiny", direction="maximize")
     for key, value in ((attributes.SETTINGS, {}), (attributes.LR_BOUNDS, [0.1])):
         study.set_user_attr(key, value)
@@ -134,57 +133,57 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     storage.remove_session()
     storage.engine.dispose()
-    write_checkpoint(witness, 0, [epoch(1), epoch(2)])
-    write_checkpoint(witness, 3, [epoch(1), epoch(2)])
+    write_checkpoint(probe, 0, [epoch(1), epoch(2)])
+    write_checkpoint(probe, 3, [epoch(1), epoch(2)])
     (exports / "best-1.toml").write_text(tomli_w.dumps({"recipe": RECIPE.to_dict()}))
     save_state(NETWORK, exports / "best-1.pt")
     return home
 
 
-def seen(witness: Witness) -> Snapshot:
-    snapshot = witness.look()
+def seen(probe: StudyProbe) -> Snapshot:
+    snapshot = probe.look()
     assert snapshot is not None
     return snapshot
 
 
-def change(witness: Witness, *statements: str) -> None:
-    with closing(sqlite3.connect(witness.url.removeprefix("sqlite:///"))) as connection, connection:
+def change(probe: StudyProbe, *statements: str) -> None:
+    with closing(sqlite3.connect(probe.url.removeprefix("sqlite:///"))) as connection, connection:
         for statement in statements:
             assert connection.execute(statement).rowcount != 0, statement
 
 
-def ended(witness: Witness) -> Snapshot:
-    """The study once its last trial is done."""
+def ended(probe: StudyProbe) -> Snapshot:
+    """Return the study once its last trial is done."""
     change(
-        witness,
+        probe,
         "UPDATE trials SET state = 'PRUNED' WHERE number = 3",
         "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (4, 'reason', '\"so\"')",
     )
-    witness.folder.checkpoint(3).unlink()
-    return seen(witness)
+    probe.folder.checkpoint(3).unlink()
+    return seen(probe)
 
 
 NOTED = "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (4, 'epochs', '{}')"
 
 
-def paused(witness: Witness) -> Snapshot:
-    """The study once its last trial waits at a rung, behind its first epoch."""
+def paused(probe: StudyProbe) -> Snapshot:
+    """Return the study once its last trial waits at a rung, after its first epoch."""
     change(
-        witness,
+        probe,
         "UPDATE trials SET state = 'WAITING' WHERE number = 3",
         NOTED.format(json.dumps([asdict(epoch(1))])),
     )
-    return seen(witness)
+    return seen(probe)
 
 
-def test_what_is_as_it_should_be_breaks_no_promise(witness: Witness, home: Path) -> None:
-    before = seen(witness)
-    assert list(broken_now(before, PROMISED)) == []
+def test_a_study_as_it_should_be_breaks_no_invariant(probe: StudyProbe, home: Path) -> None:
+    before = seen(probe)
+    assert list(broken_now(before, EXPECTED)) == []
     assert list(broken_between(before, before)) == []
-    assert witness.progress() == before.progress == Progress(4, 3, 5, 14, 1)
+    assert probe.progress() == before.progress == Progress(4, 3, 5, 14, 1)
     temporary = home.parent / "temporary"
     temporary.mkdir()
-    assert list(broken_at_the_end(ended(witness), PROMISED, 3, home, "tiny")) == []
+    assert list(broken_at_the_end(ended(probe), EXPECTED, 3, home, "tiny")) == []
     assert list(left_behind(home, "tiny", temporary)) == []
 
 
@@ -227,37 +226,35 @@ EPOCH = (
     ],
 )
 def test_what_must_be_true_at_every_moment_and_is_not_is_found(
-    words: str, statement: str, witness: Witness
+    words: str, statement: str, probe: StudyProbe
 ) -> None:
-    change(witness, *statement.split("; "))
-    broken = list(broken_now(seen(witness), PROMISED))
+    change(probe, *statement.split("; "))
+    broken = list(broken_now(seen(probe), EXPECTED))
     assert any(words in one for one in broken), broken
 
 
-def test_trials_beyond_the_total_are_found(witness: Witness) -> None:
-    (broken,) = broken_now(seen(witness), Promised(trials=3, workers=1))
+def test_trials_beyond_the_total_are_found(probe: StudyProbe) -> None:
+    (broken,) = broken_now(seen(probe), Expected(trials=3, workers=1))
     assert broken == "There are 4 trials, but 3 were asked for."
 
 
-def test_a_damaged_database_is_found(witness: Witness) -> None:
+def test_a_damaged_database_is_found(probe: StudyProbe) -> None:
     change(
-        witness,
+        probe,
         "PRAGMA writable_schema = ON",
         "UPDATE sqlite_master SET sql = replace(sql, 'datetime_complete DATETIME', "
         "'datetime_complete DATETIME NOT NULL')",
     )
-    broken = list(broken_now(seen(witness), PROMISED))
+    broken = list(broken_now(seen(probe), EXPECTED))
     assert broken == ["integrity_check says: NULL value in trials.datetime_complete"]
 
 
-def test_a_checkpoint_that_is_lost_or_damaged_is_found(witness: Witness) -> None:
-    path = witness.folder.checkpoint(3)
+def test_a_checkpoint_that_is_lost_or_damaged_is_found(probe: StudyProbe) -> None:
+    path = probe.folder.checkpoint(3)
     path.write_bytes(path.read_bytes()[:-100])
-    assert any(
-        "is not a whole training state" in one for one in broken_now(seen(witness), PROMISED)
-    )
+    assert any("is not a whole training state" in one for one in broken_now(seen(probe), EXPECTED))
     path.unlink()
-    (broken,) = broken_now(seen(witness), PROMISED)
+    (broken,) = broken_now(seen(probe), EXPECTED)
     assert broken == "Trial 3, RUNNING: its checkpoint hold epochs [], but [1] were reported."
 
 
@@ -291,87 +288,87 @@ def test_a_checkpoint_that_is_lost_or_damaged_is_found(witness: Witness) -> None
     ],
 )
 def test_what_was_there_and_is_lost_or_changed_is_found(
-    words: str, statement: str, witness: Witness
+    words: str, statement: str, probe: StudyProbe
 ) -> None:
-    before = seen(witness)
-    change(witness, *statement.split("; "))
-    broken = list(broken_between(before, seen(witness)))
+    before = seen(probe)
+    change(probe, *statement.split("; "))
+    broken = list(broken_between(before, seen(probe)))
     assert any(words in one for one in broken), broken
 
 
-def test_a_trial_that_waits_at_a_rung_breaks_no_promise(witness: Witness) -> None:
-    write_checkpoint(witness, 3, [epoch(1)])
-    running, waiting = seen(witness), paused(witness)
+def test_a_trial_that_waits_at_a_rung_breaks_no_invariant(probe: StudyProbe) -> None:
+    write_checkpoint(probe, 3, [epoch(1)])
+    running, waiting = seen(probe), paused(probe)
     assert [one.number for one in waiting.trials if one.paused] == [3]
-    change(witness, "UPDATE trials SET state = 'RUNNING' WHERE number = 3")
-    write_checkpoint(witness, 3, [epoch(1), epoch(2)])
-    moments = [running, waiting, seen(witness)]
-    assert not [one for now in moments for one in broken_now(now, PROMISED)]
+    change(probe, "UPDATE trials SET state = 'RUNNING' WHERE number = 3")
+    write_checkpoint(probe, 3, [epoch(1), epoch(2)])
+    moments = [running, waiting, seen(probe)]
+    assert not [one for now in moments for one in broken_now(now, EXPECTED)]
     assert not [one for pair in pairwise(moments) for one in broken_between(*pair)]
-    at_the_end = broken_at_the_end(waiting, PROMISED, 3, witness.home, "tiny")
+    at_the_end = broken_at_the_end(waiting, EXPECTED, 3, probe.home, "tiny")
     assert "Trial 3 is WAITING." in list(at_the_end)
 
 
-def test_a_trial_that_is_ended_where_it_waits_takes_no_workers_place(witness: Witness) -> None:
-    change(witness, "UPDATE trials SET state = 'RUNNING' WHERE number = 1")
-    write_checkpoint(witness, 1, [epoch(1)])
-    assert list(broken_now(seen(witness), PROMISED)) == []
+def test_a_trial_that_is_ended_where_it_waits_takes_no_workers_place(probe: StudyProbe) -> None:
+    change(probe, "UPDATE trials SET state = 'RUNNING' WHERE number = 1")
+    write_checkpoint(probe, 1, [epoch(1)])
+    assert list(broken_now(seen(probe), EXPECTED)) == []
 
 
-def test_what_a_waiting_trial_must_have_to_go_on_and_has_not_is_found(witness: Witness) -> None:
-    write_checkpoint(witness, 3, [epoch(1)])
-    before = paused(witness)
-    path = write_checkpoint(witness, 3, [epoch(1, seconds=0.26)])
-    (broken,) = broken_between(before, seen(witness))
+def test_what_a_waiting_trial_must_have_to_go_on_and_has_not_is_found(probe: StudyProbe) -> None:
+    write_checkpoint(probe, 3, [epoch(1)])
+    before = paused(probe)
+    path = write_checkpoint(probe, 3, [epoch(1, seconds=0.26)])
+    (broken,) = broken_between(before, seen(probe))
     assert "epoch 1 was saved, but trained again" in broken
     path.unlink()
-    (broken,) = broken_now(seen(witness), PROMISED)
+    (broken,) = broken_now(seen(probe), EXPECTED)
     assert broken == "Trial 3, WAITING: its checkpoint hold epochs [], but [1] were reported."
     # A configuration that is queued has no epochs, also in no other place.
-    change(witness, "DELETE FROM trial_intermediate_values WHERE trial_id = 4")
-    (broken,) = broken_now(seen(witness), PROMISED)
+    change(probe, "DELETE FROM trial_intermediate_values WHERE trial_id = 4")
+    (broken,) = broken_now(seen(probe), EXPECTED)
     assert broken == "Trial 3, WAITING: its notes hold epochs [1], but [] were reported."
 
 
-def test_an_epoch_that_is_trained_again_is_found(witness: Witness) -> None:
+def test_an_epoch_that_is_trained_again_is_found(probe: StudyProbe) -> None:
     """Though it comes to the same figures, and even if it had not been reported yet."""
-    before = seen(witness)
-    write_checkpoint(witness, 3, [epoch(1), epoch(2, seconds=0.26)])
+    before = seen(probe)
+    write_checkpoint(probe, 3, [epoch(1), epoch(2, seconds=0.26)])
     again = "epoch 2 was saved, but trained again: it took 0.25 s, then 0.26 s."
-    (broken,) = broken_between(before, seen(witness))
+    (broken,) = broken_between(before, seen(probe))
     assert broken == f"Trial 3, RUNNING before and RUNNING now: {again}"
     # It is seen in the end, too, where checkpoints are gone.
     change(
-        witness,
+        probe,
         "UPDATE trials SET state = 'COMPLETE' WHERE number = 3",
         "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (4, 'epochs', "
         """'[{"number": 1, "seconds": 0.25}, {"number": 2, "seconds": 0.26}]')""",
     )
-    (broken,) = broken_between(before, seen(witness))
+    (broken,) = broken_between(before, seen(probe))
     assert broken.endswith(again)
 
 
-def test_a_sweep_that_is_done_again_is_found(witness: Witness) -> None:
-    change(witness, "DELETE FROM study_user_attributes WHERE key = 'lr_bounds'")
-    sweep = witness.folder.sweeps / "split" / "one.json"
+def test_a_sweep_that_is_done_again_is_found(probe: StudyProbe) -> None:
+    change(probe, "DELETE FROM study_user_attributes WHERE key = 'lr_bounds'")
+    sweep = probe.folder.sweeps / "split" / "one.json"
     sweep.parent.mkdir()
     sweep.write_text("{}")
-    before = seen(witness)
-    assert list(broken_between(before, seen(witness))) == []
+    before = seen(probe)
+    assert list(broken_between(before, seen(probe))) == []
     os.utime(sweep, ns=(0, 0))
-    (broken,) = broken_between(before, seen(witness))
+    (broken,) = broken_between(before, seen(probe))
     assert broken == "Sweep one.json of the LR-range test is lost or was done again."
 
 
 def test_rows_that_a_kill_took_away_are_found() -> None:
     (broken,) = fell(Progress(4, 3, 5, 12, 1), Progress(4, 3, 4, 12, 1))
-    assert broken == "There were 5 epochs right before the kill and 4 after it."
+    assert broken == "There were 5 epochs right before the fault and 4 after it."
 
 
 def test_a_search_that_ends_without_having_done_everything_is_found(
-    witness: Witness, home: Path
+    probe: StudyProbe, home: Path
 ) -> None:
-    broken = list(broken_at_the_end(seen(witness), Promised(5, 1), 2, home, "tiny"))
+    broken = list(broken_at_the_end(seen(probe), Expected(5, 1), 2, home, "tiny"))
     assert broken == [
         "3 trials are final, but 5 were asked for.",
         "Trial 3 is RUNNING.",
@@ -380,11 +377,13 @@ def test_a_search_that_ends_without_having_done_everything_is_found(
     ]
 
 
-def test_an_export_that_is_missing_or_another_trials_is_found(witness: Witness, home: Path) -> None:
-    end, exported = ended(witness), home / "exports" / "tiny" / "best-1.toml"
+def test_an_export_that_is_missing_or_another_trials_is_found(
+    probe: StudyProbe, home: Path
+) -> None:
+    end, exported = ended(probe), home / "exports" / "tiny" / "best-1.toml"
 
     def broken() -> str:
-        (one,) = broken_at_the_end(end, PROMISED, 3, home, "tiny")
+        (one,) = broken_at_the_end(end, EXPECTED, 3, home, "tiny")
         return one
 
     exported.write_text(tomli_w.dumps({"recipe": Recipe(epochs=3).to_dict()}))
@@ -396,7 +395,7 @@ def test_an_export_that_is_missing_or_another_trials_is_found(witness: Witness, 
     assert "cannot be read" in broken()
 
 
-def test_files_that_are_left_behind_are_found(witness: Witness, home: Path) -> None:
+def test_files_that_are_left_behind_are_found(probe: StudyProbe, home: Path) -> None:
     temporary = home.parent / "temporary"
     temporary.mkdir()
     left = (
@@ -430,7 +429,7 @@ def test_files_that_are_left_behind_are_found(witness: Witness, home: Path) -> N
     ],
 )
 def test_an_exit_code_that_is_not_documented_is_found(
-    kind: Kind | None, phase: Phase, right: tuple[int, ...], wrong: tuple[int, ...]
+    kind: Fault | None, phase: Phase, right: tuple[int, ...], wrong: tuple[int, ...]
 ) -> None:
     assert not [code for code in right if wrong_code(kind, phase, code)]
     assert all(wrong_code(kind, phase, code) for code in wrong)
@@ -465,10 +464,10 @@ def test_trials_that_differ_from_an_undisturbed_run_are_found() -> None:
     assert "There are 2 trials" in " ".join(differences(one, reference, alone[:2]))
 
 
-def test_a_search_that_breaks_a_promise_is_reported_with_its_story(
+def test_a_search_that_breaks_an_invariant_is_reported_with_its_story(
     plain_images: Path, tmp_path: Path
 ) -> None:
-    search = Disturbance(
+    search = FaultySearch(
         replace(SCENARIOS[0], pruner="no such pruner"),
         tmp_path,
         plain_images,
@@ -476,7 +475,7 @@ def test_a_search_that_breaks_a_promise_is_reported_with_its_story(
         Pace(1.0, 1.0, 1.0),
         lambda: False,
     )
-    with pytest.raises(BrokenPromiseError, match="The exit code is 2") as error:
+    with pytest.raises(BrokenInvariantError, match="The exit code is 2") as error:
         search.run()
     assert "Invalid value for '--pruner'" in str(error.value)
     assert str(search.home) in str(error.value)

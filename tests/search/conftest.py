@@ -54,11 +54,25 @@ def folder(tmp_path: Path) -> StudyFolder:
     return folder_in(tmp_path)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where studies are, in each of the databases."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that needs the PostgreSQL server."""
+    for item in items:
+        if "postgres" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.postgres)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A database that does not exist yet, as `--storage` names it."""
+    return f"sqlite:///{tmp_path}/studies.db"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
+    """An empty database of each kind, as `--storage` names it."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/studies.db"
+        return sqlite_url
     found: str = request.getfixturevalue("server_url")
     return found
 
@@ -117,7 +131,7 @@ def here(
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """A PostgreSQL server; it runs whenever a test begins, and leaves nothing behind."""
+    """A PostgreSQL server that runs whenever a test starts, and leaves nothing behind."""
     with Server.running() as server:
         yield server
 

@@ -1,97 +1,83 @@
-"""The home: names, folders, and who holds a study."""
+"""The home: its folders, and the files of a study in them."""
 
+import json
 import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
-from filelock import FileLock
 
-from search.errors import ServiceError, StudyHeldError, UsageError
-from search.home import Home, StudyFolder
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from search.home import StudyFolder
-with StudyFolder(Path(sys.argv[1])).held():
-    print("held", flush=True)
-    time.sleep(60)
-"""
+from search.errors import ServiceError, UsageError
+from search.home import IDENTITY, Home, StudyFolder, safe_name
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> StudyFolder:
-    folder = Home(tmp_path / "home").study("mine")
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+def belonging_to(folder: StudyFolder, identity: str) -> StudyFolder:
+    """Note in a folder whose it is."""
     folder.create()
+    folder.note.write_text(json.dumps({IDENTITY: identity}))
     return folder
 
 
-@contextmanager
-def holding(folder: StudyFolder) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the study."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder.root)], stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "held\n"
-            yield process
-        finally:
-            process.kill()
-
-
 @pytest.mark.parametrize("name", ["a", "7", "Mine-2_b.c", "x" * 80, "baseline_constrained"])
-def test_a_study_is_named_like_a_folder(tmp_path: Path, name: str) -> None:
-    assert Home(tmp_path).study(name).root == tmp_path / "studies" / name
+def test_a_simple_name_is_the_name_of_the_studys_folders(home: Home, name: str) -> None:
+    assert home.study(name).root == home.root / "studies" / name
+    assert home.exports(name) == home.root / "exports" / name
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        ".",
-        "..",
-        "../a",
-        "a/b",
-        "/a",
-        "-a",
-        ".a",
-        "_a",
-        "a b",
-        "x" * 81,
-        "é",
-        "a\n",
-        "a\0",
-        "\u0661",
-    ],
-)
-def test_a_name_that_is_no_folders_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        Home(tmp_path).study(name)
-    assert repr(name) in str(caught.value)
-    assert "1 to 80 letters" in str(caught.value)
+def test_every_name_that_optuna_accepts_has_a_folder_of_its_own_inside_the_home() -> None:
+    draw = np.random.default_rng(0)
+    signs = list("abAB12./\\ -_~\n\t\x1b'\"$é\u0661\U0001f600")
+    names = {"".join(draw.choice(signs, draw.integers(1, 12))) for _ in range(500)}
+    names |= {".", "..", "../a", "/a", "-a", ".a", "x" * 81, "x" * 512, "\u0661" * 512}
+    folders = {safe_name(name) for name in names}
+    assert len(folders) == len(names)
+    for folder in folders:
+        assert Path(folder).name == folder
+        assert folder.isascii()
+        assert folder.isprintable()
+        assert folder[0].isalnum()
+        assert len(folder) <= 80
 
 
-def test_looking_at_a_study_that_is_not_there_creates_nothing(tmp_path: Path) -> None:
-    place = Home(tmp_path / "home")
-    assert place.study("mine").holder() is None
-    assert not place.root.exists()
+@pytest.mark.parametrize("name", ["", "a\0", "x" * 513, "\ud800"])
+def test_a_name_that_no_database_holds_is_refused(home: Home, name: str) -> None:
+    for use in (home.study, home.exports):
+        with pytest.raises(UsageError, match="A study's name has 1 to 512 characters"):
+            use(name)
 
 
-def test_artifacts_lie_in_the_home_and_looking_for_them_makes_nothing(tmp_path: Path) -> None:
-    assert Home(tmp_path / "home").artifacts == tmp_path / "home" / "artifacts"
-    assert not (tmp_path / "home").exists()
+def test_a_folder_is_found_by_the_studys_identity_whatever_its_name(home: Home) -> None:
+    mine = belonging_to(home.study("mine"), "1234567890abcdef")
+    assert home.study("mine", "1234567890abcdef") == mine
+    assert home.study("My try / v2", "1234567890abcdef") == mine
+    other = belonging_to(home.study("mine", "fedcba0987654321"), "fedcba0987654321")
+    assert other.root == home.root / "studies" / "mine-fedcba09"
+    assert home.study("mine", "fedcba0987654321") == other
+    assert home.study("mine") == mine
 
 
-def test_a_home_is_made_with_the_folders_above_it(tmp_path: Path) -> None:
+def test_a_folder_without_a_note_is_that_of_the_study_it_is_named_after(home: Home) -> None:
+    folder = home.study("mine")
+    folder.create()
+    assert home.study("mine", "1234567890abcdef") == folder
+    for damaged in ("", "{", "[1]", "null", "\0", '{"identity": 3}'):
+        folder.note.write_text(damaged)
+        assert home.study("mine", "1234567890abcdef") == folder
+
+
+def test_looking_at_a_home_creates_nothing(home: Home) -> None:
+    assert home.study("mine", "1234567890abcdef").checkpoints() == set()
+    assert home.study("mine").read_note() == {}
+    assert home.artifacts == home.root / "artifacts"
+    assert not home.root.exists()
+
+
+def test_a_home_is_created_with_the_folders_above_it(tmp_path: Path) -> None:
     place = Home(tmp_path / "a" / "b")
     place.create()
     place.create()
@@ -118,100 +104,9 @@ def test_a_home_that_cannot_be_written_to_is_refused_with_the_way_out(tmp_path: 
         tmp_path.chmod(0o700)
 
 
-def test_a_held_study_is_held_by_this_process_alone(folder: StudyFolder) -> None:
-    other = StudyFolder(folder.root)
-    with folder.held(), pytest.raises(StudyHeldError), other.held():
-        pytest.fail("two hold it")
-    with other.held():
-        pass
-
-
-def test_what_a_killed_holder_has_half_written_is_gone_once_the_study_is_held(
-    folder: StudyFolder,
-) -> None:
+def test_tidying_removes_what_only_an_unfinished_study_needs(home: Home) -> None:
+    folder = home.study("mine")
     folder.create()
-    for name in (".holder.json.x1", ".images.x2"):
-        (folder.root / name).touch()
-    with folder.held():
-        assert not list(folder.root.glob(".*"))
-
-
-def test_a_study_is_free_again_after_an_error(folder: StudyFolder) -> None:
-    with pytest.raises(KeyError), folder.held():
-        raise KeyError
-    assert folder.holder() is None
-
-
-def test_a_hold_is_exclusive_between_processes_and_says_who_has_it(folder: StudyFolder) -> None:
-    before = datetime.now(UTC).replace(microsecond=0)
-    with holding(folder) as process:
-        who = folder.holder()
-        assert who is not None
-        assert who["pid"] == process.pid
-        assert before <= datetime.fromisoformat(who["since"]) <= datetime.now(UTC)
-        with pytest.raises(StudyHeldError) as caught, folder.held():
-            pytest.fail("two hold it")
-        assert f"process {process.pid} on " in str(caught.value)
-        assert "cifar-search status mine --watch" in str(caught.value)
-
-
-def test_a_hold_ends_with_the_process_that_is_killed(folder: StudyFolder) -> None:
-    with holding(folder) as process:
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(10) == -signal.SIGKILL
-        assert (folder.root / "holder.json").exists()  # what it wrote is still there
-        assert folder.holder() is None
-        with folder.held():
-            mine = folder._read_holder()
-            assert mine["pid"] == os.getpid()
-
-
-@pytest.mark.parametrize("content", ["", "{", "[1]", "null", "\0"])
-def test_a_damaged_note_of_the_holder_does_not_free_the_study(
-    folder: StudyFolder, content: str
-) -> None:
-    with folder.held():
-        (folder.root / "holder.json").write_text(content)
-        assert folder.holder() == {}
-        with pytest.raises(StudyHeldError, match="process unknown on this machine"):
-            StudyFolder(folder.root).held().__enter__()
-
-
-def test_looking_changes_nothing_for_the_holder(folder: StudyFolder) -> None:
-    with folder.held():
-        assert folder.holder() == folder.holder() != {}
-        with pytest.raises(StudyHeldError):
-            StudyFolder(folder.root).held().__enter__()
-
-
-def test_a_look_does_not_keep_a_search_from_starting(
-    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looking, release = threading.Event(), FileLock.release
-
-    def slow(lock: FileLock) -> None:
-        looking.set()
-        time.sleep(0.2)
-        release(lock)
-
-    monkeypatch.setattr(FileLock, "release", slow)
-    look = threading.Thread(target=folder.holder)
-    look.start()
-    looking.wait(1.0)
-    try:
-        with StudyFolder(folder.root).held():
-            pass
-    finally:
-        look.join()
-
-
-def test_taking_a_study_takes_back_an_old_request_to_stop(folder: StudyFolder) -> None:
-    folder.stop_request.touch()
-    with folder.held():
-        assert not folder.stop_request.exists()
-
-
-def test_tidying_removes_what_only_an_unfinished_study_needs(folder: StudyFolder) -> None:
     for file in (
         folder.images,
         folder.stop_request,
@@ -230,21 +125,3 @@ def test_tidying_removes_what_only_an_unfinished_study_needs(folder: StudyFolder
     assert (folder.logs / "worker-0.log").exists()
     folder.create()
     assert folder.checkpoint(0).parent.is_dir()
-
-
-def test_a_study_of_the_same_name_in_another_storage_does_not_take_the_states_of_this_one(
-    folder: StudyFolder,
-) -> None:
-    with folder.held(storage="studies.db"):
-        pass
-    with folder.held(storage="other.db"):
-        pass  # there is nothing yet that could be lost
-    folder.checkpoint(3).touch()
-    with (
-        pytest.raises(UsageError, match=r"another study named .*, which is in other\.db"),
-        folder.held(storage="studies.db"),
-    ):
-        pytest.fail("it was taken")
-    assert folder.checkpoints() == {3}
-    with folder.held(storage="other.db"):
-        pass

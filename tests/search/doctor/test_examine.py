@@ -236,7 +236,7 @@ def test_what_would_prevent_a_search_is_exit_code_1_and_named_at_the_end(
     "url",
     [
         "postgresql+nodriver://me:secret@host/db",
-        "mysql+pymysql://me@host/db?passwd=secret",
+        "postgresql+pg8000://me@host/db?password=secret",
         "sqlite:////proc/nothing/studies.db",
     ],
 )

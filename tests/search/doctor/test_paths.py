@@ -258,7 +258,7 @@ def test_a_database_of_another_optuna_fails_with_what_to_do(tmp_path: Path) -> N
 
 
 def test_a_missing_driver_fails_without_the_password() -> None:
-    check = storage_check("mysql+pymysql://me:secret@host/db?ssl_passwd=secret")
+    check = storage_check("postgresql+pg8000://me:secret@host/db?sslpassword=secret")
     assert check.verdict == "failed"
     assert "driver that is not installed" in check.found
     assert "secret" not in json.dumps(check.to_dict())

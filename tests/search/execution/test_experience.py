@@ -243,6 +243,6 @@ def test_experience_that_somebody_has_changed_is_refused(
     study = searching(storage)
     noted(study)
     study.write(key, value)
-    with pytest.raises(ServiceError, match="somebody has changed it") as caught:
+    with pytest.raises(ServiceError, match="it was changed by hand") as caught:
         open_study(storage, study.name)
     assert words in str(caught.value)

@@ -24,6 +24,7 @@ from search.home import Home
 from search.results.export import FORMATS
 from search.service.known_configurations import enqueue_known
 from search.storage.opening import open_storage
+from search.storage.study_lock import StudyLock
 from search.study import attributes
 from search.study.rows import TrialRow, best_rows, row_of
 from search.study.study import SearchStudy
@@ -111,13 +112,13 @@ def test_the_best_configurations_of_an_older_study_are_read_each_once(home: Home
 
 
 def test_an_older_study_is_only_read_even_while_it_runs(home: Home) -> None:
-    study = older(open_storage(home.storage_url()), (0.5, plain()))
+    storage = open_storage(home.storage_url())
+    study = older(storage, (0.5, plain()))
     study.optuna.ask()
-    home.study("old").create()
-    before = study.optuna.get_trials(), study.optuna.user_attrs
-    with home.study("old").held():
+    with StudyLock(home, storage, "old"):
+        before = study.optuna.get_trials(), study.optuna.user_attrs
         assert list(read(home, "old")["old"]) == ["from study old, trial 0"]
-    assert (study.optuna.get_trials(), study.optuna.user_attrs) == before
+        assert (study.optuna.get_trials(), study.optuna.user_attrs) == before
 
 
 @pytest.mark.parametrize("ending", ["toml", "json", "yaml"])

@@ -23,7 +23,7 @@ from tests.search.running import (
     wait_for_epoch,
 )
 
-pytestmark = needs_proc
+pytestmark = [needs_proc, pytest.mark.postgres]
 SECRET = PASSWORD.split()[0].encode()
 """What is left of the password however it is written."""
 

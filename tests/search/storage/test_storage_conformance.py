@@ -1,4 +1,4 @@
-"""Optuna's own tests of storages, on ours."""
+"""Optuna's own tests of storages, run on `RetryingStorage`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from search.storage.opening import open_storage
 from search.storage.retrying import RetryingStorage
 
 
-class TestPatientStorage(StorageTestCase):
+class TestRetryingStorage(StorageTestCase):
     @pytest.fixture
     def storage(self, tmp_path: Path) -> Iterator[BaseStorage]:
         storage = open_storage(f"sqlite:///{tmp_path}/studies.db")

@@ -1,29 +1,39 @@
 """One process runs a study, in whatever home: SQLite's and PostgreSQL's own locks see to it."""
 
 import contextlib
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
+import optuna
 import pytest
+from filelock import FileLock
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from search import cli
-from search.errors import ServiceError, StudyHeldError
+from search.errors import ServiceError, StudyGoneError, StudyHeldError, UsageError
 from search.home import Home
-from search.storage.locks import LOCKING, _ServerLock, lock_in, locked
+from search.storage import opening
+from search.storage.locks import _ServerLock, lock_in, locked
 from search.storage.opening import has_tables, open_storage
-from search.storage.retrying import RetryingStorage, Trouble
-from search.storage.study_lock import SECONDS_BETWEEN_LOOKS, StudyLock, ask_to_stop, held, holder
+from search.storage.outages import Outage
+from search.storage.owner import Owner
+from search.storage.retrying import RetryingStorage
+from search.storage.study_lock import SECONDS_BETWEEN_LOOKS, StudyLock
 from search.study import attributes
+from search.study.study import open_study
 from tests.search.postgres import PASSWORD, Server
 from tests.search.script import HandClock
 from tests.search.scripted import NAME, new_study
@@ -31,10 +41,10 @@ from tests.search.scripted import NAME, new_study
 HOLD = """
 import sys, time
 from pathlib import Path
-from search.storage.study_lock import held
+from search.storage.opening import open_storage
+from search.storage.study_lock import StudyLock
 from search.home import Home
-from search.storage.urls import has_tables, open_storage
-with held(Home(Path(sys.argv[1])), open_storage(sys.argv[2]), "mine"):
+with StudyLock(Home(Path(sys.argv[1])), open_storage(sys.argv[2]), "mine"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -45,7 +55,7 @@ Opener = Callable[[str], RetryingStorage]
 
 @pytest.fixture
 def opened() -> Iterator[Opener]:
-    """Opens storages, whose connections are closed in the end."""
+    """Return a function that opens storages, and close their connections at the end."""
     found: list[RetryingStorage] = []
 
     def open_one(url: str) -> RetryingStorage:
@@ -63,15 +73,19 @@ def storage(url: str, opened: Opener) -> RetryingStorage:
     return opened(url)
 
 
-def home(tmp_path: Path, name: str) -> Home:
-    place = Home(tmp_path / name)
-    place.study(NAME).create()
-    return place
+@pytest.fixture
+def here(tmp_path: Path) -> Home:
+    return Home(tmp_path / "here")
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Home:
+    return Home(tmp_path / "there")
 
 
 @contextlib.contextmanager
 def holding(place: Home, url: str) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the study from this home."""
+    """Run another process that holds the study from this home."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(place.root), url], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -83,87 +97,152 @@ def holding(place: Home, url: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_study_is_held_against_every_other_home_and_says_by_whom(
-    storage: RetryingStorage, url: str, tmp_path: Path
+def owner(home: Home, storage: RetryingStorage) -> Owner | None:
+    return StudyLock(home, storage, NAME).owner()
+
+
+def test_a_study_is_held_against_every_home_and_says_by_whom_until_the_process_is_killed(
+    storage: RetryingStorage, url: str, here: Home, there: Home
 ) -> None:
     new_study(storage)
-    here, there = home(tmp_path, "here"), home(tmp_path, "there")
-    assert holder(storage, NAME) is None
+    assert owner(here, storage) is None
+    before = datetime.now(UTC).replace(microsecond=0)
     with holding(there, url) as process:
-        who = holder(storage, NAME)
-        assert who is not None
-        assert (who["pid"], who["home"]) == (process.pid, str(there.root))
-        with pytest.raises(StudyHeldError) as caught, held(here, storage, NAME):
-            pytest.fail("two hold it")
-        said = str(caught.value)
-        assert f"Study mine is already running: process {process.pid} on " in said
-        assert f", home {there.root}, since {who['since']}." in said
-        assert "Watch it with: cifar-search status mine --watch --home " in said
-        assert PASSWORD not in said
+        for place in (here, there):
+            who = owner(place, storage)
+            assert who is not None
+            assert (who.pid, who.home) == (process.pid, str(there.root))
+            assert before <= datetime.fromisoformat(str(who.since)) <= datetime.now(UTC)
+            with pytest.raises(StudyHeldError) as caught, StudyLock(place, storage, NAME):
+                pytest.fail("two hold it")
+            said = str(caught.value)
+            assert f"Study mine is already running: process {process.pid} on " in said
+            assert f", home {there.root}, since {who.since}." in said
+            assert "Watch it with: cifar-search status mine --watch --home " in said
+            assert PASSWORD not in said
         process.send_signal(signal.SIGKILL)
         process.wait()
-        # Without a wait: what it has noted does not hold the study.
-        with held(here, storage, NAME):
-            found = holder(storage, NAME)
+        # At once: what it has noted does not hold the study.
+        assert owner(there, storage) is None
+        with StudyLock(here, storage, NAME):
+            found = owner(here, storage)
             assert found is not None
-            assert (found["pid"], found["home"]) == (os.getpid(), str(here.root))
-    assert holder(storage, NAME) is None
+            assert (found.pid, found.home) == (os.getpid(), str(here.root))
+    assert owner(here, storage) is None
 
 
-def test_a_study_that_is_not_there_yet_is_held_too(
-    storage: RetryingStorage, url: str, opened: Opener, tmp_path: Path
+def test_a_study_that_does_not_exist_yet_is_held_too(
+    sqlite_url: str, opened: Opener, here: Home, there: Home
 ) -> None:
-    here = home(tmp_path, "here")
-    with held(home(tmp_path, "there"), opened(url), NAME):
+    storage = opened(sqlite_url)
+    with StudyLock(there, opened(sqlite_url), NAME):
         with (
             pytest.raises(StudyHeldError, match="process unknown on an unknown machine"),
-            held(here, storage, NAME),
+            StudyLock(here, storage, NAME),
         ):
             pytest.fail("two hold it")
-        assert here.study(NAME).holder() is None  # who is refused lets go of its own home
-        with held(here, storage, "other"):
+        assert not here.root.exists()
+        with StudyLock(here, storage, "other"):
             pass
     assert storage.get_all_studies() == []
 
 
-def test_a_study_of_somebody_else_is_not_written_to(
-    storage: RetryingStorage, tmp_path: Path
+@pytest.mark.parametrize("content", ["", "{", "[1]", "null", "\0"])
+def test_a_damaged_note_does_not_free_the_study(
+    sqlite_url: str, opened: Opener, here: Home, content: str
 ) -> None:
+    storage = opened(sqlite_url)
+    with StudyLock(here, storage, NAME) as lock:
+        lock.folder.note.write_text(content)
+        assert owner(here, storage) == Owner()
+        with pytest.raises(StudyHeldError, match="process unknown on"):
+            StudyLock(here, opened(sqlite_url), NAME).__enter__()
+
+
+def test_a_study_is_free_again_after_an_error(sqlite_url: str, opened: Opener, here: Home) -> None:
+    storage = opened(sqlite_url)
+    with pytest.raises(ZeroDivisionError), StudyLock(here, storage, NAME):
+        raise ZeroDivisionError
+    assert owner(here, storage) is None
+
+
+def test_a_look_does_not_keep_a_search_from_starting(
+    sqlite_url: str, opened: Opener, here: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = opened(sqlite_url)
+    with StudyLock(here, storage, NAME):
+        pass
+    looking, release = threading.Event(), FileLock.release
+
+    def slow(lock: FileLock) -> None:
+        looking.set()
+        time.sleep(0.2)
+        release(lock)
+
+    monkeypatch.setattr(FileLock, "release", slow)
+    look = threading.Thread(target=owner, args=(here, storage))
+    look.start()
+    looking.wait(1.0)
+    try:
+        with StudyLock(here, opened(sqlite_url), NAME):
+            pass
+    finally:
+        look.join()
+
+
+def test_taking_a_study_removes_what_a_killed_process_has_left(
+    sqlite_url: str, opened: Opener, here: Home
+) -> None:
+    lock = StudyLock(here, opened(sqlite_url), NAME)
+    lock.folder.create()
+    exports = here.exports(NAME)
+    exports.mkdir(parents=True)
+    left = [lock.folder.root / name for name in (".holder.json.x1", ".images.x2", "stop")]
+    left.append(exports / ".best-1.toml.x")
+    for file in left:
+        file.touch()
+    with lock:
+        assert not [file for file in left if file.exists()]
+
+
+def test_a_study_of_something_else_is_not_written_to(
+    sqlite_url: str, opened: Opener, here: Home
+) -> None:
+    storage = opened(sqlite_url)
     theirs = storage.create_new_study([], NAME)
-    with held(home(tmp_path, "here"), storage, NAME):
+    with StudyLock(here, storage, NAME):
         assert storage.get_study_user_attrs(theirs) == {}
 
 
-def test_a_stop_is_asked_for_through_the_storage(storage: RetryingStorage, tmp_path: Path) -> None:
+def test_a_stop_is_requested_through_the_storage(
+    storage: RetryingStorage, here: Home, there: Home
+) -> None:
     study = new_study(storage)
     clock = HandClock()
-    lock = lock_in(storage.engine, NAME)
-    hold = StudyLock(storage, NAME, home(tmp_path, "here"), lock, clock)
-    hold.take()
-    try:
-        hold.note()
-        ask_to_stop(storage, NAME)
-        assert not hold.stop_requested()  # it looks every few seconds only
+    with StudyLock(here, storage, NAME, clock) as lock:
+        StudyLock(there, storage, NAME).request_stop()
+        assert not lock.stop_requested()  # it looks every few seconds only
         clock.now += SECONDS_BETWEEN_LOOKS
-        assert hold.stop_requested()
-        hold.note()  # as the next session does
+        assert lock.stop_requested()
+        lock.note()  # as the next session does
         assert study.note(attributes.STOP_REQUEST) is None
         clock.now += SECONDS_BETWEEN_LOOKS
-        assert not hold.stop_requested()
-    finally:
-        lock.release()
+        assert not lock.stop_requested()
 
 
 def test_commands_in_another_home_see_and_stop_a_search(
-    opened: Opener, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sqlite_url: str,
+    opened: Opener,
+    here: Home,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    url = f"sqlite:///{tmp_path}/studies.db"
-    storage = opened(url)
+    storage = opened(sqlite_url)
     study = new_study(storage)
-    elsewhere = ["--home", str(tmp_path / "elsewhere"), "--storage", url]
+    elsewhere = ["--home", str(tmp_path / "elsewhere"), "--storage", sqlite_url]
     assert cli.run(["stop", NAME, *elsewhere]) == 0
     assert capsys.readouterr().out == "Study mine is not running.\n"
-    with held(home(tmp_path, "here"), storage, NAME):
+    with StudyLock(here, storage, NAME):
         assert study.note(attributes.STOP_REQUEST) is None
         assert cli.run(["stop", NAME, "--no-wait", *elsewhere]) == 0
         assert "Study mine was asked to stop" in capsys.readouterr().out
@@ -173,12 +252,14 @@ def test_commands_in_another_home_see_and_stop_a_search(
             assert '"state": "running"' in capsys.readouterr().out
 
 
-def test_a_link_to_a_database_is_no_other_database(opened: Opener, tmp_path: Path) -> None:
+def test_a_link_to_a_database_is_no_other_database(
+    opened: Opener, here: Home, there: Home, tmp_path: Path
+) -> None:
     storage = opened(f"sqlite:///{tmp_path}/studies.db")
     (tmp_path / "link.db").symlink_to(tmp_path / "studies.db")
     linked = opened(f"sqlite:///{tmp_path}/link.db")
-    with held(home(tmp_path, "here"), storage, NAME):
-        assert holder(linked, NAME) is not None
+    with StudyLock(here, storage, NAME):
+        assert owner(there, linked) is not None
 
 
 def test_studies_of_other_databases_and_schemas_are_others(
@@ -189,22 +270,24 @@ def test_studies_of_other_databases_and_schemas_are_others(
         connection.execute("CREATE SCHEMA team")
     third = f"{first}?options=-csearch_path%3Dteam"
     storages = [opened(url) for url in (first, second, third)]
+    other = Home(tmp_path / "other")
     with contextlib.ExitStack() as stack:
         for number, storage in enumerate(storages):
-            stack.enter_context(held(home(tmp_path, f"h{number}"), storage, NAME))
-            assert [holder(one, NAME) is not None for one in storages[number:]].count(True) == 1
+            stack.enter_context(StudyLock(Home(tmp_path / f"h{number}"), storage, NAME))
+            owners = [owner(other, one) for one in storages]
+            assert [one is not None for one in owners].count(True) == number + 1
 
 
 def test_one_at_a_time_makes_the_tables_of_an_empty_database(
     server_url: str, opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    making, make = threading.Event(), RetryingStorage.__init__
+    making, make = threading.Event(), opening.FastRDBStorage
 
-    def noticed(*args: Any, **options: Any) -> None:
+    def noticed(*args: Any, **options: Any) -> Any:
         making.set()
-        make(*args, **options)
+        return make(*args, **options)
 
-    monkeypatch.setattr(RetryingStorage, "__init__", noticed)
+    monkeypatch.setattr(opening, "FastRDBStorage", noticed)
     other = threading.Thread(target=opened, args=(server_url,))
     with locked(make_url(server_url), "the tables"):
         other.start()
@@ -214,19 +297,166 @@ def test_one_at_a_time_makes_the_tables_of_an_empty_database(
     assert has_tables(server_url)
 
 
-def test_mysqls_locks_have_short_names_of_their_own() -> None:
-    """MySQL takes up to 64 letters, and its locks are those of all databases."""
-    keys = []
-    for database, name in (("a", "x" * 80), ("b", "x" * 80), ("a", "y")):
-        connection = Mock()
-        connection.dialect.name = "mysql"
-        connection.execute.return_value.scalar.return_value = database
-        keys.append(str(LOCKING["mysql"].key(connection, name)))
-    assert len(set(keys)) == 3
-    assert max(map(len, keys)) <= 64
+# ------------------------------------------------------------------------- the folder, and whose it is
 
 
-# ----------------------------------------------------------------- a hold that is lost with its server
+def test_a_renamed_study_finds_its_checkpoints(sqlite_url: str, opened: Opener, here: Home) -> None:
+    """As the dashboard renames it: a copy under the new name, and the old study deleted."""
+    storage = opened(sqlite_url)
+    new_study(storage)
+    with StudyLock(here, storage, NAME) as lock:
+        lock.folder.checkpoint(3).touch()
+    new = "My try / v2"
+    optuna.copy_study(
+        from_study_name=NAME, from_storage=storage, to_storage=storage, to_study_name=new
+    )
+    optuna.delete_study(study_name=NAME, storage=storage)
+    assert open_study(storage, new).folder(here).checkpoints() == {3}
+    with StudyLock(here, storage, new) as lock:
+        assert lock.folder.checkpoints() == {3}
+        assert lock.folder.read_note()["study"] == new
+
+
+def test_a_copy_made_with_optuna_does_not_share_the_folder_of_its_original(
+    sqlite_url: str, opened: Opener, here: Home
+) -> None:
+    storage = opened(sqlite_url)
+    new_study(storage)
+    with StudyLock(here, storage, NAME) as lock:
+        lock.folder.checkpoint(3).touch()
+    optuna.copy_study(
+        from_study_name=NAME, from_storage=storage, to_storage=storage, to_study_name="copy"
+    )
+    with StudyLock(here, storage, "copy") as copied:
+        assert copied.folder.checkpoints() == set()
+        copied.folder.checkpoint(4).touch()
+    with StudyLock(here, storage, NAME) as lock:
+        assert lock.folder.checkpoints() == {3}
+    assert open_study(storage, "copy").folder(here).checkpoints() == {4}
+
+
+def test_studies_of_one_name_in_two_storages_have_a_folder_each(
+    opened: Opener, here: Home, tmp_path: Path
+) -> None:
+    storages = [opened(f"sqlite:///{tmp_path}/{name}.db") for name in ("one", "two")]
+    for number, storage in enumerate(storages):
+        new_study(storage)
+        with StudyLock(here, storage, NAME) as lock:
+            lock.folder.checkpoint(number).touch()
+    for number, storage in enumerate(storages):
+        assert open_study(storage, NAME).folder(here).checkpoints() == {number}
+
+
+def test_a_copied_database_does_not_take_the_checkpoints_of_the_original_but_a_moved_one_does(
+    opened: Opener, here: Home, tmp_path: Path
+) -> None:
+    original, copy = tmp_path / "one.db", tmp_path / "two.db"
+    storage = opened(f"sqlite:///{original}")
+    new_study(storage)
+    with StudyLock(here, storage, NAME) as lock:
+        lock.folder.checkpoint(3).touch()
+    storage.engine.dispose()
+    shutil.copy(original, copy)
+    again = opened(f"sqlite:///{copy}")
+    with pytest.raises(UsageError, match=r"belongs to study mine in .*one\.db, of which the"):
+        StudyLock(here, again, NAME).__enter__()
+    original.unlink()
+    with StudyLock(here, again, NAME) as lock:
+        assert lock.folder.checkpoints() == {3}
+
+
+def test_the_folder_of_an_earlier_version_is_found_and_gets_an_identity(
+    sqlite_url: str, opened: Opener, here: Home
+) -> None:
+    storage = opened(sqlite_url)
+    study = new_study(storage)
+    folder = here.study(NAME)
+    folder.create()
+    folder.checkpoint(3).touch()
+    folder.note.write_text(json.dumps({"storage": str(make_url(sqlite_url).database), "pid": 1}))
+    assert study.folder(here) == folder
+    with StudyLock(here, storage, NAME) as lock:
+        assert lock.folder == folder
+        assert folder.identity == study.note(attributes.IDENTITY) == lock.identity != ""
+
+
+def test_a_start_that_was_killed_before_the_study_existed_is_continued_in_its_folder(
+    sqlite_url: str, opened: Opener, here: Home
+) -> None:
+    storage = opened(sqlite_url)
+    with StudyLock(here, storage, NAME) as first:
+        pass
+    with StudyLock(here, storage, NAME) as second:
+        assert (second.folder, second.identity) == (first.folder, first.identity)
+
+
+# --------------------------------------------------------------------- a study that goes while it runs
+
+
+def held_study(opened: Opener, url: str, home: Home, clock: HandClock) -> StudyLock:
+    storage = opened(url)
+    new_study(storage)
+    return StudyLock(home, storage, NAME, clock)
+
+
+def test_a_study_that_is_deleted_or_renamed_while_it_runs_ends_the_search_with_a_sentence(
+    sqlite_url: str, opened: Opener, here: Home
+) -> None:
+    clock, other = HandClock(), opened(sqlite_url)
+    for renamed, words in ((None, "was deleted while it ran"), ("new one", "is now new one.")):
+        lock = held_study(opened, sqlite_url, here, clock).__enter__()
+        study = open_study(lock._storage, NAME)
+        lock.folder.images.touch()
+        if renamed:
+            names = {"from_study_name": NAME, "to_study_name": renamed}
+            optuna.copy_study(from_storage=other, to_storage=other, **names)
+        optuna.delete_study(study_name=NAME, storage=other)
+        clock.now += SECONDS_BETWEEN_LOOKS
+        with pytest.raises(StudyGoneError, match=words):
+            lock.stop_requested()
+        # A write that comes before this look fails with Optuna's words, which the lock explains.
+        with pytest.raises(KeyError) as failed:
+            study.write(attributes.SECONDS, 1.0)
+        with pytest.raises(StudyGoneError, match=words) as caught:
+            lock.__exit__(KeyError, failed.value, None)
+        assert not lock.folder.images.exists()
+        assert renamed is None or "resume 'new one' --home " in str(caught.value)
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
+def test_a_database_file_that_is_removed_or_replaced_is_noticed_at_once(
+    sqlite_url: str, opened: Opener, here: Home, tmp_path: Path, replaced: bool
+) -> None:
+    file = Path(str(make_url(sqlite_url).database))
+    lock = held_study(opened, sqlite_url, here, HandClock()).__enter__()
+    study = open_study(lock._storage, NAME)
+    words = "was replaced by another file" if replaced else "was removed"
+    copy = Path(shutil.copy(file, tmp_path / "copy.db"))
+    if replaced:
+        copy.replace(file)
+    else:
+        file.unlink()
+    leave = partial(lock.__exit__, None, None, None)
+    for use in (lock.stop_requested, partial(study.write, attributes.SECONDS, 1.0), leave):
+        with pytest.raises(StudyGoneError, match=words):
+            use()
+    assert file.exists() is replaced
+
+
+def test_a_database_that_is_overwritten_in_place_ends_the_search(
+    sqlite_url: str, opened: Opener, here: Home
+) -> None:
+    clock = HandClock()
+    lock = held_study(opened, sqlite_url, here, clock).__enter__()
+    with lock._storage.engine.begin() as connection:
+        connection.execute(text("DELETE FROM study_user_attributes WHERE key = 'holder'"))
+    clock.now += SECONDS_BETWEEN_LOOKS
+    for use in (lock.stop_requested, partial(lock.__exit__, None, None, None)):
+        with pytest.raises(StudyGoneError, match="was overwritten while the search ran"):
+            use()
+
+
+# ----------------------------------------------------------------- a lock that is lost with its server
 
 
 def cut(postgres: Server, url: str) -> None:
@@ -238,33 +468,33 @@ def cut(postgres: Server, url: str) -> None:
         )
 
 
-def test_a_lost_hold_is_taken_again_before_anything_is_written(
-    postgres: Server, server_url: str, opened: Opener, tmp_path: Path
+def test_a_lost_lock_is_taken_again_before_anything_is_written(
+    postgres: Server, server_url: str, opened: Opener, here: Home, there: Home
 ) -> None:
     storage = opened(server_url)
     study = new_study(storage)
-    with held(home(tmp_path, "here"), storage, NAME):
+    with StudyLock(here, storage, NAME):
         cut(postgres, server_url)
-        assert holder(opened(server_url), NAME) is None
+        assert owner(there, opened(server_url)) is None
         study.write(attributes.SECONDS, 5.0)
-        assert holder(opened(server_url), NAME) is not None
+        assert owner(there, opened(server_url)) is not None
 
 
 @pytest.mark.parametrize("still", [True, False], ids=["still runs", "has ended"])
 def test_a_study_that_was_taken_over_is_not_written_to(
-    postgres: Server, server_url: str, opened: Opener, tmp_path: Path, still: bool
+    postgres: Server, server_url: str, opened: Opener, here: Home, there: Home, still: bool
 ) -> None:
     storage, other = opened(server_url), opened(server_url)
     study = new_study(storage)
-    with held(home(tmp_path, "here"), storage, NAME) as hold, contextlib.ExitStack() as stack:
+    with StudyLock(here, storage, NAME) as lock, contextlib.ExitStack() as stack:
         cut(postgres, server_url)
-        taking = held(home(tmp_path, "there"), other, NAME)
+        taking = StudyLock(there, other, NAME)
         if still:
             stack.enter_context(taking)
         else:
             with taking:
                 pass
-        for touch in (lambda: study.write(attributes.SECONDS, 5.0), hold.check):
+        for touch in (lambda: study.write(attributes.SECONDS, 5.0), lock.check):
             with pytest.raises(StudyHeldError) as caught:
                 touch()
             assert "Study mine was taken over by " in str(caught.value)
@@ -273,96 +503,84 @@ def test_a_study_that_was_taken_over_is_not_written_to(
     assert attributes.SECONDS not in found
 
 
-def test_a_hold_whose_connection_alone_is_lost_is_noticed_within_seconds(
-    postgres: Server, server_url: str, opened: Opener, tmp_path: Path
+def test_a_lock_whose_connection_alone_is_lost_is_noticed_within_seconds(
+    postgres: Server, server_url: str, opened: Opener, here: Home, there: Home
 ) -> None:
     storage = opened(server_url)
     study = new_study(storage)
     clock = HandClock()
-    lock = lock_in(storage.engine, NAME)
-    hold = StudyLock(storage, NAME, home(tmp_path, "here"), lock, clock)
-    hold.take()
-    hold.note()
-    try:
+    with StudyLock(here, storage, NAME, clock) as lock:
         with postgres.connect() as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory'"
             )
         study.write(attributes.SECONDS, 5.0)
-        assert holder(storage, NAME) is None
-        assert not hold.stop_requested()
+        assert owner(there, opened(server_url)) is None
+        assert not lock.stop_requested()
         clock.now += SECONDS_BETWEEN_LOOKS
-        assert not hold.stop_requested()
-        assert holder(storage, NAME) is not None
-    finally:
-        lock.release()
+        assert not lock.stop_requested()
+        assert owner(there, opened(server_url)) is not None
 
 
 def test_a_broken_connection_that_the_server_still_has_is_waited_for(
-    server_url: str, opened: Opener, tmp_path: Path
+    server_url: str, opened: Opener, here: Home, there: Home
 ) -> None:
-    """As after an hour of sleep, or without network: the old hold is this process's own."""
+    """As after an hour of sleep, or without network: the old lock is this process's own."""
     storage = opened(server_url)
     study = new_study(storage)
-    with held(home(tmp_path, "here"), storage, NAME) as hold:
-        lock = hold._lock
-        assert isinstance(lock, _ServerLock)
-        old, lock._connection = lock._connection, None
+    with StudyLock(here, storage, NAME) as lock:
+        server_lock = lock._lock
+        assert isinstance(server_lock, _ServerLock)
+        old, server_lock._connection = server_lock._connection, None
         assert old is not None
         with pytest.raises(TimeoutError):
-            hold.check()
-        waited: list[Trouble] = []
+            lock.check()
+        waited: list[Outage] = []
 
-        def wait(trouble: Trouble) -> None:
-            waited.append(trouble)
+        def wait(outage: Outage) -> None:
+            waited.append(outage)
             old.close()
 
-        storage.on_trouble = wait
+        storage.on_outage = wait
         storage.engine.dispose()  # the others are broken too
         study.write(attributes.SECONDS, 5.0)
         assert [one.reason for one in waited] == [
             "the server has not seen yet that a connection is broken"
         ]
-        assert holder(storage, NAME) is not None
+        assert owner(there, opened(server_url)) is not None
 
 
-def test_a_server_that_is_away_is_no_lost_hold(
-    postgres: Server, server_url: str, opened: Opener, tmp_path: Path
+def test_a_server_that_is_away_is_no_lost_lock(
+    postgres: Server, server_url: str, opened: Opener, here: Home, there: Home
 ) -> None:
     storage = opened(server_url)
     new_study(storage)
     clock = HandClock()
-    lock = lock_in(storage.engine, NAME)
-    hold = StudyLock(storage, NAME, home(tmp_path, "here"), lock, clock)
-    hold.take()
-    hold.note()
-    postgres.stop()
-    try:
-        clock.now += SECONDS_BETWEEN_LOOKS
-        assert not hold.stop_requested()
-        with (
-            pytest.raises(ServiceError) as caught,
-            held(home(tmp_path, "there"), opened(server_url), NAME),
-        ):
-            pytest.fail("there is no server")
-        assert re.search(r"^The storage postgresql\S+ cannot be opened: ", str(caught.value))
-    finally:
-        postgres.start()
-    hold.check()
-    assert holder(storage, NAME) is not None
-    lock.release()
+    with StudyLock(here, storage, NAME, clock) as lock:
+        postgres.stop()
+        try:
+            clock.now += SECONDS_BETWEEN_LOOKS
+            assert not lock.stop_requested()
+            with (
+                pytest.raises(ServiceError) as caught,
+                StudyLock(there, opened(server_url), NAME),
+            ):
+                pytest.fail("there is no server")
+            assert re.search(r"^The storage postgresql\S+ cannot be opened: ", str(caught.value))
+        finally:
+            postgres.start()
+        lock.check()
+        assert owner(there, opened(server_url)) is not None
 
 
-def test_the_connection_of_a_hold_is_watched_by_the_server(
-    server_url: str, opened: Opener, tmp_path: Path, postgres: Server
-) -> None:
-    """So that it goes with a machine that loses power, in less than a minute."""
-    storage = opened(server_url)
-    lock = lock_in(storage.engine, NAME)
+def test_the_connection_of_a_lock_is_watched_by_the_server(server_url: str, opened: Opener) -> None:
+    """So that the lock goes with a machine that loses power, in less than a minute."""
+    lock = lock_in(opened(server_url).engine, NAME)
     assert lock.acquire()
     found = [
-        lock.read(text(f"SHOW tcp_keepalives_{what}")) for what in ("idle", "interval", "count")
-    ]  # type: ignore[arg-type]
+        lock.read(text(f"SHOW tcp_keepalives_{what}"))  # type: ignore[arg-type]
+        for what in ("idle", "interval", "count")
+    ]
     lock.release()
     idle, interval, count = (int(str(one)) for one in found)
     assert 0 < idle + interval * count < 60

@@ -1,4 +1,4 @@
-"""What a study is at one moment, read from outside: its rows in the database and its files."""
+"""A study at one moment, read from outside: its rows in the database and its files."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from cifar_core.errors import CheckpointError
 from search.home import StudyFolder
 from search.study import attributes
 
-__all__ = ["FINISHED", "Progress", "Snapshot", "TrialSeen", "Witness"]
+__all__ = ["FINISHED", "Progress", "Snapshot", "StudyProbe", "TrialSnapshot"]
 
 FINISHED = frozenset({"COMPLETE", "PRUNED", "FAIL"})
 NOT_THERE_YET = ("no such table", "unable to open database file", "does not exist")
@@ -28,7 +28,7 @@ OWN = "(SELECT trial_id FROM trials JOIN studies USING (study_id) WHERE study_na
 
 
 class Progress(NamedTuple):
-    """How far a study is, as few numbers: quickly read, and none of them ever falls.
+    """How far a study is, as a few numbers that are quick to read and never decrease.
 
     Attributes:
         trials: Trials, in whatever state.
@@ -46,8 +46,8 @@ class Progress(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TrialSeen:
-    """All that is kept of one trial.
+class TrialSnapshot:
+    """Everything that is stored of one trial.
 
     Attributes:
         row: Its row in the database; a trial that is made anew has another.
@@ -73,17 +73,17 @@ class TrialSeen:
 
     @property
     def finished(self) -> bool:
-        """It shall not change any more."""
+        """Whether the trial is final."""
         return self.state in FINISHED
 
     @property
     def paused(self) -> bool:
-        """It was begun, and waits to go on."""
+        """Whether the trial was started and waits to continue."""
         return self.state == "WAITING" and bool(self.epochs)
 
     @property
     def seconds(self) -> dict[int, float]:
-        """How long each epoch took, six digits. Who trains an epoch again measures another time."""
+        """Seconds of each epoch, to six digits: an epoch that is trained again takes another time."""
         known = self.notes.get(attributes.EPOCHS, self.saved) if self.finished else self.saved
         return {epoch["number"]: float(f"{epoch['seconds']:.6g}") for epoch in known}
 
@@ -100,7 +100,7 @@ class Snapshot:
     """
 
     notes: dict[str, Any]
-    trials: tuple[TrialSeen, ...]
+    trials: tuple[TrialSnapshot, ...]
     sweeps: dict[str, int]
     damage: tuple[str, ...] = ()
 
@@ -115,13 +115,13 @@ class Snapshot:
             bounds=int(attributes.LR_BOUNDS in self.notes),
         )
 
-    def in_state(self, *states: str) -> list[TrialSeen]:
+    def in_state(self, *states: str) -> list[TrialSnapshot]:
         """The trials in one of these states."""
         return [trial for trial in self.trials if trial.state in states]
 
 
-class Witness:
-    """Looks at a study that another process may be writing; changes nothing and keeps nothing open.
+class StudyProbe:
+    """Reads a study that another process may be writing; changes nothing and keeps nothing open.
 
     Args:
         home: The study's home.
@@ -138,11 +138,11 @@ class Witness:
         url = self.url
         if storage is None:
             url = f"sqlite:///file:{home / 'studies.db'}?mode=ro&uri=true"
-        # A connection that stays would spare a killed search's successor the repair of the database.
+        # A connection that stays open would save the next search the recovery of the database.
         self._engine = create_engine(url, poolclass=NullPool)
 
     def progress(self) -> Progress | None:
-        """How far the study is; None while it is not there."""
+        """Return how far the study is, or None if it does not exist."""
         question = f"""
             SELECT (SELECT count(*) FROM trials WHERE trial_id IN {OWN}),
                 (SELECT count(*) FROM trials WHERE trial_id IN {OWN}
@@ -159,7 +159,7 @@ class Witness:
         return None if found is None else Progress(*found)
 
     def look(self) -> Snapshot | None:
-        """The study as it is now; None while it is not there.
+        """Return the study as it is now, or None if it does not exist.
 
         The database is read first and in one transaction. A search that runs may have finished a trial,
         and removed its checkpoint, when the checkpoints are read, or gone on with one that waited: then
@@ -173,7 +173,7 @@ class Witness:
         return snapshot
 
     def trials(self) -> list[optuna.trial.FrozenTrial]:
-        """The trials, as Optuna reads them."""
+        """Return the trials as Optuna reads them."""
         storage = optuna.storages.RDBStorage(self.url, engine_kwargs={"poolclass": NullPool})
         try:
             return optuna.load_study(study_name=self.study, storage=storage).get_trials()
@@ -192,7 +192,7 @@ class Witness:
             storage.engine.dispose()
 
     def _answer(self, question: Callable[[Connection], Answer]) -> Answer | None:
-        """What is read as of one moment; None if there is no database yet, or not all of its tables."""
+        """Return an answer as of one moment; None without a database, or without all of its tables."""
         try:
             with self._engine.connect() as connection:
                 if self._is_sqlite:
@@ -221,7 +221,7 @@ class Witness:
                 except CheckpointError as error:
                     damage.append(str(error))
             seen.append(
-                TrialSeen(
+                TrialSnapshot(
                     row,
                     number,
                     state,
@@ -284,7 +284,7 @@ class Witness:
 
 
 class _Rows(NamedTuple):
-    """What the database has about a study, table by table."""
+    """The rows of a study, table by table."""
 
     notes: list[Any]
     trials: list[Any]
@@ -295,8 +295,8 @@ class _Rows(NamedTuple):
     check: list[str]
 
 
-def _is_behind(trial: TrialSeen) -> bool:
-    """Its checkpoint is not of the moment at which the database was read."""
+def _is_behind(trial: TrialSnapshot) -> bool:
+    """Return whether a checkpoint was written at another moment than the database was read."""
     saved, reported = len(trial.saved), len(trial.epochs)
     return saved != reported if trial.paused else trial.state == "RUNNING" and saved < reported
 

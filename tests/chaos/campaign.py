@@ -1,23 +1,16 @@
-"""Searches that are killed at random, hundreds of times, and what their promises are worth after it.
+"""A campaign of faults: small searches, one after another on every core, with faults injected at random.
 
-    python -m tests.chaos.chaos --kills 200 --seed 1 --json chaos.json
-
-Small searches are run one after another, on every core one. Each is struck again and again: processes
-are killed, signalled, stopped, at any time or right behind a row of the database or a half-written file;
-and the command is given again until the search has ended. After every strike the database and the files
-are held against what they were before and against what must be true at every moment (`promises`), at the
-end also against an undisturbed run and trials that are trained again alone. What is drawn follows from the
-seed and the search's number; what it hits depends on the machine's time.
+Each search is hit again and again, at any time or right after a row of the database or a half-written file,
+and its command is given again until it has ended. After every fault the database and the files are checked
+against what they were before and against what must be true at every moment (`invariants`); at the end also
+against a run without faults, and against trials that are trained again alone. The draws follow from the
+seed and the search's number; what they hit depends on the machine's timing.
 """
 
-import json
 import os
 import platform
 import shutil
 import signal
-import sys
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -31,30 +24,29 @@ import click
 import numpy as np
 import torch
 
-from search.signals import ending_like_ctrl_c
-from tests.chaos.disturbing import BrokenPromiseError, Disturbance, Strike
+from tests.chaos.faulty_search import BrokenInvariantError, FaultySearch, InjectedFault
 from tests.chaos.scenario import SCENARIOS, References, Scenario, Trainer, differences, sample
 from tests.search.running import write_plots
 
-__all__ = ["Chaos", "Violation", "main"]
+__all__ = ["Campaign", "Violation", "described"]
 
-MOST_STRIKES = 14
-"""After so many a search is left alone."""
+MOST_FAULTS = 14
+"""Number of faults after which a search is left alone."""
 RETRAINED = 2
-"""Trials of each search that are trained again alone."""
+"""Number of trials of each search that are trained again alone."""
 SHARE_OF_TWO_WORKERS, SHARE_OF_FAILING = 0.4, 0.15
 
 
 @dataclass(frozen=True)
 class Violation:
-    """A search that broke a promise.
+    """A search that broke an invariant.
 
     Attributes:
         search: Its number.
         scenario: What was searched.
-        text: What was broken, or the first of it.
-        repeat: The command that draws the same strikes again.
-        story: The file with everything that happened; its folder has the home.
+        text: The first thing that was broken.
+        repeat: The command that draws the same faults again.
+        story: The file that tells everything; the home is in its folder.
     """
 
     search: int
@@ -65,24 +57,24 @@ class Violation:
 
 
 @dataclass
-class Chaos:
-    """Searches under kills, until there were enough.
+class Campaign:
+    """Searches with faults, until there were enough.
 
     Args:
-        folder: Where everything is kept; that of a search that kept its promises is removed.
-        seed: Where all draws start.
-        kills: How many.
+        folder: The folder of everything; that of a search without violations is removed.
+        seed: Random seed.
+        kills: Number of faults.
         first: Number of the first search.
-        workers: Workers of every search; drawn by default.
-        storage: URL of a database for all studies; each home's own by default.
-        say: Told a line for each kill.
+        workers: Workers of every search; by default drawn.
+        storage: URL of a database for all studies; by default each home's own.
+        say: Called with a line for each fault.
 
     Attributes:
-        strikes: The kills so far.
+        faults: The faults so far.
         trials: Trials of searches that have ended, by state.
         epochs: Epochs that these have trained.
-        searches: How many have ended.
-        violations: Those that broke a promise.
+        searches: Number of searches that have ended.
+        violations: The searches that broke an invariant.
     """
 
     folder: Path
@@ -92,7 +84,7 @@ class Chaos:
     workers: int | None = None
     storage: str | None = None
     say: Callable[[str], None] = click.echo
-    strikes: list[Strike] = field(default_factory=list)
+    faults: list[InjectedFault] = field(default_factory=list)
     trials: Counter[str] = field(default_factory=Counter)
     epochs: int = 0
     searches: int = 0
@@ -100,7 +92,7 @@ class Chaos:
     _given_up: bool = field(default=False, init=False)
 
     def run(self, cores: Sequence[int]) -> None:
-        """Run searches on these cores side by side until there were enough kills."""
+        """Run searches on these cores side by side until there were enough faults."""
         self._data = self.folder / "images"
         write_plots(self._data)
         self._trainer = Trainer(self._data)
@@ -109,7 +101,7 @@ class Chaos:
         torch.set_num_threads(1)  # as the searches' workers
 
         def lane(core: int) -> None:
-            while len(self.strikes) < self.kills and not self._given_up:
+            while len(self.faults) < self.kills and not self._given_up:
                 self._search(next(numbers), core)
 
         with ThreadPoolExecutor(len(cores)) as lanes:
@@ -127,25 +119,25 @@ class Chaos:
         reference = self._references.of(scenario, core)
         folder = self.folder / f"search-{number}"
         folder.mkdir()
-        own: list[Strike] = []
+        own: list[InjectedFault] = []
 
-        def may_strike() -> bool:
+        def may_inject() -> bool:
             if self._given_up:
                 raise KeyboardInterrupt
-            return len(self.strikes) < self.kills and len(own) < MOST_STRIKES
+            return len(self.faults) < self.kills and len(own) < MOST_FAULTS
 
-        def told(strike: Strike) -> None:
-            own.append(strike)
-            self.strikes.append(strike)
-            self.say(f"{len(self.strikes):4}/{self.kills}  search {number}: {strike}")
+        def told(fault: InjectedFault) -> None:
+            own.append(fault)
+            self.faults.append(fault)
+            self.say(f"{len(self.faults):4}/{self.kills}  search {number}: {fault}")
 
-        search = Disturbance(
+        search = FaultySearch(
             scenario,
             folder,
             self._data,
             random,
             reference.pace,
-            may_strike,
+            may_inject,
             core=core,
             storage=self.storage,
             study="tiny" if self.storage is None else f"chaos-{os.getpid()}-{number}",
@@ -154,10 +146,10 @@ class Chaos:
         self.say(f"           search {number}: {scenario}")
         try:
             end = search.run()
-        except BrokenPromiseError as error:
+        except BrokenInvariantError as error:
             self._keep(number, scenario, str(error), folder)
             return
-        trials = search.witness.trials()
+        trials = search.probe.trials()
         broken = list(differences(scenario, reference, trials))
         for trial in sample(trials, RETRAINED, random):
             broken += self._trainer.differences(trial)
@@ -168,7 +160,7 @@ class Chaos:
         self.trials.update(trial.state for trial in end.trials)
         self.epochs += end.progress.epochs
         if self.storage is not None:
-            search.witness.forget()
+            search.probe.forget()
         shutil.rmtree(folder)
 
     def _draw(self, number: int, random: np.random.Generator) -> Scenario:
@@ -180,7 +172,7 @@ class Chaos:
         if self._given_up:
             return  # it was killed from here
         text = story.splitlines()[0]
-        repeat = f"{self._command} --first {number} --kills {MOST_STRIKES}"
+        repeat = f"{self._command} --first {number} --kills {MOST_FAULTS}"
         file = folder / "story.txt"
         file.write_text(f"{repeat}\n\n{story}\n", encoding="utf-8")
         self.violations.append(Violation(number, str(scenario), text, repeat, str(file)))
@@ -189,29 +181,31 @@ class Chaos:
     @property
     def _command(self) -> str:
         workers = f" --workers {self.workers}" if self.workers else ""
-        return f"python -m tests.chaos.chaos --seed {self.seed}{workers}"
+        return f"python -m tests.chaos --seed {self.seed}{workers}"
 
     def summary(self, seconds: float) -> dict[str, Any]:
-        """Everything that was counted, as plain JSON."""
+        """Return everything that was counted as plain values."""
         return {
             "seed": self.seed,
             "first": self.first,
-            "kills": len(self.strikes),
-            "kinds": dict(Counter(strike.kind for strike in self.strikes)),
-            "phases": dict(Counter(strike.phase for strike in self.strikes)),
-            "aims": dict(Counter(strike.aim for strike in self.strikes)),
+            "kills": len(self.faults),
+            "kinds": dict(Counter(fault.kind for fault in self.faults)),
+            "phases": dict(Counter(fault.phase for fault in self.faults)),
+            "triggers": dict(Counter(fault.trigger for fault in self.faults)),
             "searches": self.searches,
             "trials": dict(self.trials),
             "epochs": self.epochs,
-            "epochs_under_way": sum(strike.busy for strike in self.strikes),
-            "half_written_files": sum(strike.half_written for strike in self.strikes),
+            "epochs_under_way": sum(fault.busy for fault in self.faults),
+            "half_written_files": sum(fault.half_written for fault in self.faults),
             "violations": [vars(one) for one in self.violations],
             "seconds": round(seconds, 1),
             "machine": f"{platform.machine()}, Python {platform.python_version()}",
         }
 
 
-def _words(summary: dict[str, Any]) -> str:
+def described(summary: dict[str, Any]) -> str:
+    """Return a summary in words."""
+
     def listed(what: str) -> str:
         counts = sorted(summary[what].items(), key=lambda one: -one[1])
         return ", ".join(f"{name} {number}" for name, number in counts)
@@ -219,70 +213,22 @@ def _words(summary: dict[str, Any]) -> str:
     broken = len(summary["violations"])
     under_way = summary["epochs_under_way"]
     lines = (
-        f"{summary['kills']} kills in {summary['seconds']:.0f} s, seed {summary['seed']}",
+        f"{summary['kills']} faults in {summary['seconds']:.0f} s, seed {summary['seed']}",
         f"  {listed('kinds')}",
         f"  when: {listed('phases')}",
-        f"  right behind: {listed('aims')}",
+        f"  right after: {listed('triggers')}",
         f"{summary['searches']} searches ended as they should: {listed('trials')}",
         f"{summary['epochs']} epochs were reported, none was lost, none trained twice",
-        f"at most {under_way} were under way in a killed process, and were begun again",
-        f"{summary['half_written_files']} half-written files were left by kills, none at the end",
-        f"{broken} searches BROKE a promise." if broken else "Every promise was kept.",
+        f"at most {under_way} were under way in a killed process, and were trained again",
+        f"{summary['half_written_files']} half-written files were left by faults, none at the end",
+        f"{broken} searches BROKE an invariant." if broken else "No invariant was broken.",
     )
     return "\n".join(lines)
 
 
 def _end_children() -> None:
-    """End every search that this process has started, with its workers."""
+    """Kill every search that this process has started, with its workers."""
     for children in Path("/proc/self/task").glob("*/children"):
         for process in children.read_text().split():
             with suppress(ProcessLookupError):
                 os.killpg(int(process), signal.SIGKILL)
-
-
-@click.command()
-@click.option("--kills", default=200, show_default=True, type=click.IntRange(1), help="How many.")
-@click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Draws start here."
-)
-@click.option("--first", default=0, show_default=True, type=click.IntRange(0), help="First search.")
-@click.option("--workers", type=click.IntRange(1, 2), help="Of every search.  [default: drawn]")
-@click.option(
-    "--cores", type=click.IntRange(1), help="Searches side by side.  [default: all cores]"
-)
-@click.option("--storage", metavar="URL", help="A database for all studies.  [default: SQLite]")
-@click.option(
-    "--json", "file", type=click.Path(path_type=Path), help="Write what was counted here."
-)
-def main(
-    kills: int,
-    seed: int,
-    first: int,
-    workers: int | None,
-    cores: int | None,
-    storage: str | None,
-    file: Path | None,
-) -> None:
-    """Kill searches at random and check what they promise."""
-    folder = Path(tempfile.mkdtemp(prefix="cifar-search-chaos-"))
-    chaos = Chaos(folder, seed, kills, first, workers, storage)
-    began = time.monotonic()
-    interrupted = False
-    try:
-        with ending_like_ctrl_c():
-            chaos.run(range(cores or len(os.sched_getaffinity(0))))
-    except KeyboardInterrupt:
-        interrupted = True  # what was seen until then still counts
-    summary = chaos.summary(time.monotonic() - began)
-    if file is not None:
-        file.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    click.echo(_words(summary))
-    for violation in chaos.violations:
-        click.echo(f"\n{violation.text}\n  {violation.repeat}\n  {violation.story}")
-    if not chaos.violations:
-        shutil.rmtree(folder)
-    sys.exit(1 if chaos.violations else 130 if interrupted else 0)
-
-
-if __name__ == "__main__":
-    main()

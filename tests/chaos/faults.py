@@ -1,4 +1,4 @@
-"""The ways in which a search is disturbed, each with how often it is drawn and what must come of it."""
+"""The faults that are injected into a search: how often each is drawn, and the exit codes it may cause."""
 
 import os
 import signal
@@ -9,12 +9,12 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from tests.chaos.moments import Phase
+from tests.chaos.timing import Phase
 from tests.search.running import Running
 
-__all__ = ["Kind", "draw_kind", "ends", "kills_workers", "strike", "wrong_code"]
+__all__ = ["Fault", "draw_fault", "ends", "inject", "kills_workers", "wrong_code"]
 
-Kind = Literal[
+Fault = Literal[
     "SIGKILL to the coordinator",
     "SIGKILL to the group",
     "SIGKILL to a worker",
@@ -26,7 +26,7 @@ Kind = Literal[
     "SIGHUP",
     "SIGSTOP for a second",
 ]
-KINDS: Mapping[Kind, float] = {
+FAULTS: Mapping[Fault, float] = {
     "SIGKILL to the coordinator": 5,
     "SIGKILL to the group": 4,
     "SIGKILL to a worker": 4,
@@ -38,48 +38,48 @@ KINDS: Mapping[Kind, float] = {
     "SIGHUP": 1,
     "SIGSTOP for a second": 1,
 }
-"""How often each is drawn."""
-assert KINDS.keys() == set(get_args(Kind))
+"""The relative frequency of each."""
+assert FAULTS.keys() == set(get_args(Fault))
 
 INTERRUPTED = 130
 NOBODY_LISTENS: set[Phase] = {"before the study", "start", "end"}
-"""While a command starts, and when its trials are over, a signal ends it without a word: all is saved."""
+"""Phases in which a signal ends a command without a message: everything is saved."""
 
 
-def draw_kind(random: np.random.Generator, *, only_kills: bool, fails: bool) -> Kind:
-    """What to do next.
+def draw_fault(random: np.random.Generator, *, only_kills: bool, fails: bool) -> Fault:
+    """Return the next fault.
 
     Args:
-        random: Where the draw comes from.
-        only_kills: Nothing that the processes could hear of.
-        fails: Trials shall fail: single workers are killed five times as often.
+        random: The generator to draw from.
+        only_kills: Draw only what the processes cannot notice.
+        fails: Trials are to fail: single workers are killed five times as often.
     """
-    kinds = [kind for kind in KINDS if "SIGKILL" in kind or not only_kills]
-    weights = np.array([KINDS[kind] for kind in kinds])
+    kinds = [kind for kind in FAULTS if "SIGKILL" in kind or not only_kills]
+    weights = np.array([FAULTS[kind] for kind in kinds])
     weights[kinds.index("SIGKILL to a worker")] *= 5 if fails else 1
     return kinds[int(random.choice(len(kinds), p=weights / weights.sum()))]
 
 
-def kills_workers(kind: Kind) -> bool:
-    """Only workers are killed; the coordinator goes on with others."""
+def kills_workers(kind: Fault) -> bool:
+    """Return whether only workers are killed, so that the coordinator continues with others."""
     return kind in {"SIGKILL to a worker", "SIGKILL to all workers"}
 
 
-def ends(kind: Kind) -> bool:
-    """The command ends."""
+def ends(kind: Fault) -> bool:
+    """Return whether the command ends."""
     return not kills_workers(kind) and kind != "SIGSTOP for a second"
 
 
-def strike(
-    kind: Kind, running: Running, workers: Sequence[int], random: np.random.Generator
+def inject(
+    kind: Fault, running: Running, workers: Sequence[int], random: np.random.Generator
 ) -> None:
-    """Do it.
+    """Inject a fault.
 
     Args:
-        kind: What.
+        kind: The fault.
         running: The command.
         workers: Its workers that may be killed.
-        random: Decides between workers, and how long it takes to press Ctrl-C again.
+        random: Chooses between workers, and the time until Ctrl-C is pressed again.
     """
     match kind:
         case "SIGKILL to the coordinator":
@@ -105,13 +105,13 @@ def strike(
             running.signal(signal.SIGCONT)
 
 
-def wrong_code(kind: Kind | None, phase: Phase, code: int) -> str | None:
-    """What is wrong with a command's exit code.
+def wrong_code(kind: Fault | None, phase: Phase, code: int) -> str | None:
+    """Return what is wrong with a command's exit code, or None.
 
     Args:
-        kind: What was done to it; None if it was left to end by itself.
-        phase: How far it was then.
-        code: Its exit code; negative if a signal has ended it.
+        kind: The fault; None if the command ended by itself.
+        phase: How far the command was then.
+        code: The exit code; negative if a signal ended the command.
     """
     allowed = {0}  # it may have been done at that moment
     if kind is not None and "SIGKILL" in kind:

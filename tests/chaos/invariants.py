@@ -1,4 +1,4 @@
-"""What a search promises whatever is killed, as checks of what was seen; each yields what is broken."""
+"""The invariants of a search under faults; each check yields a sentence for everything that breaks one."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from cifar_core.recipe import Recipe
 from search.home import StudyFolder
 from search.recipe_files import read_configuration
 from search.study import attributes
-from tests.chaos.witness import Progress, Snapshot, TrialSeen
+from tests.chaos.probe import Progress, Snapshot, TrialSnapshot
 
-__all__ = ["Promised", "broken_at_the_end", "broken_between", "broken_now", "fell", "left_behind"]
+__all__ = ["Expected", "broken_at_the_end", "broken_between", "broken_now", "fell", "left_behind"]
 
 DEATHS_THAT_FAIL_A_TRIAL = 3
 STAY_IN_STUDY = (
@@ -40,8 +40,8 @@ killed, until the database is closed in order."""
 
 
 @dataclass(frozen=True)
-class Promised:
-    """What was asked of a search.
+class Expected:
+    """The size of a search.
 
     Attributes:
         trials: Trials in all.
@@ -52,24 +52,24 @@ class Promised:
     workers: int
 
 
-def broken_now(now: Snapshot, promised: Promised) -> Iterator[str]:
-    """What must be true of a study at every moment, and is not."""
+def broken_now(now: Snapshot, expected: Expected) -> Iterator[str]:
+    """Yield what is broken that must be true of a study at every moment."""
     yield from now.damage
     numbers = sorted(trial.number for trial in now.trials)
     if numbers != list(range(len(numbers))):
         yield f"The trials' numbers are {numbers}, and not each from 0 on once."
-    if len(numbers) > promised.trials:
-        yield f"There are {len(numbers)} trials, but {promised.trials} were asked for."
+    if len(numbers) > expected.trials:
+        yield f"There are {len(numbers)} trials, but {expected.trials} were asked for."
     # A trial that has waited is taken up for the moment in which it is ended, too.
     running = [trial.number for trial in now.in_state("RUNNING") if not _has_just_waited(trial)]
-    if len(running) > promised.workers:
-        yield f"Trials {running} are running, more than the {promised.workers} workers."
+    if len(running) > expected.workers:
+        yield f"Trials {running} are running, more than the {expected.workers} workers."
     for trial in now.trials:
         for broken in (*_in_epochs(trial), *_in_state(trial)):
             yield f"Trial {trial.number}, {trial.state}: {broken}"
 
 
-def _in_epochs(trial: TrialSeen) -> Iterator[str]:
+def _in_epochs(trial: TrialSnapshot) -> Iterator[str]:
     reported = sorted(trial.epochs)
     if reported != list(range(1, len(reported) + 1)):
         yield f"its reported epochs are {reported}, and not each from 1 on once."
@@ -81,7 +81,7 @@ def _in_epochs(trial: TrialSeen) -> Iterator[str]:
 
 
 def _in_place(
-    trial: TrialSeen, reported: Sequence[int], where: str, known: Sequence[dict[str, Any]]
+    trial: TrialSnapshot, reported: Sequence[int], where: str, known: Sequence[dict[str, Any]]
 ) -> Iterator[str]:
     numbers = [epoch["number"] for epoch in known]
     # A worker saves an epoch, then says so; one that was killed in between has left one more.
@@ -99,12 +99,12 @@ def _in_place(
             )
 
 
-def _has_just_waited(trial: TrialSeen) -> bool:
-    """No epoch was reported since it waited."""
+def _has_just_waited(trial: TrialSnapshot) -> bool:
+    """Return whether no epoch was reported since the trial was paused."""
     return len(trial.notes.get(attributes.EPOCHS, ())) == len(trial.epochs) > 0
 
 
-def _in_state(trial: TrialSeen) -> Iterator[str]:
+def _in_state(trial: TrialSnapshot) -> Iterator[str]:
     deaths = trial.notes.get(attributes.INTERRUPTIONS, 0)
     reason = trial.notes.get(attributes.REASON)
     if deaths >= DEATHS_THAT_FAIL_A_TRIAL and trial.state not in {"FAIL", "RUNNING"}:
@@ -126,7 +126,7 @@ def _in_state(trial: TrialSeen) -> Iterator[str]:
 
 
 def broken_between(before: Snapshot, now: Snapshot) -> Iterator[str]:
-    """What was there at one moment and is lost, changed or trained anew at a later one."""
+    """Yield what was lost, changed or trained again between two moments."""
     for key in STAY_IN_STUDY:
         if key in before.notes and now.notes.get(key) != before.notes[key]:
             yield f"The study's note {key!r} has changed."
@@ -146,7 +146,7 @@ def broken_between(before: Snapshot, now: Snapshot) -> Iterator[str]:
                 yield f"Trial {old.number}, {old.state} before and {new.state} now: {broken}"
 
 
-def _changed(old: TrialSeen, new: TrialSeen) -> Iterator[str]:
+def _changed(old: TrialSnapshot, new: TrialSnapshot) -> Iterator[str]:
     if old.finished:
         for part in ("number", "state", "dates", "values", "params", "notes", "epochs"):
             if getattr(new, part) != getattr(old, part):
@@ -179,27 +179,27 @@ def _changed(old: TrialSeen, new: TrialSeen) -> Iterator[str]:
 
 
 def fell(before: Progress, now: Progress) -> Iterator[str]:
-    """What was counted right before a kill and is less after it."""
+    """Yield the counts that are lower after a fault than right before it."""
     for name, old, new in zip(Progress._fields, before, now, strict=True):
         if new < old:
-            yield f"There were {old} {name} right before the kill and {new} after it."
+            yield f"There were {old} {name} right before the fault and {new} after it."
 
 
 def broken_at_the_end(
-    end: Snapshot, promised: Promised, worker_kills: int, home: Path, study: str
+    end: Snapshot, expected: Expected, worker_kills: int, home: Path, study: str
 ) -> Iterator[str]:
-    """What must be true of a study whose search has ended by itself, and is not.
+    """Yield what is broken that must be true of a study whose search has ended by itself.
 
     Args:
         end: The study.
-        promised: What was asked of it.
-        worker_kills: How many workers were killed while their coordinator lived.
+        expected: What was asked of it.
+        worker_kills: Number of workers that were killed while their coordinator lived.
         home: Its home, which has no other study.
         study: Its name.
     """
     finished = [trial for trial in end.trials if trial.finished]
-    if len(finished) != promised.trials:
-        yield f"{len(finished)} trials are final, but {promised.trials} were asked for."
+    if len(finished) != expected.trials:
+        yield f"{len(finished)} trials are final, but {expected.trials} were asked for."
     for trial in end.in_state("RUNNING", "WAITING"):
         yield f"Trial {trial.number} is {trial.state}."
     deaths = sum(trial.notes.get(attributes.INTERRUPTIONS, 0) for trial in end.trials)
@@ -214,12 +214,12 @@ def broken_at_the_end(
         yield f"The trained networks of trials {sorted(kept)} are kept, but it should be {which}."
 
 
-def _best(end: Snapshot) -> TrialSeen | None:
+def _best(end: Snapshot) -> TrialSnapshot | None:
     complete = [trial for trial in end.in_state("COMPLETE") if trial.values]
     return max(complete, key=lambda trial: (trial.values[0], -trial.number), default=None)
 
 
-def _in_export(best: TrialSeen, home: Path, study: str) -> Iterator[str]:
+def _in_export(best: TrialSnapshot, home: Path, study: str) -> Iterator[str]:
     exported = home / "exports" / study / "best-1.toml"
     try:
         recipe = read_configuration(exported)
@@ -240,7 +240,7 @@ def _in_export(best: TrialSeen, home: Path, study: str) -> Iterator[str]:
 
 
 def left_behind(home: Path, study: str, temporary: Path) -> Iterator[str]:
-    """Files that are there after a search has ended, though they belong to unfinished ones.
+    """Yield the files that a finished search should have removed.
 
     Args:
         home: The study's home, which has no other.

@@ -1,4 +1,4 @@
-"""One small search that is killed again and again, at moments and in ways drawn by chance, and watched."""
+"""One small search with random faults injected into it, and its study checked after each."""
 
 import contextlib
 import signal
@@ -10,62 +10,62 @@ import numpy as np
 import pytest
 
 from search.study import attributes
-from tests.chaos.moments import PATIENCE, Aim, Moments, Phase
-from tests.chaos.promises import (
-    Promised,
+from tests.chaos.faults import Fault, draw_fault, ends, inject, kills_workers, wrong_code
+from tests.chaos.invariants import (
+    Expected,
     broken_at_the_end,
     broken_between,
     broken_now,
     fell,
     left_behind,
 )
+from tests.chaos.probe import Progress, Snapshot, StudyProbe
 from tests.chaos.scenario import Pace, Scenario
-from tests.chaos.striking import Kind, draw_kind, ends, kills_workers, strike, wrong_code
-from tests.chaos.witness import Progress, Snapshot, Witness
+from tests.chaos.timing import SECONDS_UNTIL_STUCK, FaultTiming, Phase, Trigger
 from tests.search.running import Ended, Running, begin, maps_images
 
-__all__ = ["BrokenPromiseError", "Disturbance", "Strike"]
+__all__ = ["BrokenInvariantError", "FaultySearch", "InjectedFault"]
 
 SECONDS_OF_ORPHANS = 5.0
 UNBORN = "EOFError: Ran out of input"
-STRIKES_BEFORE_THE_END = 10
-"""After so many, only the end of a search is struck, however far it is."""
+FAULTS_BEFORE_THE_END = 10
+"""Number of faults after which only the end of a search is hit."""
 LAST_WORDS = "\nNext:\n"
 SECONDS_TO_STOP = 60.0
 SPARED_AFTER, FAILURES = 2, 3
-"""Deaths of workers after which a trial is left alone so that it does not fail, and how many may."""
+"""Deaths of workers after which a trial is spared so that it does not fail, and how many may fail."""
 EARLY_DEATHS = 2
-"""Deaths of workers that are starting or measuring, one after another: the third ends a search."""
+"""Deaths in a row of workers that are starting or measuring: the third ends a search."""
 
 
-class BrokenPromiseError(AssertionError):
-    """A promise was broken; the text is the whole story."""
+class BrokenInvariantError(AssertionError):
+    """An invariant was broken; the text tells everything that happened."""
 
 
 @dataclass(frozen=True)
-class Strike:
-    """One disturbance.
+class InjectedFault:
+    """A fault that was injected.
 
     Attributes:
-        kind: What was done.
+        kind: The fault.
         phase: How far the command was.
-        aim: What was waited for.
-        seconds: Since the command was started.
-        busy: Trials that were running in processes that were killed.
-        half_written: Half-written files that were left.
-        progress: How far the study was right before, or None.
+        trigger: The event after which it was injected.
+        seconds: Seconds since the command was started.
+        busy: Number of trials that were running in processes that were killed.
+        half_written: Number of half-written files that it left.
+        progress: How far the study was just before; None if it did not exist.
     """
 
-    kind: Kind
+    kind: Fault
     phase: Phase
-    aim: Aim
+    trigger: Trigger
     seconds: float
     busy: int
     half_written: int
     progress: Progress | None
 
     def __str__(self) -> str:
-        after = "" if self.aim == "any time" else f", right behind {self.aim}"
+        after = "" if self.trigger == "any time" else f", right after {self.trigger}"
         seen = "no study"
         if self.progress is not None:
             seen = f"{self.progress.finished} trials done, {self.progress.epochs} epochs"
@@ -73,23 +73,23 @@ class Strike:
 
 
 @dataclass
-class Disturbance:
-    """A search under kills, from its first start to its end.
+class FaultySearch:
+    """A search with faults injected into it, from its first start to its end.
 
     Args:
         scenario: What is searched.
-        folder: Where; it must be empty.
+        folder: The folder of its home and its temporary files; it must be empty.
         data: The images.
-        random: Where all draws come from.
-        pace: How long an undisturbed run takes.
-        may_strike: Asked before every strike; from the first no on the search is left alone.
+        random: The generator of all draws.
+        pace: How long a run without faults takes.
+        may_inject: Called before every fault; once it returns False the search is left alone.
         core: The core it runs on; by default as `begin` has it.
-        storage: URL of its database; the home's own by default.
+        storage: URL of its database; by default the home's own.
         study: Its name.
-        told: Told of every strike.
+        told: Called with every fault.
 
     Attributes:
-        strikes: Those so far.
+        faults: The faults so far.
         sessions: Every command so far, with its output.
     """
 
@@ -98,28 +98,28 @@ class Disturbance:
     data: Path
     random: np.random.Generator
     pace: Pace
-    may_strike: Callable[[], bool]
+    may_inject: Callable[[], bool]
     core: int | None = None
     storage: str | None = None
     study: str = "tiny"
-    told: Callable[[Strike], None] = lambda _: None
-    strikes: list[Strike] = field(default_factory=list)
+    told: Callable[[InjectedFault], None] = lambda _: None
+    faults: list[InjectedFault] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.home = self.folder / "home"
-        self.witness = Witness(self.home, self.study, self.storage)
+        self.probe = StudyProbe(self.home, self.study, self.storage)
         self._temporary = self.folder / "temporary"
         self._temporary.mkdir()
-        self._promised = Promised(self.scenario.trials, self.scenario.workers)
+        self._expected = Expected(self.scenario.trials, self.scenario.workers)
         self._seen: Snapshot | None = None
         self._worker_kills = self._early_kills = 0
 
     def run(self) -> Snapshot:
-        """Strike it until it ends by itself; the study as it stands then.
+        """Inject faults until the search ends by itself; return the study as it is then.
 
         Raises:
-            BrokenPromiseError: A promise was broken.
+            BrokenInvariantError: An invariant was broken.
         """
         try:
             while not self._session():
@@ -127,41 +127,41 @@ class Disturbance:
             end = self._check()
             assert end is not None, "The study is not there."
             _demand(
-                *broken_at_the_end(end, self._promised, self._worker_kills, self.home, self.study),
+                *broken_at_the_end(end, self._expected, self._worker_kills, self.home, self.study),
                 *left_behind(self.home, self.study, self._temporary),
                 *self._in_logs(),
             )
         except (AssertionError, pytest.fail.Exception) as error:
-            raise BrokenPromiseError(self.story(str(error))) from error
+            raise BrokenInvariantError(self.story(str(error))) from error
         return end
 
     def story(self, broken: str) -> str:
-        """Everything about this search."""
-        strikes = "\n".join(map(str, self.strikes))
+        """Return everything that happened to this search, as text."""
+        faults = "\n".join(map(str, self.faults))
         sessions = "\n\n".join(self.sessions)
         return (
-            f"{broken}\n\n== {self.scenario}; home {self.home}\n{strikes}\n\n"
+            f"{broken}\n\n== {self.scenario}; home {self.home}\n{faults}\n\n"
             f"== every command and what it said\n{sessions}"
         )
 
     def _session(self) -> bool:
-        """Run the command once, struck or not; whether the search is over."""
+        """Run the command once, with or without faults; return whether the search is over."""
         with self._begun() as running:
             self._early_kills = 0
-            moments = Moments(running, self.witness, self.scenario, self.pace, self.random)
-            while self.may_strike():
-                aim = moments.draw_aim(only_end=len(self.strikes) >= STRIKES_BEFORE_THE_END)
-                kind = draw_kind(
+            timing = FaultTiming(running, self.probe, self.scenario, self.pace, self.random)
+            while self.may_inject():
+                trigger = timing.draw_trigger(only_end=len(self.faults) >= FAULTS_BEFORE_THE_END)
+                kind = draw_fault(
                     self.random,
-                    only_kills=aim == "a half-written file",
+                    only_kills=trigger == "a half-written file",
                     fails=self.scenario.fails,
                 )
-                if not moments.wait_for(aim):
+                if not timing.wait_for(trigger):
                     break
-                code = self._strike(kind, aim, moments)
+                code = self._inject(kind, trigger, timing)
                 if code is not None:
                     return code == 0
-            _demand(*self._wrong_end(running.wait(PATIENCE), None, "trials"))
+            _demand(*self._wrong_end(running.wait(SECONDS_UNTIL_STUCK), None, "trials"))
             running.assert_gone(SECONDS_OF_ORPHANS)
             return True
 
@@ -187,19 +187,19 @@ class Disturbance:
             return ("resume", self.study, *workers, *where)
         return ("start", *self.scenario.options(self.folder), "--study", self.study, *where)
 
-    def _strike(self, kind: Kind, aim: Aim, moments: Moments) -> int | None:
-        """Do it, and check what is left; the command's exit code, or None if it goes on."""
-        running = moments.running
-        if aim == "any time":
-            self._check()  # all that is there right before must be there right after
-        before = self.witness.progress()
-        phase = moments.phase(before)
+    def _inject(self, kind: Fault, trigger: Trigger, timing: FaultTiming) -> int | None:
+        """Inject a fault and check the study; return the exit code, or None if the command continues."""
+        running = timing.running
+        if trigger == "any time":
+            self._check()  # everything that is there now must be there afterwards
+        before = self.probe.progress()
+        phase = timing.phase(before)
         workers = self._workers_to_kill(running) if kills_workers(kind) else []
         if kills_workers(kind) and not workers:
             kind = "SIGKILL to the coordinator"
-        seconds = moments.seconds
+        seconds = timing.seconds
         trained = [worker for worker in running.workers() if maps_images(worker)]
-        strike(kind, running, workers, self.random)
+        inject(kind, running, workers, self.random)
         self._worker_kills += {"SIGKILL to a worker": 1}.get(kind, len(workers))
         result: Ended | None = None
         if ends(kind):
@@ -209,9 +209,9 @@ class Disturbance:
         at_once = "SIGKILL" in kind or kind == "SIGINT twice"
         busy = len(now.in_state("RUNNING")) if now is not None and phase == "trials" else 0
         busy = min(busy, len(workers) if kills_workers(kind) else len(trained)) if at_once else 0
-        new = moments.half_written() if ends(kind) else set()
-        self.strikes.append(Strike(kind, phase, aim, seconds, busy, len(new), before))
-        self.told(self.strikes[-1])
+        new = timing.half_written() if ends(kind) else set()
+        self.faults.append(InjectedFault(kind, phase, trigger, seconds, busy, len(new), before))
+        self.told(self.faults[-1])
         if result is None:
             return None
         all_done = now is not None and now.progress.finished == self.scenario.trials
@@ -221,8 +221,8 @@ class Disturbance:
         return result.code
 
     def _workers_to_kill(self, running: Running) -> list[int]:
-        """The workers, if the search can be expected to bear their deaths."""
-        workers, now = running.workers(), self.witness.look()
+        """Return the workers, unless the search cannot survive any more deaths."""
+        workers, now = running.workers(), self.probe.look()
         if now is None or not workers:
             return []
         unfinished = (trial for trial in now.trials if not trial.finished)
@@ -237,12 +237,12 @@ class Disturbance:
         return workers
 
     def _check(self, before: Progress | None = None) -> Snapshot | None:
-        """Hold the study as it is now against the promises, and against what was seen of it."""
-        now = self.witness.look()
+        """Check the study as it is now against the invariants and against what was seen before."""
+        now = self.probe.look()
         if now is None or attributes.SETTINGS not in now.notes:
             _demand(*([] if self._seen is None else ["The study is gone."]))
             return now
-        broken = list(broken_now(now, self._promised))
+        broken = list(broken_now(now, self._expected))
         if self._seen is not None:
             broken += broken_between(self._seen, now)
         if before is not None:
@@ -251,10 +251,10 @@ class Disturbance:
         self._seen = now
         return now
 
-    def _wrong_end(self, result: Ended, kind: Kind | None, phase: Phase) -> Iterator[str]:
+    def _wrong_end(self, result: Ended, kind: Fault | None, phase: Phase) -> Iterator[str]:
         if (wrong := wrong_code(kind, phase, result.code)) is not None:
             yield wrong
-        # Python's own words of a worker whose coordinator was killed while it told it what to do.
+        # Python's own message from a worker whose coordinator was killed while starting it.
         unborn = result.err.count(UNBORN) if result.code == -signal.SIGKILL else 0
         if (result.out + result.err).count("Traceback") > unborn:
             yield "There is a traceback."
@@ -262,7 +262,7 @@ class Disturbance:
             yield f"It has ended well, but says: {result.err}"
 
     def _in_logs(self) -> Iterator[str]:
-        for log in sorted(self.witness.folder.logs.iterdir()):
+        for log in sorted(self.probe.folder.logs.iterdir()):
             if "Traceback" in (text := log.read_text(encoding="utf-8")):
                 yield f"{log.name} has a traceback:\n{text}"
 
