@@ -49,7 +49,7 @@ def dashboard(storage: str | None, home: Home, host: str, port: int, read_only: 
 
     place = place_of(host, port)
     access, generated = access_to(place, chosen_password(), read_only=read_only)
-    with serving(existing_storage(home, storage), place, home.artifacts, access) as address:
+    with serving(existing_storage(home, storage), place, home, access) as address:
         click.echo(f"The dashboard is at {address} (Ctrl-C ends it).")
         for line in _explained(place, access, urlsplit(address).port or 0, generated):
             click.echo(line)

@@ -71,7 +71,7 @@ def run_search(
                 served = True  # from here on there is a study to look at
                 try:
                     place = place_of(LOOPBACK, 0)
-                    serves = serving(open_storage(url), place, home.artifacts, access)
+                    serves = serving(open_storage(url), place, home, access)
                     address = stack.enter_context(serves)
                     words = f"The dashboard is at {address} while the search runs."
                 except CifarSearchError as error:

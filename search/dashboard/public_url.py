@@ -13,8 +13,8 @@ SEGMENT = r"[A-Za-z0-9_~][A-Za-z0-9._~-]*"
 PREFIX = re.compile(rf"(?:/{SEGMENT})*")
 """Characters that mean the same in a URL, in HTML and in a script."""
 OWN_PATHS = ("api", "artifacts", "csv", "dashboard", "static")
-"""First segments of the dashboard's own paths: a proxy that removes such a prefix could not be told from one
-that keeps it."""
+"""First segments of the dashboard's own paths: with such a prefix, a proxy that removes it could not be
+told from one that keeps it."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,15 @@ class PublicUrl:
             host, port = parts.hostname or "", parts.port
         except ValueError:
             parts, host, port = urlsplit(""), "", None
-        if parts.scheme not in DEFAULT_PORTS or not host.isascii() or not host or "@" in parts.netloc:
+        if (
+            parts.scheme not in DEFAULT_PORTS
+            or not host.isascii()
+            or not host
+            or "@" in parts.netloc
+        ):
             raise UsageError(
-                f"--url must be the address that browsers open, such as https://host/prefix/, but got {text!r}."
+                "--url must be the address that browsers open, such as https://host/prefix/, but got "
+                f"{text!r}."
             )
         prefix = parts.path.rstrip("/")
         if not PREFIX.fullmatch(prefix) or parts.query or parts.fragment:

@@ -82,8 +82,8 @@ def script_under(prefix: str) -> bytes:
         if script.count(before) != times:
             raise ServiceError(
                 "The installed version of optuna-dashboard cannot be served under a path: its script has "
-                f"{script.count(before)} times {before!r}, and not {times}. Give the dashboard a host name of "
-                "its own in the proxy, and leave the path out of --url."
+                f"{script.count(before)} times {before!r}, and not {times}. Give the dashboard a host name "
+                "of its own in the proxy, and leave the path out of --url."
             )
         script = script.replace(before, after)
     return script.encode()
