@@ -9,6 +9,7 @@ import click
 
 from search.commands import options
 from search.dashboard.access import PASSWORD_VARIABLE, Access, access_to, chosen_password
+from search.dashboard.public_url import PublicUrl
 from search.dashboard.server import LOOPBACK, Place, place_of
 from search.home import Home
 
@@ -32,25 +33,35 @@ __all__ = ["dashboard"]
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
 )
+@click.option(
+    "--url",
+    metavar="URL",
+    help="Address that browsers open where a reverse proxy serves the dashboard, such as "
+    "https://host/prefix/.",
+)
 @click.option("--read-only", is_flag=True, help="Refuse every request that would change something.")
-def dashboard(storage: str | None, home: Home, host: str, port: int, read_only: bool) -> None:
+def dashboard(
+    storage: str | None, home: Home, host: str, port: int, url: str | None, read_only: bool
+) -> None:
     """Serve optuna-dashboard to browsers on this machine, until Ctrl-C.
 
-    From another machine it is best looked at through a tunnel, which is encrypted:
-    ssh -L 8080:localhost:8080 HOST makes http://localhost:8080/ there this machine's. That works for the
-    dashboard of `start --dashboard` and `resume --dashboard` too, with the port that they print.
+    From another machine, open it through a tunnel, which is encrypted: after
+    ssh -L 8080:localhost:8080 HOST, http://localhost:8080/ there is this machine's dashboard. The same
+    works for `start --dashboard` and `resume --dashboard`, with the port that they print.
 
-    With another --host, others on the network can open it. The connection is NOT encrypted. It asks for
-    the password in the environment variable CIFAR_SEARCH_PASSWORD, and without one for a password that it
-    makes up and prints. With --read-only it asks for none but that in CIFAR_SEARCH_PASSWORD.
+    With --host, others on the network can open it; that connection is NOT encrypted. With --url, it expects
+    a reverse proxy in front, which may speak TLS, and may keep or remove the path of the URL. In both cases
+    it asks for the password in the environment variable CIFAR_SEARCH_PASSWORD, or else for one that it
+    generates and prints. With --read-only it asks for a password only if that variable is set.
     """
     from search.dashboard.app import serving
     from search.storage.opening import existing_storage
 
     place = place_of(host, port)
-    access, generated = access_to(place, chosen_password(), read_only=read_only)
+    public = None if url is None else PublicUrl.parse(url)
+    access, generated = access_to(place, chosen_password(), read_only=read_only, public=public)
     with serving(existing_storage(home, storage), place, home, access) as address:
-        click.echo(f"The dashboard is at {address} (Ctrl-C ends it).")
+        click.echo(f"The dashboard is at {public or address} (Ctrl-C ends it).")
         for line in _explained(place, access, urlsplit(address).port or 0, generated):
             click.echo(line)
         # A Ctrl-C that arrives while a connection's thread starts is seen only when this one wakes up.
@@ -59,8 +70,10 @@ def dashboard(storage: str | None, home: Home, host: str, port: int, read_only: 
 
 
 def _explained(place: Place, access: Access, port: int, generated: bool) -> Iterator[str]:
-    """Who can open it, with what, and what to beware of."""
+    """Yield who can open it, with which password, and what to beware of."""
     name = socket.gethostname()
+    if access.public is not None:
+        yield f"The proxy must pass requests on to {place.url(port)}."
     if place.everybody:
         yield f"From other machines it is at http://{name}:{port}/, or at this machine's IP address."
     if generated:
@@ -68,11 +81,11 @@ def _explained(place: Place, access: Access, port: int, generated: bool) -> Iter
         yield f"(new at every start; {PASSWORD_VARIABLE} sets one that stays)"
     elif access.password is not None:
         yield f"It asks for the password in {PASSWORD_VARIABLE}, with any user name."
-    elif not place.loopback:
-        yield "It has no password: whoever reaches it can see every study."
+    elif access.public is not None or not place.loopback:
+        yield "It has no password: anyone who can reach it can see every study."
     if access.read_only:
         yield "It is read-only: nothing can be changed with it."
     if not place.loopback:
-        secrets = "everything" if access.password is None else "everything, the password too"
-        yield f"The connection is NOT encrypted: who listens on the network can read {secrets}."
+        secrets = "everything" if access.password is None else "everything, including the password"
+        yield f"The connection is NOT encrypted: anyone on the network can read {secrets}."
         yield f"Safer, without --host:  ssh -L {port}:localhost:{port} {name}"

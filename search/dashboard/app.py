@@ -40,14 +40,14 @@ def serving(storage: RetryingStorage, place: Place, home: Home, access: Access) 
         access: Conditions that requests must meet.
 
     Yields:
-        Address to open in a browser.
+        Address to open in a browser on this machine.
 
     Raises:
         UsageError: The address cannot be used, for instance because the port is taken.
         ServiceError: The installed optuna-dashboard cannot be served under the public address's path.
     """
     with listening(app_of(dashboard_of(storage, home, access)), place) as address:
-        yield address if access.public is None else str(access.public)
+        yield address
 
 
 def dashboard_of(storage: RetryingStorage, home: Home, access: Access) -> Handler:

@@ -51,11 +51,7 @@ def trial_note(row: TrialRow, searched: Container[str]) -> str:
         searched: Fields of the recipe that the space's parameters set, such as ``network.channels1``.
     """
     epochs = (row.recipe or {}).get("epochs")
-    trained = (
-        f"{row.epochs} of {epochs} epochs"
-        if epochs
-        else f"{row.epochs} epoch{'s' * (row.epochs != 1)}"
-    )
+    trained = f"epoch {row.epochs} of {epochs}" if epochs else f"epoch {row.epochs}"
     lines = [
         f"**{_plain(how_it_ended(row).capitalize())}** after {trained}, {duration(row.seconds)} of training"
         + (f": {_plain(row.reason)}" if row.reason else "")

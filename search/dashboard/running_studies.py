@@ -38,8 +38,10 @@ def protected(handle: Handler, storage: RetryingStorage, home: Home) -> Handler:
         try:
             name = storage.get_study_name_from_id(number)
             owner = holder(storage, name)
-        except (KeyError, OSError, ServiceError, StorageInternalError, SQLAlchemyError):
-            return handle(environ)  # which says that the study or the database is missing
+        except (KeyError, ValueError, OSError, ServiceError, StorageInternalError, SQLAlchemyError):
+            # It says itself that the study or the database is missing; a name that is no name of a
+            # file is not the service's.
+            return handle(environ)
         if owner is None:
             return handle(environ)
         stop = f"cifar-search stop {shlex.quote(name)}{where_flags(home, str(storage.url))}"
