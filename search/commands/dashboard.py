@@ -9,6 +9,7 @@ import click
 
 from search.commands import options
 from search.dashboard.access import PASSWORD_VARIABLE, Access, access_to, chosen_password
+from search.dashboard.public_url import PublicUrl
 from search.dashboard.server import LOOPBACK, Place, place_of
 from search.home import Home
 
@@ -32,26 +33,35 @@ __all__ = ["dashboard"]
     show_default=True,
     help="Port to listen on; 0 picks a free one.",
 )
-@click.option("--read-only", is_flag=True, help="Refuse all requests that would change something.")
-def dashboard(storage: str | None, home: Home, host: str, port: int, read_only: bool) -> None:
-    """Serve optuna-dashboard to browsers.
+@click.option(
+    "--url",
+    metavar="URL",
+    help="Address that browsers open where a reverse proxy serves the dashboard, such as "
+    "https://host/prefix/.",
+)
+@click.option("--read-only", is_flag=True, help="Refuse every request that would change something.")
+def dashboard(
+    storage: str | None, home: Home, host: str, port: int, url: str | None, read_only: bool
+) -> None:
+    """Serve optuna-dashboard to browsers on this machine, until Ctrl-C.
 
-    It serves browsers on this machine until Ctrl-C. From another machine, it is best reached through a
-    tunnel, which is encrypted: after ssh -L 8080:localhost:8080 HOST it is at http://localhost:8080/
-    there. This also works for the dashboards of `start --dashboard` and `resume --dashboard`, with the
-    port that they print.
+    From another machine, open it through a tunnel, which is encrypted: after
+    ssh -L 8080:localhost:8080 HOST, http://localhost:8080/ there is this machine's dashboard. The same
+    works for `start --dashboard` and `resume --dashboard`, with the port that they print.
 
-    With another --host, others on the network can open it. The connection is NOT encrypted. The password
-    is taken from the environment variable CIFAR_SEARCH_PASSWORD; without it, a new one is made up and
-    printed. With --read-only, no password is made up.
+    With --host, others on the network can open it; that connection is NOT encrypted. With --url, it expects
+    a reverse proxy in front, which may speak TLS, and may keep or remove the path of the URL. In both cases
+    it asks for the password in the environment variable CIFAR_SEARCH_PASSWORD, or else for one that it
+    generates and prints. With --read-only it asks for a password only if that variable is set.
     """
     from search.dashboard.app import serving
     from search.storage.opening import existing_storage
 
     place = place_of(host, port)
-    access, generated = access_to(place, chosen_password(), read_only=read_only)
-    with serving(existing_storage(home, storage), place, home.artifacts, access) as address:
-        click.echo(f"The dashboard is at {address} (Ctrl-C ends it).")
+    public = None if url is None else PublicUrl.parse(url)
+    access, generated = access_to(place, chosen_password(), read_only=read_only, public=public)
+    with serving(existing_storage(home, storage), place, home, access) as address:
+        click.echo(f"The dashboard is at {public or address} (Ctrl-C ends it).")
         for line in _explained(place, access, urlsplit(address).port or 0, generated):
             click.echo(line)
         # A Ctrl-C that comes while a connection's thread starts is noticed only when this one wakes up.
@@ -60,8 +70,10 @@ def dashboard(storage: str | None, home: Home, host: str, port: int, read_only: 
 
 
 def _explained(place: Place, access: Access, port: int, generated: bool) -> Iterator[str]:
-    """The ways to open it, its password, and its risks."""
+    """Yield who can open it, with which password, and what to beware of."""
     name = socket.gethostname()
+    if access.public is not None:
+        yield f"The proxy must pass requests on to {place.url(port)}."
     if place.everybody:
         yield f"From other machines, it is at http://{name}:{port}/, or at this machine's IP address."
     if generated:
@@ -69,8 +81,8 @@ def _explained(place: Place, access: Access, port: int, generated: bool) -> Iter
         yield f"(a new one at every start; set {PASSWORD_VARIABLE} for a permanent one)"
     elif access.password is not None:
         yield f"It asks for the password in {PASSWORD_VARIABLE}, with any user name."
-    elif not place.loopback:
-        yield "It has no password: anyone who reaches it can see every study."
+    elif access.public is not None or not place.loopback:
+        yield "It has no password: anyone who can reach it can see every study."
     if access.read_only:
         yield "It is read-only: nothing can be changed."
     if not place.loopback:

@@ -14,6 +14,7 @@ from search.workers.limits import HANG_SECONDS
 __all__ = [
     "Duration",
     "compile_networks",
+    "dashboard",
     "data_folder",
     "device",
     "hang_after",
@@ -157,6 +158,34 @@ def hang_after(command: Command) -> Command:
         metavar="TIME",
         help="Replace a worker that makes no step for this time; its trial continues from its last epoch.",
     )(command)
+
+
+def dashboard(command: Command) -> Command:
+    """`--dashboard`, `--dashboard-port N` and `--dashboard-url URL`."""
+    for option in (
+        click.option(
+            "--dashboard-url",
+            metavar="URL",
+            help="Address that browsers open where a reverse proxy serves the dashboard, such as "
+            "https://host/prefix/; implies --dashboard.",
+        ),
+        click.option(
+            "--dashboard-port",
+            type=click.IntRange(0, 65535),
+            default=0,
+            metavar="PORT",
+            help="Port of the dashboard on this machine; a proxy needs one that stays.  "
+            "[default: a free one]",
+        ),
+        click.option(
+            "--dashboard/--no-dashboard",
+            default=False,
+            show_default=True,
+            help="Serve optuna-dashboard on this machine while the search runs.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def data_folder(command: Command) -> Command:

@@ -41,12 +41,7 @@ __all__ = ["resume"]
     metavar="N",
     help="New number of best trials whose trained networks are kept.  [default: unchanged]",
 )
-@click.option(
-    "--dashboard/--no-dashboard",
-    default=False,
-    show_default=True,
-    help="Serve optuna-dashboard on this machine while the search runs.",
-)
+@options.dashboard
 @options.json_output
 def resume(
     study: str | None,
@@ -62,6 +57,8 @@ def resume(
     keep: int | None,
     data: str | None,
     dashboard: bool,
+    dashboard_port: int,
+    dashboard_url: str | None,
     as_json: bool,
 ) -> int:
     """Continue a study.
@@ -69,7 +66,7 @@ def resume(
     The newest study is continued by default, to its own total of trials. Interrupted trials continue from
     their last epoch; nothing is trained twice.
     """
-    from search.commands.running import run_search
+    from search.commands.running import run_search, serve_wish
     from search.request import ResumeRequest
     from search.service.resume import resume as resume_search
 
@@ -92,6 +89,6 @@ def resume(
         url,
         data,
         lambda observe, folder: resume_search(home, request, observe, folder),
-        serve=dashboard,
+        serve=serve_wish(dashboard, dashboard_port, dashboard_url),
         as_json=as_json,
     )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -12,8 +13,9 @@ from cifar_core.data.dataset import AUTO, SYNTHETIC, folder_of
 from cifar_core.errors import CifarSearchError
 from search.commands import options
 from search.commands.error_messages import for_terminal
-from search.dashboard.access import Access, chosen_password
+from search.dashboard.access import access_to, chosen_password
 from search.dashboard.app import serving
+from search.dashboard.public_url import PublicUrl
 from search.dashboard.server import LOOPBACK, place_of
 from search.errors import ServiceError
 from search.events import Event, Notice, Observer, SearchStarted, SweepsProgress
@@ -28,10 +30,34 @@ from search.study.study import SearchStudy
 from search.views.closing import closing_words
 from search.views.live import view_for
 
-__all__ = ["run_search"]
+__all__ = ["ServeWish", "run_search", "serve_wish"]
 
 INTERRUPTED = 130
 Search = Callable[[Observer, Path], tuple[SearchStudy, Outcome]]
+
+
+@dataclass(frozen=True)
+class ServeWish:
+    """Dashboard to be served while a search runs.
+
+    Attributes:
+        port: Port on this machine; 0 for a free one.
+        public: Address that browsers open, if a reverse proxy is in front.
+    """
+
+    port: int = 0
+    public: PublicUrl | None = None
+
+
+def serve_wish(dashboard: bool, port: int, url: str | None) -> ServeWish | None:
+    """Return the dashboard that the options ask for; None for none.
+
+    Raises:
+        UsageError: The public address cannot be used.
+    """
+    if url is not None:
+        return ServeWish(port, PublicUrl.parse(url, "--dashboard-url"))
+    return ServeWish(port) if dashboard else None
 
 
 def run_search(
@@ -40,7 +66,7 @@ def run_search(
     data: str | None,
     search: Search,
     *,
-    serve: bool,
+    serve: ServeWish | None,
     as_json: bool,
     space: str | None = None,
 ) -> int:
@@ -51,7 +77,7 @@ def run_search(
         url: The studies' storage.
         data: The value of ``--data``, or None.
         search: Does the work.
-        serve: Serve the dashboard meanwhile.
+        serve: Dashboard to be served meanwhile; None for none.
         as_json: Print one JSON document instead of words; progress goes to standard error.
         space: The value of ``--space``, or None.
 
@@ -61,26 +87,34 @@ def run_search(
     Raises:
         UsageError: The dashboard's password cannot be used.
     """
-    access = Access(password=chosen_password() if serve else None)
+    password = chosen_password() if serve else None
     console = Console(stderr=as_json, highlight=False)
     folder = options.images_folder()
     with ExitStack() as stack:
         view = view_for(console, plain=as_json or not console.is_terminal)
         stack.enter_context(view)
-        served = not serve
+        served = False
 
         def observe(event: Event) -> None:
             nonlocal served
             # A full disk or a closed pipe must not end a search.
             with suppress(OSError):
                 view(event)
-            if not served and isinstance(event, SweepsProgress | SearchStarted):
+            if serve and not served and isinstance(event, SweepsProgress | SearchStarted):
                 served = True  # the study exists from here on
                 try:
-                    place = place_of(LOOPBACK, 0)
-                    serves = serving(open_storage(url), place, home.artifacts, access)
+                    place = place_of(LOOPBACK, serve.port)
+                    access, generated = access_to(
+                        place, password, read_only=False, public=serve.public
+                    )
+                    serves = serving(open_storage(url), place, home, access)
                     address = stack.enter_context(serves)
-                    words = f"The dashboard is at {address} while the search runs."
+                    shown = serve.public or address
+                    words = f"The dashboard is at {shown} while the search runs."
+                    if serve.public:
+                        words += f" The proxy must pass requests on to {address}."
+                    if generated:
+                        words += f" Its password, with any user name, is: {access.password}"
                 except CifarSearchError as error:
                     # Nor must a dashboard that cannot be served.
                     words = f"There is no dashboard: {error}"

@@ -131,20 +131,23 @@ def _default(name: str) -> object:
     show_default=True,
     help="Learn from the trials of older studies of the same storage that searched the same parameters.",
 )
-@click.option(
-    "--dashboard/--no-dashboard",
-    default=False,
-    show_default=True,
-    help="Serve optuna-dashboard on this machine while the search runs.",
-)
+@options.dashboard
 @options.json_output
-def start(home: Home, dashboard: bool, as_json: bool, data: str | None, **wishes: object) -> int:
+def start(
+    home: Home,
+    dashboard: bool,
+    dashboard_port: int,
+    dashboard_url: str | None,
+    as_json: bool,
+    data: str | None,
+    **wishes: object,
+) -> int:
     """Search a space and export its best configuration.
 
     Measures learning-rate bounds, then runs trials. The same command continues a search that was stopped
     or killed. Ctrl-C finishes the running epochs, saves and stops; a second one stops at once.
     """
-    from search.commands.running import run_search
+    from search.commands.running import run_search, serve_wish
     from search.service.start import start as start_search
 
     request = StartRequest(data=data, **wishes)  # type: ignore[arg-type] # click has checked them
@@ -155,7 +158,7 @@ def start(home: Home, dashboard: bool, as_json: bool, data: str | None, **wishes
         url,
         data,
         lambda observe, folder: start_search(home, request, observe, folder),
-        serve=dashboard,
+        serve=serve_wish(dashboard, dashboard_port, dashboard_url),
         as_json=as_json,
         space=request.space,
     )

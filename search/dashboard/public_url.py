@@ -13,8 +13,8 @@ SEGMENT = r"[A-Za-z0-9_~][A-Za-z0-9._~-]*"
 PREFIX = re.compile(rf"(?:/{SEGMENT})*")
 """Characters that mean the same in a URL, in HTML and in a script."""
 OWN_PATHS = ("api", "artifacts", "csv", "dashboard", "static")
-"""First segments of the dashboard's own paths: a proxy that removes such a prefix could not be told from
-one that keeps it."""
+"""First segments of the dashboard's own paths: with such a prefix, a proxy that removes it could not be
+told from one that keeps it."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,15 @@ class PublicUrl:
     prefix: str
 
     @classmethod
-    def parse(cls, text: str) -> "PublicUrl":
+    def parse(cls, text: str, option: str = "--url") -> "PublicUrl":
         """Read an address such as ``https://host/prefix/``.
 
         >>> PublicUrl.parse("https://Tuning.example:443/cifar/")
         PublicUrl(origin='https://tuning.example', host='tuning.example', prefix='/cifar')
+
+        Args:
+            text: The address.
+            option: Option that errors name.
 
         Raises:
             UsageError: It is not an address that browsers can open, or its path cannot be used.
@@ -53,18 +57,18 @@ class PublicUrl:
             or "@" in parts.netloc
         ):
             raise UsageError(
-                f"--url must be the address that browsers open, such as https://host/prefix/, "
-                f"but got {text!r}."
+                f"{option} must be the address that browsers open, such as https://host/prefix/, but got "
+                f"{text!r}."
             )
         prefix = parts.path.rstrip("/")
         if not PREFIX.fullmatch(prefix) or parts.query or parts.fragment:
             raise UsageError(
-                "The path in --url may have letters, digits, and . _ ~ - between slashes, but got "
+                f"The path in {option} may have letters, digits, and . _ ~ - between slashes, but got "
                 f"{text!r}."
             )
         if prefix.split("/")[1:2] and prefix.split("/")[1] in OWN_PATHS:
             raise UsageError(
-                f"The path in --url must not start with {', '.join(OWN_PATHS)}, which are paths of the "
+                f"The path in {option} must not start with {', '.join(OWN_PATHS)}, which are paths of the "
                 f"dashboard itself, but got {text!r}. Choose another prefix in the proxy."
             )
         shown = f"[{host}]" if ":" in host else host

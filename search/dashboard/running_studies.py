@@ -38,7 +38,7 @@ def protected(handle: Handler, storage: RetryingStorage, home: Home) -> Handler:
         try:
             name = storage.get_study_name_from_id(number)
             owner = StudyLock(home, storage, name).owner()
-        except (KeyError, OSError, ServiceError, StorageInternalError, SQLAlchemyError):
+        except (KeyError, ValueError, OSError, ServiceError, StorageInternalError, SQLAlchemyError):
             return handle(environ)  # which says that the study or the database is missing
         if owner is None:
             return handle(environ)

@@ -12,6 +12,7 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 
 from search.dashboard.wsgi import Environ
+from search.home import Home
 from search.storage.opening import open_storage
 from search.storage.retrying import RetryingStorage
 
@@ -53,13 +54,18 @@ class Shown:
 
     Attributes:
         storage: Storage of the study.
-        folder: Artifacts of its home.
+        home: Its home.
         paths: Path of each artifact in the dashboard: the study's own, and those of its trial.
     """
 
     storage: RetryingStorage
-    folder: Path
+    home: Home
     paths: dict[str, str]
+
+    @property
+    def folder(self) -> Path:
+        """The artifacts of its home."""
+        return self.home.artifacts
 
 
 def shown_study(home: Path) -> Shown:
@@ -86,7 +92,7 @@ def shown_study(home: Path) -> Shown:
                 mimetype=kind,
             )
             paths[f"{whose}: {name}"] = f"/artifacts/{where}/{identity}"
-    return Shown(storage, folder, paths)
+    return Shown(storage, Home(home), paths)
 
 
 @cache
@@ -101,7 +107,7 @@ def shown_copy(home: Path) -> Shown:
     """Make the same study quickly, as a copy of one made before."""
     folder, paths = _template()
     shutil.copytree(folder.name, home, dirs_exist_ok=True)
-    return Shown(open_storage(f"sqlite:///{home}/studies.db"), home / "artifacts", paths)
+    return Shown(open_storage(f"sqlite:///{home}/studies.db"), Home(home), paths)
 
 
 def asked(

@@ -17,7 +17,7 @@ from optuna_dashboard import wsgi
 
 from search.cli import run as run_here
 from search.commands.dashboard import _explained
-from search.commands.running import run_search
+from search.commands.running import ServeWish, run_search
 from search.dashboard import server as listening
 from search.dashboard.access import PASSWORD_VARIABLE, access_to
 from search.dashboard.server import place_of
@@ -245,7 +245,7 @@ def test_the_output_says_who_can_look_and_what_to_beware_of() -> None:
             assert "ssh -L 8080:localhost:8080 " in text
             assert "mine" not in text
             assert ("From other machines it is at http://" in text) is (host == "::")
-    assert "whoever reaches it can see every study" in explained("::", read_only=True)
+    assert "anyone who can reach it can see every study" in explained("::", read_only=True)
     assert "no password" not in explained("::", "mine", read_only=True)
 
 
@@ -303,7 +303,7 @@ def test_a_search_continues_without_a_dashboard_that_cannot_be_served(
 
     monkeypatch.setattr(listening, "_Server", full)
     url = f"sqlite:///{small}/studies.db"
-    code = run_search(Home(small), url, None, search, serve=True, as_json=True)
+    code = run_search(Home(small), url, None, search, serve=ServeWish(), as_json=True)
     assert code == 130
     _, err = capsys.readouterr()
     assert err.count("There is no dashboard: ") == 1

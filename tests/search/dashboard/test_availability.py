@@ -30,7 +30,7 @@ class Served:
         # A test need not wait as long as a user does.
         event.listen(self.shown.storage.engine, "connect", _impatient)
         self.shown.storage.engine.dispose()
-        self.handle: Handler = dashboard_of(self.shown.storage, self.shown.folder, Access())
+        self.handle: Handler = dashboard_of(self.shown.storage, self.shown.home, Access())
 
     def ask(self, path: str = "/api/studies", method: str = "GET", content: bytes = b"") -> Answer:
         found = self.handle(asked(path, method, content))

@@ -14,6 +14,7 @@ from search.dashboard.access import Access
 from search.dashboard.app import serving
 from search.dashboard.server import LOOPBACK, listening, place_of
 from search.dashboard.wsgi import Environ
+from search.home import Home
 from search.storage.opening import open_storage
 from tests.search.asking import MARK, Shown, shown_study
 from tests.search.conftest import Undisturbed
@@ -86,10 +87,9 @@ def test_it_shows_the_study_its_plot_and_its_trials(
     browser: Any, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     storage = open_storage(undisturbed.database.url)
-    artifacts = undisturbed.home / "artifacts"
     access = Access(password=SIGNED_IN["password"])
     errors: list[str] = []
-    with serving(storage, place_of(LOOPBACK, 0), artifacts, access) as address:
+    with serving(storage, place_of(LOOPBACK, 0), Home(undisturbed.home), access) as address:
         page = browser.new_page(
             viewport={"width": 1400, "height": 1000}, http_credentials=SIGNED_IN
         )
@@ -117,7 +117,7 @@ def test_its_own_page_may_change_things_and_read_only_may_not(browser: Any, show
     change = f"async () => {{ {MARK.replace('fetch(', 'return (await fetch(', 1)} }}"
     change = change.replace("});", "})).status;")
     for access, expected in ((Access(read_only=True), 403), (Access(), 201)):
-        with serving(shown.storage, place_of(LOOPBACK, 0), shown.folder, access) as address:
+        with serving(shown.storage, place_of(LOOPBACK, 0), shown.home, access) as address:
             page = browser.new_page()
             page.goto(address.removesuffix("/") + A_PAGE_OF_IT)
             assert page.evaluate(change) == expected
@@ -126,7 +126,7 @@ def test_its_own_page_may_change_things_and_read_only_may_not(browser: Any, show
 
 
 def test_an_artifact_is_saved_under_its_name(browser: Any, shown: Shown) -> None:
-    with serving(shown.storage, place_of(LOOPBACK, 0), shown.folder, Access()) as address:
+    with serving(shown.storage, place_of(LOOPBACK, 0), shown.home, Access()) as address:
         page = browser.new_page()
         page.goto(f"{address}dashboard/studies/1")
         link = page.locator("a[download='page.html'], button[download='page.html']").first
@@ -144,7 +144,7 @@ def test_an_artifact_is_saved_under_its_name(browser: Any, shown: Shown) -> None
 def test_no_artifacts_script_runs(browser: Any, shown: Shown) -> None:
     paths = [path for name, path in shown.paths.items() if name.endswith(("html", "svg"))]
     assert len(paths) == 6
-    with serving(shown.storage, place_of(LOOPBACK, 0), shown.folder, Access()) as address:
+    with serving(shown.storage, place_of(LOOPBACK, 0), shown.home, Access()) as address:
         base = address.removesuffix("/")
         page = browser.new_page()
         page.goto(f"{base}{A_PAGE_OF_IT}")
@@ -171,7 +171,7 @@ def test_a_page_of_another_site_can_neither_show_nor_frame_nor_change_it(
     browser: Any, shown: Shown
 ) -> None:
     plot = shown.paths["study: image.png"]
-    with serving(shown.storage, place_of(LOOPBACK, 0), shown.folder, Access()) as address:
+    with serving(shown.storage, place_of(LOOPBACK, 0), shown.home, Access()) as address:
         base = address.removesuffix("/")
         foreign = (
             f"<!doctype html><title>foreign</title><img src='{base}{plot}'>"

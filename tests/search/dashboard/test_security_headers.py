@@ -36,7 +36,7 @@ def shown(home: Path) -> Iterator[Shown]:
 
 @pytest.fixture(scope="module")
 def handle(shown: Shown) -> Handler:
-    return dashboard_of(shown.storage, shown.folder, Access())
+    return dashboard_of(shown.storage, shown.home, Access())
 
 
 def routes(shown: Shown) -> list[tuple[str, str]]:
@@ -158,7 +158,7 @@ def test_every_answer_has_the_headers_that_isolate_it(shown: Shown, handle: Hand
 
 def test_no_route_that_reads_changes_anything(home: Path, shown: Shown) -> None:
     """Fails for a version of optuna-dashboard in which a GET writes."""
-    handle = dashboard_of(shown.storage, shown.folder, Access(read_only=True))
+    handle = dashboard_of(shown.storage, shown.home, Access(read_only=True))
     before = contents(home)
     looks = [path for method, path in routes(shown) if method == "GET"]
     assert len(looks) > 12
@@ -171,7 +171,7 @@ def test_no_route_that_reads_changes_anything(home: Path, shown: Shown) -> None:
 
 
 def test_read_only_refuses_every_route_that_writes(home: Path, shown: Shown) -> None:
-    handle = dashboard_of(shown.storage, shown.folder, Access(read_only=True))
+    handle = dashboard_of(shown.storage, shown.home, Access(read_only=True))
     before = contents(home)
     changing = [(method, path) for method, path in routes(shown) if method != "GET"]
     assert len(changing) > 15
@@ -181,7 +181,7 @@ def test_read_only_refuses_every_route_that_writes(home: Path, shown: Shown) -> 
             assert found.code == 403, (method, path)
             assert b"--read-only" in found.read()
     assert contents(home) == before
-    with_rights = dashboard_of(shown.storage, shown.folder, Access())
+    with_rights = dashboard_of(shown.storage, shown.home, Access())
     note = asked("/api/studies/1/note", "PUT", b'{"body": "a note", "version": 1}')
     assert with_rights(note).code == 204
     assert contents(home) != before
