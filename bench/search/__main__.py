@@ -10,11 +10,11 @@ test. None is given known configurations, but for the arms that are named after 
 
 Measured is the *regret*: how many points the true quality of what a search would return lies below that
 of the best known configuration, after 5, 10 and 20 whole trainings' worth of epochs, and of seconds; and
-how many whole trainings' worth of epochs it takes until that is 1.0, and 0.3, points. What would be
-returned is the configuration with the best score so far, at whatever epoch. Behind
-the means stand the paired differences to the first arm, with the middle 95 % of bootstrap samples of the
-searches; for the epochs it is the geometric mean of the paired ratios, where a search that never came
-there counts as twice the limit of 25 whole trainings.
+how many whole trainings' worth of epochs it takes until that is 1.0, and 0.3, points. A search returns
+the configuration with its best score so far, at whatever epoch. The means are followed by the paired
+differences to the first arm, with the middle 95 % of bootstrap samples of the searches; for the epochs it
+is the geometric mean of the paired ratios, where a search that never came there counts as twice the limit
+of 25 whole trainings.
 
 The file of `--json` holds every search; those that stand in it are not done again, so a comparison that
 was interrupted goes on, and arms that need other packages can be added from another environment.

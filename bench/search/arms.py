@@ -58,17 +58,17 @@ def none(_epochs: int) -> BasePruner:
 
 
 def ours(study: optuna.Study, seed: int, task: Task) -> Policy:
-    """What `cifar-search start` does, knowing nothing before its first trial."""
+    """Return the policy of `cifar-search start`, which knows nothing before its first trial here."""
     return default_policy(study, choose=task.space.suggest, epochs=task.epochs, seed=seed)
 
 
 def ours_before(study: optuna.Study, seed: int, task: Task) -> Policy:
-    """`--pruner promotion`: promotion up a ladder, with every other configuration chosen by TPE."""
+    """Return the policy of `--pruner promotion`; TPE chooses every other configuration."""
     return promotion_policy(study, epochs=task.epochs, seed=seed)
 
 
 def ray_tune(study: optuna.Study, seed: int, task: Task) -> Policy:
-    """Ray Tune's own classes."""
+    """Return the policy of Ray Tune's own classes."""
     from bench.search.ray_tune import RayTune  # an optional package
 
     return RayTune(study, task.space.suggest, epochs=task.epochs, seed=seed)
