@@ -50,7 +50,9 @@ def few(small_splits: Splits) -> Splits:
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "schedule"), zip(OPTIMIZERS.values(), SCHEDULES, strict=True), ids=OPTIMIZERS
+    ("optimizer", "schedule"),
+    list(zip(OPTIMIZERS.values(), SCHEDULES, strict=True)),
+    ids=OPTIMIZERS,
 )
 def test_a_run_that_was_stopped_after_any_epoch_ends_with_the_same_bits(
     optimizer: Optimizer, schedule: Schedule, few: Splits, tmp_path: Path

@@ -235,7 +235,7 @@ def explained(host: str, password: str | None = None, *, read_only: bool = False
 
 def test_the_output_says_who_can_look_and_what_to_beware_of() -> None:
     assert explained("127.0.0.1") == ""
-    assert explained("::1", read_only=True) == "It is read-only: nothing can be changed with it."
+    assert explained("::1", read_only=True) == "It is read-only: nothing can be changed."
     assert explained("localhost", "mine") == (
         "It asks for the password in CIFAR_SEARCH_PASSWORD, with any user name."
     )
@@ -244,7 +244,7 @@ def test_the_output_says_who_can_look_and_what_to_beware_of() -> None:
             assert "NOT encrypted" in text
             assert "ssh -L 8080:localhost:8080 " in text
             assert "mine" not in text
-            assert ("From other machines it is at http://" in text) is (host == "::")
+            assert ("From other machines, it is at http://" in text) is (host == "::")
     assert "anyone who can reach it can see every study" in explained("::", read_only=True)
     assert "no password" not in explained("::", "mine", read_only=True)
 

@@ -9,7 +9,7 @@ import pytest
 from search.dashboard.access import Access
 from search.dashboard.app import dashboard_of
 from search.dashboard.wsgi import Answer, Handler
-from search.storage.study_lock import held
+from search.storage.study_lock import StudyLock
 from tests.search.asking import Shown, asked, shown_copy
 
 RENAMING = b'{"study_name": "My trial / v2"}'
@@ -38,7 +38,7 @@ def assert_refused(found: Answer, verb: str) -> None:
 def test_a_running_study_is_not_deleted_or_renamed(
     path: str, shown: Shown, handle: Handler
 ) -> None:
-    with held(shown.home, shown.storage, "small"):
+    with StudyLock(shown.home, shown.storage, "small"):
         assert_refused(handle(asked(path, "DELETE")), "deleted")
         assert_refused(handle(asked(path, "delete")), "deleted")
         assert_refused(handle(asked(f"{path.rstrip('/')}/rename", "POST", RENAMING)), "renamed")
@@ -47,7 +47,7 @@ def test_a_running_study_is_not_deleted_or_renamed(
 
 def test_whatever_else_people_do_to_a_running_study_is_done(shown: Shown, handle: Handler) -> None:
     running = shown.storage.get_all_trials(1)[-1]
-    with held(shown.home, shown.storage, "small"):
+    with StudyLock(shown.home, shown.storage, "small"):
         note = asked("/api/studies/1/note", "PUT", b'{"body": "a note", "version": 1}')
         assert handle(note).code == 204
         failing = asked(f"/api/trials/{running._trial_id}/tell", "POST", b'{"state": "Fail"}')

@@ -16,7 +16,7 @@ from search.home import Home, StudyFolder
 from search.request import StartRequest
 from search.service import session
 from search.storage.opening import open_storage
-from search.storage.study_lock import held
+from search.storage.study_lock import StudyLock
 from search.study import attributes
 from search.workers.slots import Slot
 from tests.search.script import HandClock
@@ -119,7 +119,7 @@ def test_a_total_that_is_lowered_leaves_nothing_running(
     monkeypatch.setattr(session, "Pool", lambda *_, **_options: nullcontext(again))
     home, storage = Home(folder.root.parent.parent), open_storage(f"sqlite:///{folder.root}/no.db")
     lowered, slots = reopened(study, **budget), [Slot("cpu", 1)]
-    with held(home, storage, study.name) as lock:
+    with StudyLock(home, storage, study.name) as lock:
         outcome = session.Session(
             lowered, storage, lock, home, slots, StartRequest("mine"), list[Event]().append
         ).run()

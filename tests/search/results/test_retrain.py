@@ -291,7 +291,7 @@ def test_the_synthetic_images_have_their_own_class_names(
     [
         (["--image", "5000"], "--image must be from 0 to 4999"),
         (["--image", "-1"], "'--image'"),
-        (["--final", "--train-images", "99"], "leave --train-images out"),
+        (["--final", "--train-images", "99"], "leave out --train-images"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_training(
