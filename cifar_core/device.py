@@ -16,6 +16,7 @@ from cifar_core.errors import DeviceError
 from cifar_core.recipe import Recipe
 
 __all__ = [
+    "CAPTURE_STEPS",
     "Backend",
     "available_cores",
     "backend_of",
@@ -31,6 +32,9 @@ __all__ = [
 CONTEXT_BYTES = 2**30
 """Kept free for each process on a GPU: what its CUDA context and the libraries' kernels and handles take
 is not PyTorch's to count or to bound. An estimate on the safe side."""
+CAPTURE_STEPS = False
+"""Whether trainings capture their steps in CUDA graphs unless told otherwise: the one switch. It is off
+because no GPU has shown yet what it gains; `python -m bench.gpu` measures it."""
 OUT_OF_MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",

@@ -17,27 +17,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's own documentation uses
+from torch import Tensor
 
+from cifar_core.capturing import Capture, lacks_for_capturing
 from cifar_core.compiling import Forward, compiled
 from cifar_core.data.resident import Normalization, Part, Splits, training_batches
-from cifar_core.device import Backend, backend_of
+from cifar_core.device import CAPTURE_STEPS, backend_of
 from cifar_core.epoch import Epoch
 from cifar_core.errors import CheckpointError
-from cifar_core.models import network_of
-from cifar_core.models.speednet import SpeedNetwork
-from cifar_core.optimizers import optimizer_of
+from cifar_core.optimizers import make_capturable, optimizer_of, plain_state
 from cifar_core.plateau import PlateauControl
 from cifar_core.random_state import RandomState
 from cifar_core.recipe import Plateau, Recipe
 from cifar_core.schedules import schedule_of
 from cifar_core.seeds import derive
+from cifar_core.stepping import evaluate, new_network, set_lr, train_step
 
-__all__ = ["Training", "evaluate", "new_network", "set_lr", "train_step"]
+__all__ = ["Clock", "Training"]
 
 Clock = Callable[[], float]
-IMAGES_TO_WHITEN_BY = 5_000
 
 
 class Training:
@@ -54,7 +52,9 @@ class Training:
         clock: Seconds, from any start.
         compile_network: Train with a compiled network if that can be done here (see `compiling`). Figures
             agree with those of the network as it is but for rounding.
-        each_step: Called behind every optimizer step.
+        capture_steps: Train with steps captured in a CUDA graph if that can be done here (see `capturing`).
+            Figures agree with those of other steps but for rounding.
+        each_step: Called after every optimizer step.
 
     Attributes:
         recipe: As given.
@@ -74,6 +74,7 @@ class Training:
         device: torch.device,
         clock: Clock = time.perf_counter,
         compile_network: bool = False,
+        capture_steps: bool = CAPTURE_STEPS,
         each_step: Callable[[], object] = lambda: None,
     ) -> None:
         self.recipe = recipe
@@ -89,6 +90,11 @@ class Training:
         with self._random.active():
             self.network = new_network(recipe, self._splits, self._normalize, self._backend)
         self._optimizer = optimizer_of(recipe, self.network.parameters())
+        self._lacks_for_capturing = lacks_for_capturing(device) if capture_steps else None
+        self._capture: Capture | None = None
+        if capture_steps and self._lacks_for_capturing is None:
+            self._capture = Capture(self._plain_step)
+            make_capturable(self._optimizer, device)
         self.steps_per_epoch = len(self._splits.train) // min(
             recipe.batch_size, len(self._splits.train)
         )
@@ -103,6 +109,11 @@ class Training:
         self._schedule = schedule_of(recipe.schedule, recipe.epochs, self.steps_per_epoch)
         plateau = recipe.schedule
         self._plateau = PlateauControl(plateau) if isinstance(plateau, Plateau) else None
+
+    @property
+    def not_captured(self) -> str | None:
+        """Why steps are not captured although that was asked for, or None. Known after some steps."""
+        return self._capture.reason if self._capture is not None else self._lacks_for_capturing
 
     def epochs(self) -> Iterator[Epoch]:
         """Train on from where the run stands, an epoch at a time, until the recipe's last one.
@@ -135,14 +146,7 @@ class Training:
         for images, labels in batches:
             lr = highest * self._schedule(step)
             set_lr(self._optimizer, lr)
-            loss, logits = train_step(
-                self._forward,
-                self._optimizer,
-                images,
-                labels,
-                recipe.label_smoothing,
-                self._backend,
-            )
+            loss, logits = self._step(images, labels)
             # Sums stay on the device: reading one here would make the host wait for every step.
             loss_sum += loss
             # Of a mixed image the label with the largest share counts.
@@ -181,16 +185,16 @@ class Training:
             with self._random.active():
                 images, labels = next(endless)
                 set_lr(self._optimizer, rate)
-                loss, _ = train_step(
-                    self._forward,
-                    self._optimizer,
-                    images,
-                    labels,
-                    self.recipe.label_smoothing,
-                    self._backend,
-                )
+                loss, _ = self._step(images, labels)
             self._each_step()
             yield loss
+
+    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return (self._capture or self._plain_step)(images, labels)
+
+    def _plain_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        smoothing = self.recipe.label_smoothing
+        return train_step(self._forward, self._optimizer, images, labels, smoothing, self._backend)
 
     def _batches(self, choices: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch of batches."""
@@ -230,8 +234,7 @@ class Training:
             return epoch
         if best != epoch.number:
             learned = plateau.kept()
-            self.network.load_state_dict(learned["network"])
-            self._optimizer.load_state_dict(learned["optimizer"])
+            self._learn(learned)
         return replace(
             epoch,
             validation_loss=loss,
@@ -243,8 +246,16 @@ class Training:
     def _learned(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": plain_state(self._optimizer),
         }
+
+    def _learn(self, learned: dict[str, Any]) -> None:
+        """Take over what `_learned` returned."""
+        self.network.load_state_dict(learned["network"])
+        self._optimizer.load_state_dict(learned["optimizer"])
+        if self._capture is not None:
+            make_capturable(self._optimizer, self._device)
+            self._capture.forget()
 
     def evaluate(self, part: Part) -> tuple[float, float]:
         """Loss and accuracy of the network, as it stands, on `part`."""
@@ -277,76 +288,10 @@ class Training:
                     f"{state.get(key)!r}, but this training's is {value!r}."
                 )
         try:
-            self.network.load_state_dict(state["network"])
-            self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+            self._learn(copy.deepcopy(state))
             if self._plateau is not None:
                 self._plateau.load_state_dict(state["plateau"])
             self._random.load_state_dict(state["random"])
             self.history = [Epoch(**values) for values in state["history"]]
         except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"The saved state is not whole: {error}") from error
-
-
-def new_network(
-    recipe: Recipe, splits: Splits, normalize: Normalization, backend: Backend
-) -> nn.Module:
-    """A fresh network on its device; a first layer that is set by the images has been set by them."""
-    network = backend.place(network_of(recipe.network))
-    if isinstance(network, SpeedNetwork):
-        network.whiten(normalize(splits.train.images[:IMAGES_TO_WHITEN_BY]))
-    return network
-
-
-def train_step(
-    forward: Forward,
-    optimizer: torch.optim.Optimizer,
-    images: Tensor,
-    labels: Tensor,
-    label_smoothing: float,
-    backend: Backend,
-) -> tuple[Tensor, Tensor]:
-    """Forward, backward, and one step of the optimizer.
-
-    Args:
-        forward: The network, in training mode, on the device of the images.
-        optimizer: Over the network's parameters.
-        images: (B, 3, 32, 32) float32, normalised.
-        labels: (B,) int64, or (B, 10) float32, each class's share of a mixed image.
-        label_smoothing: Share of the label's weight spread over all classes.
-        backend: The precision to compute in.
-
-    Returns:
-        The loss before the step () and the logits (B, 10), both detached.
-    """
-    optimizer.zero_grad(set_to_none=True)
-    with backend.precision():
-        logits = forward(images)  # (B, 10)
-        loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return loss.detach(), logits.detach()
-
-
-def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Let the next step use this learning rate."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-
-
-@torch.inference_mode()
-def evaluate(
-    network: nn.Module, part: Part, normalize: Normalization, backend: Backend
-) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy of `network` on `part`; the network is left in evaluation mode."""
-    network.eval()
-    loss_sum = torch.zeros((), device=part.labels.device)
-    correct = torch.zeros((), device=part.labels.device, dtype=torch.int64)
-    size = backend.evaluation_batch
-    for images, labels in zip(
-        torch.split(part.images, size), torch.split(part.labels, size), strict=True
-    ):
-        with backend.precision():
-            logits = network(normalize(images))  # (B, 10)
-        loss_sum += F.cross_entropy(logits.float(), labels, reduction="sum")
-        correct += (logits.argmax(1) == labels).sum()
-    return loss_sum.item() / len(part), correct.item() / len(part)
