@@ -5,7 +5,7 @@
         if not keep_going(epoch):
             break
 
-Whoever consumes the epochs decides whether to go on; stopping is not asking for the next one.
+The consumer of the epochs decides whether training continues; to stop is not to ask for the next one.
 """
 
 import copy
@@ -39,7 +39,7 @@ Clock = Callable[[], float]
 
 
 class Training:
-    """A training run that can be stopped after any epoch and go on later.
+    """A training run that can be stopped after any epoch and continued later.
 
     On the CPU a run that was stopped and resumed ends with the same bits as one that was not, given
     the same number of threads. PyTorch's global generators are left as they were found.
@@ -47,7 +47,7 @@ class Training:
     Args:
         recipe: What to train and how.
         splits: The images; they are moved to `device`.
-        seed: Decides initial weights, order, augmentation and dropout.
+        seed: Random seed of initial weights, order, augmentation and dropout.
         device: Where to train.
         clock: Seconds, from any start.
         compile_network: Train with a compiled network if that can be done here (see `compiling`). Figures
@@ -60,7 +60,7 @@ class Training:
         recipe: As given.
         seed: As given.
         history: The epochs so far.
-        network: The network, as it stands.
+        network: The network in its current state.
         not_compiled: Why the network is trained as it is although compiling was asked for, or None.
         steps_per_epoch: Optimizer steps in an epoch; an incomplete last batch is left out.
     """
@@ -116,9 +116,9 @@ class Training:
         return self._capture.reason if self._capture is not None else self._lacks_for_capturing
 
     def epochs(self) -> Iterator[Epoch]:
-        """Train on from where the run stands, an epoch at a time, until the recipe's last one.
+        """Continue training, an epoch at a time, until the recipe's last one.
 
-        The run ends early, behind an epoch whose `is_last` is true, if the loss stops being a number or
+        The run ends early, after an epoch whose `is_last` is true, if the loss becomes non-finite or
         a plateau schedule has converged.
         """
         while len(self.history) < self.recipe.epochs:
@@ -136,7 +136,8 @@ class Training:
         started = self._clock()
         self.network.train()
         loss_sum = torch.zeros((), device=self._device)
-        correct = torch.zeros((), device=self._device, dtype=torch.int64)
+        predicted: list[Tensor] = []
+        actual: list[Tensor] = []
         step = (number - 1) * self.steps_per_epoch
         # The host's own choices follow from seed and epoch alone: there is no state to keep.
         batches = self._batches(np.random.default_rng(derive(self.seed, "choices", number)))
@@ -149,12 +150,13 @@ class Training:
             loss, logits = self._step(images, labels)
             # Sums stay on the device: reading one here would make the host wait for every step.
             loss_sum += loss
+            predicted.append(logits.argmax(1))
             # Of a mixed image the label with the largest share counts.
-            classes = labels if labels.ndim == 1 else labels.argmax(1)
-            correct += (logits.argmax(1) == classes).sum()
+            actual.append(labels if labels.ndim == 1 else labels.argmax(1))
             seen += len(labels)
             step += 1
             self._each_step()
+        correct = (torch.cat(predicted) == torch.cat(actual)).sum()
         train_loss = loss_sum.item() / self.steps_per_epoch
         trained = self._clock()
         validation_loss, validation_accuracy = evaluate(
@@ -172,7 +174,7 @@ class Training:
         )
 
     def steps(self, rates: Iterable[float]) -> Iterator[Tensor]:
-        """Train outside of the recipe's schedule and epochs: one step at each of these learning rates.
+        """Train outside the recipe's schedule and epochs: one step at each of these learning rates.
 
         Yields:
             The loss before each step, (), on the device.
@@ -181,7 +183,7 @@ class Training:
         choices = np.random.default_rng(derive(self.seed, "choices"))
         endless = chain.from_iterable(self._batches(choices) for _ in count())
         for rate in rates:
-            # Step by step, so that whoever takes the losses has his own random numbers meanwhile.
+            # Step by step, so that the consumer of the losses keeps its own random numbers meanwhile.
             with self._random.active():
                 images, labels = next(endless)
                 set_lr(self._optimizer, rate)
@@ -206,10 +208,11 @@ class Training:
             self._random.generator,
             choices,
             self._backend.images_together,
+            normalize_at_once=self._backend.fewer_kernels,
         )
 
     def twin(self) -> "Training":
-        """A second training that stands where this one does; what becomes of it doesn't touch this one."""
+        """Return a copy of this training at its current point; the two are independent."""
         other = Training(
             self.recipe,
             self._splits,
@@ -222,7 +225,7 @@ class Training:
         return other
 
     def _follow(self, plateau: PlateauControl, epoch: Epoch) -> Epoch:
-        """Do what the plateau schedule says after `epoch`: keep the network, go on, or go back."""
+        """Do what the plateau schedule says after `epoch`: keep the network, continue, or go back."""
         if epoch.diverged:
             return epoch
         verdict = plateau.judge(epoch)
@@ -258,12 +261,12 @@ class Training:
             self._capture.forget()
 
     def evaluate(self, part: Part) -> tuple[float, float]:
-        """Loss and accuracy of the network, as it stands, on `part`."""
+        """Return loss and accuracy of the network in its current state on `part`."""
         part = part.to(self._splits.train.labels.device)
         return evaluate(self.network, part, self._normalize, self._backend)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the run's future depends on, as tensors and plain values."""
+        """Return everything that the rest of the run depends on, as tensors and plain values."""
         return {
             "recipe": self.recipe.digest,
             "seed": self.seed,
@@ -275,10 +278,10 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`, which the same recipe, seed and images must have made.
+        """Continue from `state`, which the same recipe, seed and images must have made.
 
         Raises:
-            CheckpointError: The state belongs to another training, or is not whole.
+            CheckpointError: The state belongs to another training, or is incomplete.
         """
         own = {"recipe": self.recipe.digest, "seed": self.seed, "split": self._splits.digest}
         for key, value in own.items():
@@ -294,4 +297,4 @@ class Training:
             self._random.load_state_dict(state["random"])
             self.history = [Epoch(**values) for values in state["history"]]
         except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"The saved state is not whole: {error}") from error
+            raise CheckpointError(f"The saved state is incomplete: {error}") from error

@@ -1,1 +1,1 @@
-"""What to run in the first minutes on a machine with a GPU: `python -m bench.gpu`."""
+"""The benchmark for the first minutes on a machine with a GPU: `python -m bench.gpu`."""

@@ -1,4 +1,4 @@
-"""All that is to be learned from a GPU, in one command of at most eight minutes.
+"""Measure and test everything that needs a GPU, in one command of at most eight minutes.
 
     python -m bench.gpu --out DIR [--device cuda:0] [--minutes 7.5] [--data DIR] [--rehearse]
 
@@ -37,7 +37,7 @@ def parts_of(out: Path, device: str, data: str | None, rehearse: bool) -> list[P
         own = ("--json", str(out / f"{name}.json"), *common, *tiny, *more)
         return Part(name, ("-m", f"bench.gpu.{module}", *own), seconds)
 
-    tests = ("tests/cifar_core/test_device_sharing.py",) if rehearse else ("tests",)
+    tests = ("tests/cifar_core/test_trainer_cuda.py",) if rehearse else ("tests",)
     pytest = ("-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-ra", "--durations=10")
     junit = f"--junitxml={out / 'tests.xml'}"
     folder = ("--folder", str(out))

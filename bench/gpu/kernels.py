@@ -1,4 +1,4 @@
-"""What a GPU does during our training's steps: kernels, their time, and the time between them."""
+"""Activity of a GPU during our training's steps: kernels, their time, and the time between them."""
 
 from itertools import pairwise
 from typing import Any

@@ -33,7 +33,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Done:
-    """How a part ended.
+    """The end of a part.
 
     Attributes:
         name: The part's.

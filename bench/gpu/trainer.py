@@ -126,6 +126,8 @@ def main() -> None:
     wanted = parser_of("trainer", __doc__ or "").parse_args()
     device = torch.device(wanted.device)
     settle_on(device)
+    if wanted.rehearse:
+        torch.set_num_threads(1)
     report = Report(wanted.json, device)
     splits = images_for(wanted.data, wanted.rehearse).to(device)
     for name, (network, batch_size) in (REHEARSED if wanted.rehearse else CELLS).items():

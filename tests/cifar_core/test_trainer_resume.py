@@ -50,7 +50,9 @@ def few(small_splits: Splits) -> Splits:
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "schedule"), zip(OPTIMIZERS.values(), SCHEDULES, strict=True), ids=OPTIMIZERS
+    ("optimizer", "schedule"),
+    list(zip(OPTIMIZERS.values(), SCHEDULES, strict=True)),
+    ids=OPTIMIZERS,
 )
 def test_a_run_that_was_stopped_after_any_epoch_ends_with_the_same_bits(
     optimizer: Optimizer, schedule: Schedule, few: Splits, tmp_path: Path
@@ -140,7 +142,7 @@ def test_a_state_without_one_of_its_parts_is_refused(
 
 def test_weights_of_another_shape_are_refused(few: Splits, state: dict[str, Any]) -> None:
     weights = {**state["network"], "features.0.weight": torch.zeros(7, 3, 5, 5)}
-    with pytest.raises(CheckpointError, match=r"(?s)not whole: .*features\.0\.weight"):
+    with pytest.raises(CheckpointError, match=r"(?s)incomplete: .*features\.0\.weight"):
         begin(EVERYTHING, few).load_state_dict({**state, "network": weights})
 
 
