@@ -17,7 +17,8 @@ from cifar_core.device import backend_of, wait_for
 from cifar_core.models import network_of
 from cifar_core.optimizers import optimizer_of
 from cifar_core.recipe import Recipe
-from cifar_core.trainer import Clock, Training, train_step
+from cifar_core.stepping import train_step
+from cifar_core.trainer import Clock, Training
 
 __all__ = ["Contender", "contenders_of"]
 
@@ -76,7 +77,16 @@ class Ours:
 
     name = "ours"
 
-    def __init__(self, recipe: Recipe, splits: Splits, device: torch.device, clock: Clock) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        splits: Splits,
+        device: torch.device,
+        clock: Clock,
+        *,
+        compile_network: bool = False,
+        capture_steps: bool = False,
+    ) -> None:
         # What an epoch says of its speed is about training alone; validation is measured apart.
         few = Part(splits.validation.images[:10], splits.validation.labels[:10])
         endless = recipe.model_copy(update={"epochs": 10_000})
@@ -88,7 +98,10 @@ class Ours:
             seed=0,
             device=device,
             clock=clock,
+            compile_network=compile_network,
+            capture_steps=capture_steps,
         )
+        self.training = training
         self._epochs = training.epochs()
 
     def turn(self) -> float:

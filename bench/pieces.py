@@ -31,7 +31,8 @@ from cifar_core.data.resident import Part, Splits
 from cifar_core.device import backend_of
 from cifar_core.networks import Net
 from cifar_core.recipe import Recipe, Sgd
-from cifar_core.trainer import Training, train_step
+from cifar_core.stepping import train_step
+from cifar_core.trainer import Training
 
 CPU = torch.device("cpu")
 HELD, BATCH = 45_000, 64

@@ -46,9 +46,9 @@ def check_archive(path: Path) -> None:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is no ordinary file, or a part is damaged, or would be larger in memory than it is
+        ValueError: It is not an ordinary file, or a part is damaged, or would be larger in memory than
             in the file: PyTorch compresses nothing.
-        zipfile.BadZipFile: It is no archive.
+        zipfile.BadZipFile: It is not an archive.
     """
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise ValueError("it is not a file")

@@ -16,6 +16,7 @@ from cifar_core.errors import DeviceError
 from cifar_core.recipe import Recipe
 
 __all__ = [
+    "CAPTURE_STEPS",
     "Backend",
     "available_cores",
     "backend_of",
@@ -31,6 +32,9 @@ __all__ = [
 CONTEXT_BYTES = 2**30
 """Kept free for each process on a GPU: what its CUDA context and the libraries' kernels and handles take
 is not PyTorch's to count or to bound. An estimate on the safe side."""
+CAPTURE_STEPS = False
+"""Whether trainings capture their steps in CUDA graphs unless told otherwise: the one switch. It is off
+because no GPU has shown yet what it gains; `python -m bench.gpu` measures it."""
 OUT_OF_MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
@@ -44,7 +48,7 @@ OUT_OF_MEMORY_WORDS = (
 
 @dataclass(frozen=True)
 class Backend:
-    """How a training runs on its device.
+    """The way a training runs on its device.
 
     Attributes:
         device: Where network and images live.
@@ -52,6 +56,8 @@ class Backend:
         evaluation_batch: Images in a batch without gradients: large enough to fill the device,
             small enough for a CPU's cache, or for a small share of a GPU's memory: the maps of
             a thousand images in 256 channels are about 1 GB in bfloat16.
+        fewer_kernels: Prefer few large operations to many small ones. A GPU is faster so, as launching a
+            kernel takes longer than a small one runs; a CPU is not, as the small ones stay in its cache.
         images_together: Images that are augmented at once: enough to make little of what it costs to
             start an operation, few enough to stay in a CPU's cache. It takes part in what a seed
             means.
@@ -61,15 +67,16 @@ class Backend:
     autocast: torch.dtype | None
     evaluation_batch: int = 250
     images_together: int = 512
+    fewer_kernels: bool = False
 
     def precision(self) -> AbstractContextManager[object]:
-        """The context that forward passes run in. bfloat16 needs no loss scaling."""
+        """Return the context for forward passes. bfloat16 needs no loss scaling."""
         if self.autocast is None:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.autocast)
 
     def place(self, network: nn.Module) -> nn.Module:
-        """The network on the device, in the memory format that convolutions prefer there."""
+        """Move the network to the device, in the memory format that convolutions prefer there."""
         # torch's stubs do not know this overload of Module.to.
         return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
@@ -82,7 +89,9 @@ def backend_of(recipe: Recipe, device: torch.device) -> Backend:
     else:
         autocast = torch.bfloat16 if recipe.precision == "bfloat16" else None
     if on_gpu:
-        return Backend(device, autocast, evaluation_batch=1_000, images_together=4_096)
+        return Backend(
+            device, autocast, evaluation_batch=1_000, images_together=4_096, fewer_kernels=True
+        )
     return Backend(device, autocast)
 
 
@@ -116,11 +125,11 @@ def resolve_devices(wanted: str) -> list[torch.device]:
 
 
 def sent(values: npt.NDArray[Any], device: torch.device) -> Tensor:
-    """A fresh array as a tensor on a device, without waiting for it.
+    """Send a fresh array to a device as a tensor, without waiting for it.
 
     Args:
         values: Any numbers; on the CPU the tensor shares their memory.
-        device: Where to.
+        device: The target.
 
     Returns:
         A tensor of the same shape and type.
@@ -135,7 +144,7 @@ def sent(values: npt.NDArray[Any], device: torch.device) -> Tensor:
 
 
 def wait_for(device: torch.device) -> None:
-    """Wait until `device` has done what it was given: before that, a clock says how long asking took."""
+    """Wait until `device` has finished its work; a clock read earlier measures only the launches."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -167,9 +176,9 @@ def settle_on(device: torch.device, share: float | None = None) -> None:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give back what nobody uses any more: the next network may need it, whatever its sizes.
+    """Return unused cached memory to the device, for the next network to use.
 
-    An error that is being handled keeps all that the failed calls were working with. It must be gone.
+    Call this outside of exception handlers: an error keeps alive everything its failed calls worked with.
     """
     gc.collect()
     if device.type == "cuda":
@@ -177,7 +186,7 @@ def release_memory(device: torch.device) -> None:
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says, in one of many ways, that there was not enough memory."""
+    """Return whether `error` says, in one of many ways, that there was not enough memory."""
     text = str(error).lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
         words in text for words in OUT_OF_MEMORY_WORDS
@@ -185,7 +194,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def still_works(device: torch.device) -> bool:
-    """Whether this process can use `device` at all after an error.
+    """Return whether this process can still use `device` after an error.
 
     A failed assertion in a kernel, an illegal address or a failed launch leaves a CUDA context behind
     in which every further call fails. Only a new process gets a new one.

@@ -1,4 +1,4 @@
-"""What a trained network gets right and wrong, what it sees, and what its images look like."""
+"""Diagnostics of a trained network: accuracy by class, confusion matrix, feature maps."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -85,7 +85,7 @@ def class_accuracies(counts: Tensor) -> tuple[float | None, ...]:
 
 @torch.inference_mode()
 def feature_maps(network: nn.Module, image: Tensor) -> dict[str, Tensor]:
-    """What each convolution of a network makes of an image, in evaluation mode.
+    """Return the output of each convolution of a network for one image, in evaluation mode.
 
     Args:
         network: Any network of 2d convolutions; mode and hooks are left as they were found.

@@ -1,4 +1,4 @@
-"""What one epoch of training came to. This module imports no torch, so that records can be read fast."""
+"""The record of one epoch of training. No torch is imported here, so that records are read fast."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ __all__ = ["Epoch"]
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch of training came to.
+    """The figures of one epoch of training.
 
     Attributes:
         number: Counted from 1.
@@ -22,7 +22,7 @@ class Epoch:
         images_per_second: Training images per second of training time.
         back_to: The epoch whose network a plateau schedule went back to after this one; None if it did
             not. The validation figures are then that network's.
-        converged: The plateau schedule has nothing more to gain: there is no further epoch.
+        converged: The plateau schedule has ended the training; no epoch follows.
     """
 
     number: int
@@ -43,5 +43,5 @@ class Epoch:
 
     @property
     def diverged(self) -> bool:
-        """The loss stopped being a number; no later epoch can mend that."""
+        """The loss became non-finite, which no later epoch can repair."""
         return not (math.isfinite(self.train_loss) and math.isfinite(self.validation_loss))

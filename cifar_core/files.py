@@ -13,7 +13,7 @@ def write_atomically(path: Path, *content: bytes | memoryview) -> None:
 
     Args:
         path: The file; its folder must exist.
-        content: What it shall hold, one piece behind the other.
+        content: Its content, one piece after another.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)

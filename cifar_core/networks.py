@@ -1,4 +1,4 @@
-"""The networks that a recipe can name: what each of them can vary. No torch is imported here."""
+"""The networks that a recipe can name, and the options of each. No torch is imported here."""
 
 from typing import Annotated, Any, Literal
 
@@ -27,7 +27,7 @@ class Net(Record):
     Attributes:
         channels1: Output channels of the first 5x5 convolution.
         channels2: Output channels of the second 5x5 convolution.
-        batch_norm: BatchNorm behind both pooled convolutions and the first linear layer.
+        batch_norm: BatchNorm after both pooled convolutions and the first linear layer.
         dropout: Probability of dropping a unit, at the same three places, in [0, 1).
         init: ``default`` is PyTorch's own; ``kaiming`` draws every weight from the Kaiming-uniform
             distribution for ReLU (He et al. 2015, section 2.2; fan-in).
@@ -47,7 +47,7 @@ class Net(Record):
 
 
 class Residual(Record):
-    """What all residual networks can vary.
+    """The options of all residual networks.
 
     Attributes:
         width: Channels of the first stage; each of the three later stages has twice those before it.

@@ -1,7 +1,7 @@
 """The plateau schedule: divide the learning rate once validation accuracy has really stopped rising.
 
-This is how one lowers a learning rate by hand: wait some epochs longer than the first stall, then go on
-from the best checkpoint so far with a smaller rate, until a smaller rate brings nothing any more.
+This is how a learning rate is lowered by hand: wait some epochs longer than the first stall, then continue
+from the best checkpoint so far with a smaller rate, until a smaller rate no longer helps.
 """
 
 import copy
@@ -18,7 +18,7 @@ Verdict = Literal["best", "wait", "divide", "converged"]
 
 @dataclass
 class _Standing:
-    """Where the schedule stands, as plain values.
+    """The schedule's position, as plain values.
 
     Attributes:
         factor: What the learning rate is multiplied by.
@@ -51,7 +51,7 @@ class PlateauControl:
 
     @property
     def factor(self) -> float:
-        """What the recipe's learning rate is multiplied by now."""
+        """The current factor on the recipe's learning rate."""
         return self._standing.factor
 
     @property
@@ -64,7 +64,7 @@ class PlateauControl:
 
         Returns:
             ``best`` where the state after this epoch is the one to keep, which an equal one is too: of
-            equals the later is gone on from. ``divide`` and ``converged`` where training goes back to
+            equals the later one counts. ``divide`` and ``converged`` where training goes back to
             the kept state, with a smaller rate or for good.
         """
         standing = self._standing

@@ -19,7 +19,7 @@ class RandomState:
     trainings in one process, or the caller's own random numbers, don't disturb each other.
 
     Args:
-        seed: Where all of them start.
+        seed: Random seed of all of them.
         device: The device of the training.
     """
 
@@ -34,7 +34,7 @@ class RandomState:
         ]
 
     def apart(self) -> AbstractContextManager[None]:
-        """Within this context draws from PyTorch's global generators disturb nobody, not even this."""
+        """Within this context draws from PyTorch's global generators have no effect outside of it."""
         return torch.random.fork_rng(self._gpus)
 
     @contextmanager
@@ -50,7 +50,7 @@ class RandomState:
         return {"pictures": self.generator.get_state(), "network": list(self._states)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
+        """Continue from `state`."""
         self.generator.set_state(state["pictures"].cpu())
         states = [one.cpu() for one in state["network"]]
         if [len(one) for one in states] != [len(one) for one in self._states]:

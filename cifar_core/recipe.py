@@ -1,4 +1,4 @@
-"""The recipe: the frozen record of all that decides a training run.
+"""The recipe: the frozen record of everything that decides a training run.
 
 Seed, device and images are given beside it. A recipe validates itself, has a stable hash, and is
 what gets searched, exported, retrained and compared. This module imports no torch, so that reading a
@@ -138,7 +138,7 @@ class AdamW(_OptimizerRecord):
 
 
 class Augmentation(Record):
-    """What happens to each training image before each use of it. The defaults change nothing.
+    """Augmentation of each training image before each use. The defaults change nothing.
 
     Attributes:
         flip: Probability of a left-right mirror image, in [0, 1].
@@ -175,7 +175,7 @@ Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
 
 
 class Recipe(Record):
-    """All that decides a training run. The defaults are the PyTorch tutorial's network and optimizer.
+    """Everything that decides a training run. The defaults are those of the PyTorch tutorial.
 
     Attributes:
         network: The network and its options.
@@ -183,7 +183,7 @@ class Recipe(Record):
         schedule: How the learning rate moves, step by step.
         batch_size: Images in a training step, 1-8192.
         epochs: Passes over the training images, 1-10,000.
-        augmentation: What happens to the training images.
+        augmentation: Changes made to the training images.
         label_smoothing: Share of the label's weight spread over all classes, in [0, 1)
             (Szegedy et al. 2016, section 7).
         normalization: ``symmetric`` maps pixels to [-1, 1], as the tutorial does; ``standard``
@@ -216,7 +216,7 @@ class Recipe(Record):
         }
 
     def model_post_init(self, _: Any) -> None:
-        """Refuse batches that BatchNorm has no variance of, and a decay that leaves nothing."""
+        """Refuse batches too small for BatchNorm's variance, and a decay above 1."""
         if self.network.has_batch_norm and self.batch_size == 1:
             raise ValueError("batch_size must be at least 2 with BatchNorm, but got 1.")
         if self.weight_decay > 1.0:
@@ -227,7 +227,7 @@ class Recipe(Record):
 
     @classmethod
     def read(cls, values: object, origin: str = "recipe") -> Self:
-        """Make a recipe of plain values, as they stand in a file.
+        """Make a recipe from plain values, as read from a file.
 
         Args:
             values: A mapping of keys to values, nested as the recipe is.
@@ -248,7 +248,7 @@ class Recipe(Record):
 
     @property
     def weight_decay(self) -> float:
-        """The weight decay of a step, whatever it is given as."""
+        """The weight decay of a step, the share for each image included."""
         optimizer = self.optimizer
         return optimizer.weight_decay + optimizer.weight_decay_per_image * self.batch_size
 
@@ -264,7 +264,7 @@ class Recipe(Record):
 
 
 def _told(record: Record) -> dict[str, Any]:
-    """What differs from the defaults, and which kind each section is of."""
+    """Return what differs from the defaults, and the kind of each section."""
     told = {}
     for name, field in type(record).model_fields.items():
         value = getattr(record, name)

@@ -75,11 +75,11 @@ class Linear(Record):
 
 
 class Plateau(Record):
-    """The learning rate is divided when validation accuracy has stopped rising, as one does by hand.
+    """The learning rate is divided when validation accuracy has stopped rising, as is done by hand.
 
-    After `patience` epochs without a new best, training goes on from the best epoch so far (of equals the
+    After `patience` epochs without a new best, training continues from the best epoch so far (of equals the
     latest) with the learning rate divided by `divisor`. It has converged when a divided rate brings
-    nothing better. The run ends with the network of its best epoch, unless its loss stops being a number.
+    nothing better. The run ends with the network of its best epoch, unless its loss becomes non-finite.
 
     Attributes:
         patience: Epochs without a new best after which the rate is divided.

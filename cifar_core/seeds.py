@@ -19,6 +19,6 @@ def derive(seed: int, *names: str | int) -> int:
     (True, False)
     """
     text = "\x1f".join(str(part) for part in (seed, *names))
-    # Any string is a name, such as one from a file name that is no text: Python writes it with surrogates.
+    # Any string is a name, even a file name that is not valid text, which Python writes with surrogates.
     named = text.encode(errors="surrogatepass")
     return int.from_bytes(hashlib.sha256(named).digest()[:8], "big") >> 1

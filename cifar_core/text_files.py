@@ -22,7 +22,7 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is no ordinary file, too large, or not text.
+        ValueError: It is not an ordinary file, is too large, or is not text.
     """
     kind = path.stat().st_mode
     if stat.S_ISDIR(kind):
@@ -34,7 +34,7 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
     if len(content) > largest:
         raise ValueError(f"it is larger than {largest} bytes")
     try:
-        return content.decode("utf-8-sig")  # some editors begin with a byte order mark
+        return content.decode("utf-8-sig")  # some editors write a byte order mark first
     except UnicodeDecodeError as error:
         raise ValueError("it is not text in UTF-8") from error
 

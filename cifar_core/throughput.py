@@ -1,4 +1,4 @@
-"""How many images a second a recipe trains on and is scored on, where it runs."""
+"""Speed of a recipe on a device: images a second in training and in evaluation."""
 
 import time
 from collections.abc import Callable, Iterator

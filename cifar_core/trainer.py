@@ -5,7 +5,7 @@
         if not keep_going(epoch):
             break
 
-Whoever consumes the epochs decides whether to go on; stopping is not asking for the next one.
+The consumer of the epochs decides whether training continues; to stop is not to ask for the next one.
 """
 
 import copy
@@ -17,31 +17,29 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's own documentation uses
+from torch import Tensor
 
+from cifar_core.capturing import Capture, lacks_for_capturing
 from cifar_core.compiling import Forward, compiled
 from cifar_core.data.resident import Normalization, Part, Splits, training_batches
-from cifar_core.device import Backend, backend_of
+from cifar_core.device import CAPTURE_STEPS, backend_of
 from cifar_core.epoch import Epoch
 from cifar_core.errors import CheckpointError
-from cifar_core.models import network_of
-from cifar_core.models.speednet import SpeedNetwork
-from cifar_core.optimizers import optimizer_of
+from cifar_core.optimizers import make_capturable, optimizer_of, plain_state
 from cifar_core.plateau import PlateauControl
 from cifar_core.random_state import RandomState
 from cifar_core.recipe import Plateau, Recipe
 from cifar_core.schedules import schedule_of
 from cifar_core.seeds import derive
+from cifar_core.stepping import evaluate, new_network, set_lr, train_step
 
-__all__ = ["Training", "evaluate", "new_network", "set_lr", "train_step"]
+__all__ = ["Clock", "Training"]
 
 Clock = Callable[[], float]
-IMAGES_TO_WHITEN_BY = 5_000
 
 
 class Training:
-    """A training run that can be stopped after any epoch and go on later.
+    """A training run that can be stopped after any epoch and continued later.
 
     On the CPU a run that was stopped and resumed ends with the same bits as one that was not, given
     the same number of threads. PyTorch's global generators are left as they were found.
@@ -49,18 +47,20 @@ class Training:
     Args:
         recipe: What to train and how.
         splits: The images; they are moved to `device`.
-        seed: Decides initial weights, order, augmentation and dropout.
+        seed: Random seed of initial weights, order, augmentation and dropout.
         device: Where to train.
         clock: Seconds, from any start.
         compile_network: Train with a compiled network if that can be done here (see `compiling`). Figures
             agree with those of the network as it is but for rounding.
-        each_step: Called behind every optimizer step.
+        capture_steps: Train with steps captured in a CUDA graph if that can be done here (see `capturing`).
+            Figures agree with those of other steps but for rounding.
+        each_step: Called after every optimizer step.
 
     Attributes:
         recipe: As given.
         seed: As given.
         history: The epochs so far.
-        network: The network, as it stands.
+        network: The network in its current state.
         not_compiled: Why the network is trained as it is although compiling was asked for, or None.
         steps_per_epoch: Optimizer steps in an epoch; an incomplete last batch is left out.
     """
@@ -74,6 +74,7 @@ class Training:
         device: torch.device,
         clock: Clock = time.perf_counter,
         compile_network: bool = False,
+        capture_steps: bool = CAPTURE_STEPS,
         each_step: Callable[[], object] = lambda: None,
     ) -> None:
         self.recipe = recipe
@@ -89,6 +90,11 @@ class Training:
         with self._random.active():
             self.network = new_network(recipe, self._splits, self._normalize, self._backend)
         self._optimizer = optimizer_of(recipe, self.network.parameters())
+        self._lacks_for_capturing = lacks_for_capturing(device) if capture_steps else None
+        self._capture: Capture | None = None
+        if capture_steps and self._lacks_for_capturing is None:
+            self._capture = Capture(self._plain_step)
+            make_capturable(self._optimizer, device)
         self.steps_per_epoch = len(self._splits.train) // min(
             recipe.batch_size, len(self._splits.train)
         )
@@ -104,10 +110,15 @@ class Training:
         plateau = recipe.schedule
         self._plateau = PlateauControl(plateau) if isinstance(plateau, Plateau) else None
 
-    def epochs(self) -> Iterator[Epoch]:
-        """Train on from where the run stands, an epoch at a time, until the recipe's last one.
+    @property
+    def not_captured(self) -> str | None:
+        """Why steps are not captured although that was asked for, or None. Known after some steps."""
+        return self._capture.reason if self._capture is not None else self._lacks_for_capturing
 
-        The run ends early, behind an epoch whose `is_last` is true, if the loss stops being a number or
+    def epochs(self) -> Iterator[Epoch]:
+        """Continue training, an epoch at a time, until the recipe's last one.
+
+        The run ends early, after an epoch whose `is_last` is true, if the loss becomes non-finite or
         a plateau schedule has converged.
         """
         while len(self.history) < self.recipe.epochs:
@@ -125,7 +136,8 @@ class Training:
         started = self._clock()
         self.network.train()
         loss_sum = torch.zeros((), device=self._device)
-        correct = torch.zeros((), device=self._device, dtype=torch.int64)
+        predicted: list[Tensor] = []
+        actual: list[Tensor] = []
         step = (number - 1) * self.steps_per_epoch
         # The host's own choices follow from seed and epoch alone: there is no state to keep.
         batches = self._batches(np.random.default_rng(derive(self.seed, "choices", number)))
@@ -135,22 +147,16 @@ class Training:
         for images, labels in batches:
             lr = highest * self._schedule(step)
             set_lr(self._optimizer, lr)
-            loss, logits = train_step(
-                self._forward,
-                self._optimizer,
-                images,
-                labels,
-                recipe.label_smoothing,
-                self._backend,
-            )
+            loss, logits = self._step(images, labels)
             # Sums stay on the device: reading one here would make the host wait for every step.
             loss_sum += loss
+            predicted.append(logits.argmax(1))
             # Of a mixed image the label with the largest share counts.
-            classes = labels if labels.ndim == 1 else labels.argmax(1)
-            correct += (logits.argmax(1) == classes).sum()
+            actual.append(labels if labels.ndim == 1 else labels.argmax(1))
             seen += len(labels)
             step += 1
             self._each_step()
+        correct = (torch.cat(predicted) == torch.cat(actual)).sum()
         train_loss = loss_sum.item() / self.steps_per_epoch
         trained = self._clock()
         validation_loss, validation_accuracy = evaluate(
@@ -168,7 +174,7 @@ class Training:
         )
 
     def steps(self, rates: Iterable[float]) -> Iterator[Tensor]:
-        """Train outside of the recipe's schedule and epochs: one step at each of these learning rates.
+        """Train outside the recipe's schedule and epochs: one step at each of these learning rates.
 
         Yields:
             The loss before each step, (), on the device.
@@ -177,20 +183,20 @@ class Training:
         choices = np.random.default_rng(derive(self.seed, "choices"))
         endless = chain.from_iterable(self._batches(choices) for _ in count())
         for rate in rates:
-            # Step by step, so that whoever takes the losses has his own random numbers meanwhile.
+            # Step by step, so that the consumer of the losses keeps its own random numbers meanwhile.
             with self._random.active():
                 images, labels = next(endless)
                 set_lr(self._optimizer, rate)
-                loss, _ = train_step(
-                    self._forward,
-                    self._optimizer,
-                    images,
-                    labels,
-                    self.recipe.label_smoothing,
-                    self._backend,
-                )
+                loss, _ = self._step(images, labels)
             self._each_step()
             yield loss
+
+    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return (self._capture or self._plain_step)(images, labels)
+
+    def _plain_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        smoothing = self.recipe.label_smoothing
+        return train_step(self._forward, self._optimizer, images, labels, smoothing, self._backend)
 
     def _batches(self, choices: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch of batches."""
@@ -202,10 +208,11 @@ class Training:
             self._random.generator,
             choices,
             self._backend.images_together,
+            normalize_at_once=self._backend.fewer_kernels,
         )
 
     def twin(self) -> "Training":
-        """A second training that stands where this one does; what becomes of it doesn't touch this one."""
+        """Return a copy of this training at its current point; the two are independent."""
         other = Training(
             self.recipe,
             self._splits,
@@ -218,7 +225,7 @@ class Training:
         return other
 
     def _follow(self, plateau: PlateauControl, epoch: Epoch) -> Epoch:
-        """Do what the plateau schedule says after `epoch`: keep the network, go on, or go back."""
+        """Do what the plateau schedule says after `epoch`: keep the network, continue, or go back."""
         if epoch.diverged:
             return epoch
         verdict = plateau.judge(epoch)
@@ -230,8 +237,7 @@ class Training:
             return epoch
         if best != epoch.number:
             learned = plateau.kept()
-            self.network.load_state_dict(learned["network"])
-            self._optimizer.load_state_dict(learned["optimizer"])
+            self._learn(learned)
         return replace(
             epoch,
             validation_loss=loss,
@@ -243,16 +249,24 @@ class Training:
     def _learned(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": plain_state(self._optimizer),
         }
 
+    def _learn(self, learned: dict[str, Any]) -> None:
+        """Take over what `_learned` returned."""
+        self.network.load_state_dict(learned["network"])
+        self._optimizer.load_state_dict(learned["optimizer"])
+        if self._capture is not None:
+            make_capturable(self._optimizer, self._device)
+            self._capture.forget()
+
     def evaluate(self, part: Part) -> tuple[float, float]:
-        """Loss and accuracy of the network, as it stands, on `part`."""
+        """Return loss and accuracy of the network in its current state on `part`."""
         part = part.to(self._splits.train.labels.device)
         return evaluate(self.network, part, self._normalize, self._backend)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the run's future depends on, as tensors and plain values."""
+        """Return everything that the rest of the run depends on, as tensors and plain values."""
         return {
             "recipe": self.recipe.digest,
             "seed": self.seed,
@@ -264,10 +278,10 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`, which the same recipe, seed and images must have made.
+        """Continue from `state`, which the same recipe, seed and images must have made.
 
         Raises:
-            CheckpointError: The state belongs to another training, or is not whole.
+            CheckpointError: The state belongs to another training, or is incomplete.
         """
         own = {"recipe": self.recipe.digest, "seed": self.seed, "split": self._splits.digest}
         for key, value in own.items():
@@ -277,76 +291,10 @@ class Training:
                     f"{state.get(key)!r}, but this training's is {value!r}."
                 )
         try:
-            self.network.load_state_dict(state["network"])
-            self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+            self._learn(copy.deepcopy(state))
             if self._plateau is not None:
                 self._plateau.load_state_dict(state["plateau"])
             self._random.load_state_dict(state["random"])
             self.history = [Epoch(**values) for values in state["history"]]
         except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"The saved state is not whole: {error}") from error
-
-
-def new_network(
-    recipe: Recipe, splits: Splits, normalize: Normalization, backend: Backend
-) -> nn.Module:
-    """A fresh network on its device; a first layer that is set by the images has been set by them."""
-    network = backend.place(network_of(recipe.network))
-    if isinstance(network, SpeedNetwork):
-        network.whiten(normalize(splits.train.images[:IMAGES_TO_WHITEN_BY]))
-    return network
-
-
-def train_step(
-    forward: Forward,
-    optimizer: torch.optim.Optimizer,
-    images: Tensor,
-    labels: Tensor,
-    label_smoothing: float,
-    backend: Backend,
-) -> tuple[Tensor, Tensor]:
-    """Forward, backward, and one step of the optimizer.
-
-    Args:
-        forward: The network, in training mode, on the device of the images.
-        optimizer: Over the network's parameters.
-        images: (B, 3, 32, 32) float32, normalised.
-        labels: (B,) int64, or (B, 10) float32, each class's share of a mixed image.
-        label_smoothing: Share of the label's weight spread over all classes.
-        backend: The precision to compute in.
-
-    Returns:
-        The loss before the step () and the logits (B, 10), both detached.
-    """
-    optimizer.zero_grad(set_to_none=True)
-    with backend.precision():
-        logits = forward(images)  # (B, 10)
-        loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return loss.detach(), logits.detach()
-
-
-def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Let the next step use this learning rate."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-
-
-@torch.inference_mode()
-def evaluate(
-    network: nn.Module, part: Part, normalize: Normalization, backend: Backend
-) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy of `network` on `part`; the network is left in evaluation mode."""
-    network.eval()
-    loss_sum = torch.zeros((), device=part.labels.device)
-    correct = torch.zeros((), device=part.labels.device, dtype=torch.int64)
-    size = backend.evaluation_batch
-    for images, labels in zip(
-        torch.split(part.images, size), torch.split(part.labels, size), strict=True
-    ):
-        with backend.precision():
-            logits = network(normalize(images))  # (B, 10)
-        loss_sum += F.cross_entropy(logits.float(), labels, reduction="sum")
-        correct += (logits.argmax(1) == labels).sum()
-    return loss_sum.item() / len(part), correct.item() / len(part)
+            raise CheckpointError(f"The saved state is incomplete: {error}") from error

@@ -112,3 +112,7 @@ def _open_streams() -> None:
 def _show_error(text: str) -> None:
     click.secho("Error: ", fg="red", nl=False, err=True)
     click.echo(for_terminal(text), err=True)
+
+
+if __name__ == "__main__":
+    main()

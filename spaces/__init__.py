@@ -1,1 +1,1 @@
-"""What may be searched: space files and their meaning."""
+"""Search spaces: their files and their meaning."""

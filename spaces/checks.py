@@ -1,4 +1,4 @@
-"""Checks of a space as a whole: do its parts fit each other, and make valid recipes?"""
+"""Checks of a space as a whole: its parts must fit each other and make valid recipes."""
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
@@ -16,7 +16,7 @@ SECTIONS = [*sorted(UNIONS), "augmentation"]
 
 
 def problems_of(space: Space) -> Iterator[str]:
-    """What is wrong with a space that a look at each key alone does not show, a sentence each."""
+    """Yield what is wrong with a space beyond its single keys, a sentence each."""
     changes = {
         f"parameters.{name}.variants.{variant}": change
         for name, parameter in space.parameters.items()
@@ -40,7 +40,7 @@ def problems_of(space: Space) -> Iterator[str]:
     ]
     yield from whole
     if conditions or whole:
-        return  # without them nothing is known about which parameters meet, or what they set
+        return  # these decide which parameters meet and what they set
     yield from _problems_of_setters(space)
     if space.grid is not None:
         problems = list(_problems_of_grid(space, space.grid))
@@ -66,7 +66,7 @@ def _problems_of_conditions(space: Space) -> Iterator[str]:
             key = f"parameters.{name}.when.{other}"
             if other not in earlier:
                 names = ", ".join(earlier) or "none"
-                yield f"{key}: must name a parameter that stands before {name} ({names})."
+                yield f"{key}: must name a parameter that is defined before {name} ({names})."
                 continue
             for value in wanted:
                 if not earlier[other].contains(value):
@@ -127,11 +127,11 @@ def _extreme_values(space: Space) -> Iterator[tuple[Values, str | None]]:
 
 
 def _conditions(space: Space) -> dict[str, dict[str, list[Value]]]:
-    """What must hold for each parameter to apply: its own conditions, and those of what they name."""
+    """Return the conditions of each parameter, and the conditions of the parameters that they name."""
     found: dict[str, dict[str, list[Value]]] = {}
     for name, parameter in space.parameters.items():
         found[name] = {}
-        for other, wanted in parameter.when.items():  # it stands before: its own are known
+        for other, wanted in parameter.when.items():  # it is defined earlier: its own are known
             found[name] |= found[other]
             found[name][other] = wanted
     return found
@@ -140,7 +140,7 @@ def _conditions(space: Space) -> dict[str, dict[str, list[Value]]]:
 def _problems_of_known(space: Space, index: int, known: Known) -> Iterator[str]:
     key = f"known.{index} ({known.name})"
     if [one.name for one in space.known].index(known.name) != index:
-        yield f"{key}: the name stands twice."
+        yield f"{key}: the name is used twice."
     expected: Values = {}
     for name, parameter in space.parameters.items():
         if not parameter.applies(expected):
@@ -153,7 +153,7 @@ def _problems_of_known(space: Space, index: int, known: Known) -> Iterator[str]:
         if not parameter.contains(value) and not (parameter.measured and _is_positive(value)):
             yield f"{key}.values.{name}: must be in {parameter.described()}, but got {value!r}."
             if parameter.variants is not None:
-                return  # nobody knows what it changes
+                return  # its changes are unknown
         expected[name] = value
     for name in known.values.keys() - expected.keys():
         yield f"{key}.values.{name}: is not a parameter that applies here."
@@ -163,7 +163,7 @@ def _problems_of_known(space: Space, index: int, known: Known) -> Iterator[str]:
         for line in str(error).splitlines()[1:]:
             yield f"{key}: recipe field {line.strip()}"
     except (AttributeError, TypeError):
-        return  # a `sets` that is no single field: it has been said already
+        return  # a `sets` that is not a single field has been reported already
 
 
 def _problems_of_lr_range(space: Space) -> Iterator[str]:
@@ -185,11 +185,14 @@ def _problems_of_lr_range(space: Space) -> Iterator[str]:
             if name not in space.parameters:
                 yield f"lr_range.corners: there is no parameter {name!r}."
             elif space.parameters[name].measured or name in deciding:
-                yield f"lr_range.corners: {name} stays where it is: it is measured, or decides what is."
+                yield (
+                    f"lr_range.corners: {name} cannot vary: it is measured, or other parameters "
+                    "depend on it."
+                )
 
 
 def _problems_of_prior(parameter: Parameter, prior: Prior) -> Iterator[str]:
-    """What is wrong with a prior of this parameter, to follow the prior's key."""
+    """Yield what is wrong with a parameter's prior, to follow the prior's key."""
     if parameter.options is not None:
         if prior.weights is None:
             yield ".value: is for a range; choices have `weights`."
@@ -202,7 +205,7 @@ def _problems_of_prior(parameter: Parameter, prior: Prior) -> Iterator[str]:
         yield ".weights: is for choices; a range has `value` and `spread`."
         return
     low, high = (float(end) for end in parameter.extremes())
-    # The range of a learning rate may be measured anew, and the belief then be cut to it.
+    # The range of a learning rate may be measured, and the belief is then cut to it.
     if not (low <= prior.value <= high or (parameter.measured and prior.value > 0)):
         yield f".value: must be in {parameter.described()}, but got {prior.value:g}."
     if parameter.log and prior.spread <= 1:
@@ -228,7 +231,7 @@ def _problems_of_grid(space: Space, grid: Grid) -> Iterator[str]:
         if name == "seed":
             yield "parameters.seed: this name is taken: a grid is run over several seeds."
     if space.known or space.lr_range is not None:
-        yield "grid: stands without `known` and `lr_range`: all its cells are given."
+        yield "grid: cannot be combined with `known` or `lr_range`: all its cells are given."
     seen = set()
     for index, published in enumerate(grid.published):
         key = f"grid.published.{index}.values"
@@ -242,12 +245,12 @@ def _problems_of_grid(space: Space, grid: Grid) -> Iterator[str]:
             yield f"{key}.{name}: is missing."
         cell = frozenset(published.values.items())
         if cell in seen:
-            yield f"{key}: this cell stands there twice."
+            yield f"{key}: this cell is listed twice."
         seen.add(cell)
         if isinstance(published.accuracy, list) and published.accuracy != sorted(
             published.accuracy
         ):
-            yield f"grid.published.{index}.accuracy: the lower end of a range stands first."
+            yield f"grid.published.{index}.accuracy: the lower end of a range must come first."
 
 
 def _is_positive(value: Value) -> bool:

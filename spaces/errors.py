@@ -1,4 +1,4 @@
-"""What can be wrong with a space."""
+"""Errors of spaces."""
 
 from cifar_core.errors import CifarSearchError
 

@@ -41,7 +41,7 @@ def _read(name: str) -> str:
     try:
         path = Path(name).expanduser()
     except RuntimeError as error:
-        raise SpaceError(f"{name} begins with the folder of a user who is not there.") from error
+        raise SpaceError(f"{name} begins with the home folder of an unknown user.") from error
     try:
         return read_text(path)
     except FileNotFoundError as error:
@@ -49,7 +49,7 @@ def _read(name: str) -> str:
     except OSError as error:
         raise SpaceError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
-        raise SpaceError(f"{path} is no space file: {error}.") from error
+        raise SpaceError(f"{path} is not a space file: {error}.") from error
 
 
 def _parse(text: str, origin: str) -> Space:

@@ -1,4 +1,4 @@
-"""A recipe from elsewhere as values of a space: the inverse of `Space.recipe_of`, where there is one."""
+"""A recipe as values of a space: the inverse of `Space.recipe_of`, where there is one."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Fit:
 
 
 def fitted(space: Space, recipe: Recipe) -> Fit:
-    """The values with which a space makes a recipe, or the nearest to it that it can make.
+    """Return the values with which a space makes a recipe, or the nearest one that it can make.
 
     Numbers outside of their range are moved to its end, and fixed fields may differ, but for the kinds of
     network and optimizer. Choices must be among those of the space.
@@ -112,7 +112,7 @@ def _variant(space: Space, values: Values, name: str, target: Mapping[str, Any])
 
 
 def _defaults(target: Mapping[str, Any]) -> dict[str, Any]:
-    """What a field is that nobody sets, in sections of the same kinds as `target` has."""
+    """Return the defaults of all fields, for sections of the same kinds as in `target`."""
     kinds = {section: {"name": target[f"{section}.name"]} for section in UNIONS}
     names = {f"{section}.name": _kind(section) for section in UNIONS}
     return flatten(Recipe.read(kinds).to_dict()) | names

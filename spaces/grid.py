@@ -17,7 +17,7 @@ Text = Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(no_c
 
 
 class Published(Record):
-    """What somebody has published about one cell of a grid.
+    """Published figures of one cell of a grid.
 
     Attributes:
         values: The cell: a value for every parameter of the space.
@@ -35,7 +35,7 @@ class Published(Record):
 
 
 class Grid(Record):
-    """How a grid is run, and what it is held against.
+    """Options of a grid, and the published figures to compare with.
 
     Attributes:
         seeds: Trainings of each cell, from seed 0 on.

@@ -59,7 +59,7 @@ class Parameter(Record):
         log: Search the logarithm.
         measured: The LR-range test replaces `low` and `high`, which are what is searched without it.
         when: Other parameters and the values of theirs for which this one applies.
-        prior: Where its best value is expected; None where nobody has said.
+        prior: Where its best value is expected; None if it is not given.
     """
 
     sets: (
@@ -79,13 +79,15 @@ class Parameter(Record):
     def _is_one_of_three_kinds(self) -> "Parameter":
         if self.variants is not None:
             if self.sets is not None or self.choices is not None or self._has_range:
-                raise ValueError("`variants` stands without `sets`, `choices` and a range.")
+                raise ValueError("`variants` cannot be combined with `sets`, `choices` or a range.")
             return self
         if self.sets is None:
             raise ValueError("needs `sets`, the recipe's field that it sets, or `variants`.")
         if self.choices is not None:
             if self._has_range:
-                raise ValueError("`choices` stands without `low`, `high`, `log` and `measured`.")
+                raise ValueError(
+                    "`choices` cannot be combined with `low`, `high`, `log` or `measured`."
+                )
             # Optuna takes 1, 1.0 and true for the same choice, as `==` and sets do.
             if len(set(self.choices)) != len(self.choices):
                 raise ValueError(f"`choices` names a value twice: {shown(self.choices)}.")
@@ -104,12 +106,12 @@ class Parameter(Record):
 
     @property
     def options(self) -> list[Value] | None:
-        """What there is to choose from, names of variants among it; None for a range."""
+        """The choices, or the names of the variants; None for a range."""
         return list(self.variants) if self.variants is not None else self.choices
 
     @property
     def choice_names(self) -> list[str]:
-        """What there is to choose from, as a space file writes it; empty for a range."""
+        """The choices as a space file writes them; empty for a range."""
         return [_as_in_file(choice) for choice in self.options or []]
 
     def fields(self) -> set[str]:

@@ -41,5 +41,5 @@ class Prior(Record):
                 "needs both `value` and `spread` for a range, or `weights` for choices."
             )
         if self.weights is not None and not self.value is self.spread is None:
-            raise ValueError("`weights` stands without `value` and `spread`.")
+            raise ValueError("`weights` cannot be combined with `value` or `spread`.")
         return self

@@ -1,4 +1,4 @@
-"""A space: what is searched, what stays fixed, and which configurations are known to be good."""
+"""A space: its searched parameters, its fixed fields, and the configurations known to be good."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -36,7 +36,7 @@ class Known(Record):
 
 
 class LrRange(Record):
-    """Where the LR-range test measures.
+    """Options of the LR-range test.
 
     Attributes:
         base: Name of the known configuration that it starts from.
@@ -44,7 +44,7 @@ class LrRange(Record):
             value, those with a ``-`` before their name at the opposite one. The test runs for every
             combination of the groups.
         seeds: Sweeps for each combination.
-        low: Learning rate at which a sweep begins, above 0.
+        low: Learning rate at which a sweep starts, above 0.
         high: Learning rate at which it ends, if the loss is not back at its start before.
     """
 
@@ -61,7 +61,7 @@ class LrRange(Record):
 
 
 class Quick(Record):
-    """What a quick run, on a machine without a GPU, makes smaller.
+    """Smaller sizes for a quick run, on a machine without a GPU.
 
     Attributes:
         epochs: Epochs of a trial.
@@ -77,7 +77,7 @@ class Quick(Record):
 
 
 class Space(Record):
-    """What is searched, as it stands in a space file.
+    """A search space, as a space file defines it.
 
     Attributes:
         name: Its name, by which `--space` finds it.
@@ -86,8 +86,8 @@ class Space(Record):
         recipe: The recipe's fixed fields; those not named have the recipe's defaults.
         parameters: The searched parameters, in the order in which they are chosen.
         known: Configurations tried first, in this order; the strongest first.
-        lr_range: Where the LR-range test measures; None where no parameter is `measured`.
-        quick: What a quick run makes smaller, or None if there is no such run.
+        lr_range: Options of the LR-range test; None where no parameter is `measured`.
+        quick: Smaller sizes for a quick run, or None if there is no such run.
         grid: How every combination of the choices is trained; None where the space is searched.
         trials: Trials of a study that doesn't say otherwise; a grid has as many as cells times seeds.
     """
@@ -133,7 +133,7 @@ class Space(Record):
 
     @property
     def cell_count(self) -> int:
-        """How many combinations of choices a grid has."""
+        """The number of combinations of a grid's choices."""
         return prod(len(one.extremes()) for one in self.parameters.values())
 
     def cells(self) -> list[Values]:
@@ -154,7 +154,7 @@ class Space(Record):
         return max(int(one) for one in found)
 
     def plain_recipe(self, values: Mapping[str, Value]) -> dict[str, Any]:
-        """What `recipe_of` reads: the fixed fields and those that these values set, and no defaults."""
+        """Return the fixed fields and those that these values set, without defaults, for `recipe_of`."""
         plain = _copy(self.recipe)
         changes = [
             variants[str(value)]

@@ -56,9 +56,9 @@ class AirbenchLoader:
                 batch_size=min(batch_size, len(part)),
                 aug={"flip": True, "translate": 4, "cutout": 8} if level == "standard" else {},
                 altflip=True,
-                gpu="cpu",  # goes to torch.device
+                gpu=str(part.labels.device),  # goes to torch.device
             )
-        self._random = RandomState(seed, torch.device("cpu"))
+        self._random = RandomState(seed, part.labels.device)
 
     def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch in a fresh random order; see `Rival`."""

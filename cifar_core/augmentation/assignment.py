@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["IDENTITY", "apply_in_turn", "apply_once"]
 
 IDENTITY = len(OPERATIONS)
-"""The index behind those of `OPERATIONS`: no operation."""
+"""The index after those of `OPERATIONS`: no operation."""
 
 _MOVING = len(GEOMETRIC)
 
@@ -77,7 +77,7 @@ def apply_in_turn(
         New uint8 images, shape ``(R, 3, H, W)``.
     """
     orders = np.argsort(operations, axis=1, kind="stable")  # (S, R)
-    # Between two steps the rows are sorted anew, and at last put where they belong.
+    # Between two steps the rows are sorted again, and finally put back in place.
     places, moves = sources, []
     for order in orders:
         moves.append(places[order])

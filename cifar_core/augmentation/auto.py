@@ -39,7 +39,7 @@ class Step(NamedTuple):
 
     @property
     def amount(self) -> float:
-        """What the operation is applied by at full strength, in its own unit; its sign is drawn."""
+        """Amount of the operation at full strength, in its own unit; its sign is drawn."""
         # Level 0 of solarize is a threshold of 255, which inverts white; no inversion is 256.
         offset = 1.0 if self.operation == "solarize" else 0.0
         return offset + self.level / 9 * LARGEST.get(self.operation, 0.0)

@@ -33,5 +33,5 @@ def taken(images: Tensor, rows: Tensor) -> Tensor:
 
 
 def joined(parts: list[Tensor]) -> Tensor:
-    """Batches of images, one behind the other, as channels-last images."""
+    """Batches of images, one after another, as channels-last images."""
     return images_of(torch.cat([lines_of(part) for part in parts]), parts[0].shape[1])

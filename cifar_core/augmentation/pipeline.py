@@ -1,4 +1,4 @@
-"""All that a recipe's augmentation does to single images, in its order."""
+"""A recipe's augmentation of single images, one operation after another."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ TRAIN_FILES: dict[Layout, list[str]] = {
 
 @dataclass(frozen=True)
 class Source:
-    """Where images lie, and how they are written.
+    """A folder of image files, and their layout.
 
     Attributes:
         folder: The folder that holds the batch files themselves.
@@ -136,7 +136,7 @@ def read_test(source: Source) -> LabelledImages:
 
 
 def _entries(folder: Path) -> set[str]:
-    """The names in a folder; none where there is no such folder."""
+    """Return the names in a folder; none if there is no such folder."""
     try:
         return set(os.listdir(folder))  # noqa: PTH208 - names are wanted, not paths
     except FileNotFoundError:
@@ -242,7 +242,7 @@ class _BatchUnpickler(pickle.Unpickler):
     """
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        """What stands for `module_name.global_name`: one of the five names of array pickles."""
+        """Return the stand-in for `module_name.global_name`, one of the five names of array pickles."""
         try:
             return _ARRAY_PARTS[module_name, global_name]
         except KeyError:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cifar_core.augmentation.geometry import mirrors
-from cifar_core.augmentation.layout import joined, taken
+from cifar_core.augmentation.layout import images_of, joined, lines_of, taken
 from cifar_core.augmentation.mixing import mix
 from cifar_core.augmentation.pipeline import augment
 from cifar_core.data.labelled_images import LabelledImages
@@ -31,8 +31,8 @@ class Part:
         images: (N, 3, 32, 32) uint8; in channels-last memory, which everything that follows is fastest
             with.
         labels: (N,) int64, 0-9.
-        both_ways: (2N, 3, 32, 32) uint8, the same images and behind them all of them mirrored left to
-            right, where memory is cheaper than mirroring anew in every epoch; else None.
+        both_ways: (2N, 3, 32, 32) uint8, the same images followed by all of them mirrored left to
+            right, where memory is cheaper than mirroring in every epoch; else None.
     """
 
     images: Tensor
@@ -67,7 +67,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Splits:
-    """What a training needs of the images.
+    """The images of a training: one part to train on and one to validate on.
 
     Attributes:
         train: The part to train on.
@@ -144,6 +144,7 @@ def training_batches(
     generator: torch.Generator | None,
     choices: np.random.Generator,
     together: int,
+    normalize_at_once: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch of batches in a fresh random order, augmented and normalised where the images are.
 
@@ -162,6 +163,7 @@ def training_batches(
         choices: Draws on the host what decides which operations are computed, so that no device is
             waited for.
         together: Images that are augmented at once; one batch at least is (see `Backend`).
+        normalize_at_once: Normalise as many at once, not a batch at a time; the batches are the same.
 
     Yields:
         Images (B, 3, 32, 32) float32, channels last, and labels: (B,) int64, or where images are
@@ -181,13 +183,23 @@ def training_batches(
         images = augment(taken(kept, places), rest, generator, choices)
         classes = part.labels.index_select(0, rows)
         count = len(rows) // size
+        dealt = classes.view(size, count).T.contiguous()  # (batches, B)
+        if normalize_at_once:
+            batches = torch.split(normalize(_dealt(images, count)), size)  # each (B, 3, 32, 32)
         for number in range(count):
-            batch = images[number::count]  # (B, 3, 32, 32) uint8
-            labels = classes[number::count].contiguous()  # (B,)
+            labels = dealt[number]
+            batch = batches[number] if normalize_at_once else normalize(images[number::count])
             if augmentation.mixes:
-                yield mix(normalize(batch), labels, augmentation, generator, choices)
+                yield mix(batch, labels, augmentation, generator, choices)
             else:
-                yield normalize(batch), labels
+                yield batch, labels
+
+
+def _dealt(images: Tensor, count: int) -> Tensor:
+    """Put images (N, 3, 32, 32) in the order of `count` batches: every `count`-th is in the first."""
+    lines = lines_of(images)  # (N, 32, 96)
+    dealt = lines.view(-1, count, *lines.shape[1:]).transpose(0, 1).flatten(0, 1)
+    return images_of(dealt, images.shape[1])
 
 
 def _spread(values: Tensor) -> Tensor:

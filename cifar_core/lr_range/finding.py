@@ -1,4 +1,4 @@
-"""What the sweeps of a recipe say: where its loss falls, where it is lowest, where to search."""
+"""Findings of sweeps: where a recipe's loss falls, where it is lowest, where to search."""
 
 import math
 from collections.abc import Sequence
@@ -31,14 +31,14 @@ Curve = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Finding:
-    """What one or several sweeps of the same recipe say. All rates are learning rates.
+    """Result of one or several sweeps of the same recipe. All rates are learning rates.
 
     Attributes:
         lr: The rates tried, ascending.
         loss: Median loss over the sweeps at each rate, at most a quarter above its start.
         smoothed: `loss`, smoothed by a centred window in log lr.
         epochs: What all the sweeps cost, in passes over the training images.
-        start: The loss before anything was learned, or None where it was no number.
+        start: The loss before anything was learned, or None where it was non-finite.
         steepest: The rate of the steepest fall, or None where there is no conclusion.
         minima: Every local minimum of `smoothed`.
         minimum: The one that counts, or None: of several that are about as deep the one at the largest
@@ -76,7 +76,7 @@ class Finding:
 
     @property
     def words(self) -> str:
-        """What to do, in a sentence or two.
+        """Return the advice that follows, in a sentence or two.
 
         >>> Finding((), (), (), 1.0, low=0.0021, high=0.066, suggested=0.0104).words
         'Search lr between 0.0021 and 0.066; start at 0.01.'
@@ -95,7 +95,7 @@ class Finding:
         return text
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON, with the digits that a plot shows; null for what is no number."""
+        """As plain JSON, with the digits that a plot shows; null for non-finite values."""
         plain = asdict(self)
         for key in ("lr", "loss", "smoothed"):
             plain[key] = [_rounded(value) for value in plain[key]]
@@ -113,7 +113,7 @@ def find_bounds(sweeps: Sequence[Sweep]) -> Finding:
     first = [loss for one in sweeps for loss in one.loss[:CHECK_EVERY]]
     if not first:
         blank = (math.nan,) * len(lr)
-        return Finding(lr, blank, blank, epochs, reason="The loss was no number from the start.")
+        return Finding(lr, blank, blank, epochs, reason="The loss was non-finite from the start.")
     start = float(np.median(first))
     loss = _median(sweeps, start * CEILING)
     decades = np.log10(lr)
@@ -160,7 +160,7 @@ def _median(sweeps: Sequence[Sweep], ceiling: float) -> Curve:
 def _too_flat(start: float, fall: float, lr: Sequence[float]) -> str:
     return (
         f"The loss hardly fell: from {start:.3f} by {max(fall, 0.0):.3f} between lr {lr[0]:.0e} and "
-        f"{lr[-1]:.0e}, where at least {NEEDED_FALL} are needed to tell a good rate."
+        f"{lr[-1]:.0e}, but at least {NEEDED_FALL} are needed to recognise a good rate."
     )
 
 
@@ -178,7 +178,7 @@ def _not_seen(lr: Sequence[float], *, rises: bool) -> str:
 
 
 def _crossing(decades: Curve, smoothed: Curve, edge: float) -> float:
-    """Where the loss, going out from the minimum, first rises above the edge; between two points."""
+    """Return the rate at which the loss, outwards from the minimum, first rises above the edge."""
     outside = np.flatnonzero(smoothed > edge)
     if not len(outside):
         return float(decades[-1])
@@ -188,7 +188,7 @@ def _crossing(decades: Curve, smoothed: Curve, edge: float) -> float:
 
 
 def _steepest(decades: Curve, smoothed: Curve, bottom: int) -> int:
-    """Where the loss falls fastest per decade on its way to the minimum."""
+    """Return the rate at which the loss falls fastest per decade on its way to the minimum."""
     return int(np.argmin(np.gradient(smoothed[: bottom + 1], decades[: bottom + 1])))
 
 

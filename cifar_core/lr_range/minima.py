@@ -22,7 +22,7 @@ class Minimum:
 def local_minima(lr: Sequence[float], loss: Sequence[float], depth: float) -> tuple[Minimum, ...]:
     """The lowest points between rises of at least `depth`, by ascending rate.
 
-    The lower end of the curve is none, and its upper end is none either: what comes behind it was not seen.
+    Neither end of the curve counts: what lies beyond it was not measured.
 
     >>> local_minima([1, 2, 3, 4, 5, 6], [2.3, 1.9, 2.1, 2.0, 2.2, 1.5], depth=0.15)
     (Minimum(lr=2, loss=1.9),)

@@ -20,7 +20,7 @@ LARGEST = 1000.0
 
 @dataclass(frozen=True)
 class Ramp:
-    """How the learning rate rises in a sweep: by default over eleven decades, evenly in its logarithm.
+    """Course of the learning rate in a sweep: by default over eleven decades, evenly in its logarithm.
 
     Attributes:
         low: First rate, above 0.

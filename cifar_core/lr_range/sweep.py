@@ -31,7 +31,7 @@ class Sweep:
     Attributes:
         lr: The rates tried, ascending.
         loss: The training loss at each of them, before the step; shorter than `lr` if the sweep ended
-            early because the loss was back at its start, far above it, or no number any more.
+            early because the loss was back at its start, far above it, or non-finite.
         epochs: What it cost, in passes over the training images.
     """
 
@@ -43,9 +43,9 @@ class Sweep:
 def sweep(training: Training, ramp: Ramp | None = None, *, to_the_end: bool = False) -> Sweep:
     """Raise the learning rate step by step, from where a training stands, on a copy of it.
 
-    The training goes on afterwards as if nothing had been: network, optimizer, order of the images and
-    all random numbers are as before. A fresh training gives the rates to begin with; one with epochs
-    behind it those to go on with.
+    The training continues afterwards as if nothing had happened: network, optimizer, order of the
+    images and all random numbers are as before. A fresh training gives the rates to start with, a
+    trained one those to continue with.
 
     Args:
         training: Its network, optimizer, batch size, augmentation, precision and device are used, its
@@ -70,7 +70,7 @@ def sweep(training: Training, ramp: Ramp | None = None, *, to_the_end: bool = Fa
 
 
 def is_over(losses: Sequence[float]) -> bool:
-    """The last losses are far above the first ones or, after a fall, back there; or no numbers.
+    """The last losses are far above the first ones or, after a fall, back there; or they are non-finite.
 
     Args:
         losses: The losses so far, a multiple of `CHECK_EVERY`.
@@ -80,7 +80,7 @@ def is_over(losses: Sequence[float]) -> bool:
 
 
 def _are_over(means: Sequence[float]) -> bool:
-    """The same of the means of so many losses each."""
+    """The same for losses that are means of this many each."""
     start, lowest, last = means[0], min(means), means[-1]
     fell = lowest < start - NEEDED_FALL
     # An infinite start must not make everything after it look low.

@@ -34,7 +34,7 @@ NETWORKS: Mapping[str, Callable[[Any], nn.Module]] = {
 
 TITLES: Mapping[str, str] = {
     "net": "the PyTorch tutorial's two convolutions and three linear layers",
-    "resnet9": "ResNet with one block a stage, behind a pooled 3x3 stem",
+    "resnet9": "ResNet with one block per stage, after a pooled 3x3 stem",
     "resnet18_cifar": "ResNet18 with a 3x3 stem, for 32x32 images",
     "resnet18_imagenet": "torchvision's ResNet18, with or without its ImageNet weights",
     "preact_resnet18": "ResNet18 with norm and ReLU before each convolution",

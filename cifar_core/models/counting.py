@@ -1,4 +1,4 @@
-"""How large a network is and how much it computes, without an image and without drawing a weight."""
+"""Size and amount of computation of a network, found without images and without drawing weights."""
 
 from dataclasses import dataclass
 

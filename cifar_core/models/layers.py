@@ -1,4 +1,4 @@
-"""What the residual networks are made of: convolutions, the norm that a record asks for, their start."""
+"""Parts of the residual networks: convolutions, the norm of a record, and their initialisation."""
 
 import math
 from typing import Literal
@@ -40,7 +40,7 @@ def norm_of(kind: Literal["batch", "group"], channels: int) -> nn.Module:
 
 
 def draw_convolutions(network: nn.Module) -> None:
-    """Draw the weights of all convolutions anew from He et al.'s normal distribution for ReLU.
+    """Redraw the weights of all convolutions from He et al.'s normal distribution for ReLU.
 
     It is the one over the fan-out, which keeps the size of gradients on their way back (He et al. 2015,
     arXiv 1502.01852, section 2.2), as torchvision has it. Linear layers and norms keep PyTorch's start.

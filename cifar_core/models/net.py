@@ -9,14 +9,14 @@ __all__ = ["TutorialNet"]
 CLASSES = 10
 HIDDEN1, HIDDEN2 = 120, 84
 POOLED_SIDE = 5
-"""Side of the map behind both convolutions: (32 - 4) / 2 = 14, (14 - 4) / 2 = 5."""
+"""Side of the map after both convolutions: (32 - 4) / 2 = 14, (14 - 4) / 2 = 5."""
 
 
 class TutorialNet(nn.Module):
     """Two 5x5 convolutions with pooling, three linear layers (PyTorch's CIFAR-10 tutorial).
 
-    BatchNorm stands behind the pooling, ``bn(pool(relu(conv(x))))``, and behind the first linear
-    layer's ReLU; dropout stands behind each BatchNorm, or in its place where there is none.
+    BatchNorm follows the pooling, ``bn(pool(relu(conv(x))))``, and the first linear
+    layer's ReLU; dropout follows each BatchNorm, or in its place where there is none.
 
     Args:
         record: Widths, BatchNorm, dropout and initialisation.
@@ -25,7 +25,7 @@ class TutorialNet(nn.Module):
     def __init__(self, record: Net) -> None:
         super().__init__()
         wide1, wide2 = record.channels1, record.channels2
-        # ReLU behind the pooling gives what ReLU before it gives, on a quarter of the values.
+        # ReLU after the pooling gives what ReLU before it gives, on a quarter of the values.
         self.features = nn.Sequential(
             nn.Conv2d(3, wide1, 5),
             nn.MaxPool2d(2),
@@ -55,7 +55,7 @@ class TutorialNet(nn.Module):
 
 
 def _after(norm: nn.Module, record: Net) -> list[nn.Module]:
-    """What stands behind a block: BatchNorm and dropout, each only if the recipe has it."""
+    """Return the layers after a block: BatchNorm and dropout, each only if the recipe has it."""
     norms = [norm] if record.batch_norm else []
     return [*norms, nn.Dropout(record.dropout)] if record.dropout else norms
 

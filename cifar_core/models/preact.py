@@ -24,7 +24,7 @@ class PreActBlock(nn.Module):
         channels_out: Channels of the map that goes out, (B, channels_out, H / stride, W / stride).
         stride: Step of the first convolution and of the projection.
         norm: The kind of norm before each convolution.
-        first: The block follows the stem: its shortcut, too, starts behind norm and ReLU (He et al.
+        first: The block follows the stem: its shortcut, too, starts after norm and ReLU (He et al.
             2016, appendix).
     """
 
@@ -60,7 +60,7 @@ class PreActBlock(nn.Module):
 class PreActNetwork(nn.Module):
     """ResNet18 for 32x32 images made of pre-activation blocks.
 
-    As the paper's appendix has it, the first block splits behind its first norm and ReLU, and a last
+    As the paper's appendix has it, the first block splits after its first norm and ReLU, and a last
     norm and ReLU follow the last block. The widespread variant for CIFAR-10 leaves both out.
 
     Args:
@@ -96,7 +96,7 @@ class PreActNetwork(nn.Module):
         return logits
 
     def extra_repr(self) -> str:
-        """Dropout is no layer of its own."""
+        """Dropout is not a layer of its own."""
         return f"dropout={self.dropout}" if self.dropout else ""
 
 

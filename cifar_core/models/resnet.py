@@ -24,7 +24,7 @@ Norm = Literal["batch", "group"]
 
 
 class Stem(NamedTuple):
-    """What stands before the first stage.
+    """The layers before the first stage.
 
     Attributes:
         kernel: Side of the convolution's kernel, odd.
@@ -47,7 +47,7 @@ class BasicBlock(nn.Module):
         channels_in: Channels of the map that comes in, (B, channels_in, H, W).
         channels_out: Channels of the map that goes out, (B, channels_out, H / stride, W / stride).
         stride: Step of the first convolution and of the projection.
-        norm: The kind of norm behind each convolution.
+        norm: The kind of norm after each convolution.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, norm: Norm) -> None:
@@ -78,11 +78,11 @@ class ResidualNetwork(nn.Module):
     """A stem, four stages of basic blocks, the mean over each map, and one linear layer.
 
     Each stage from the second on halves the side of the maps and doubles their number (He et al. 2015,
-    section 3.3). Dropout, if any, stands behind the mean.
+    section 3.3). Dropout, if any, follows the mean.
 
     Args:
         record: Width, norm and dropout.
-        stem: What stands before the first stage; it decides how large all maps are.
+        stem: The layers before the first stage; they decide how large all maps are.
         depth: Blocks in each stage.
     """
 
@@ -109,7 +109,7 @@ class ResidualNetwork(nn.Module):
         ImageNet's. Other sizes of images are possible as well.
         """
         maps = self.bn1(self.conv1(images))
-        # ReLU behind the pooling gives what ReLU before it gives, on a quarter of the values.
+        # ReLU after the pooling gives what ReLU before it gives, on a quarter of the values.
         maps = self.relu(self.maxpool(maps))  # (B, width, S, S)
         maps = self.layer1(maps)  # (B, width, S, S)
         maps = self.layer2(maps)  # (B, 2 width, S / 2, S / 2)
@@ -121,17 +121,17 @@ class ResidualNetwork(nn.Module):
         return logits
 
     def extra_repr(self) -> str:
-        """Dropout is no layer of its own, so that layers are those of torchvision."""
+        """Dropout is not a layer of its own, so that the layers are those of torchvision."""
         return f"dropout={self.dropout}" if self.dropout else ""
 
 
 def resnet9(record: ResNet9) -> ResidualNetwork:
-    """One block in each stage, behind a 3x3 convolution and max-pooling; the last map is 2x2."""
+    """One block in each stage, after a 3x3 convolution and max-pooling; the last map is 2x2."""
     return ResidualNetwork(record, Stem(kernel=3, stride=1, pooled=True), depth=1)
 
 
 def resnet18_cifar(record: ResNet18Cifar) -> ResidualNetwork:
-    """Two blocks in each stage, behind a 3x3 convolution alone; the last map is 4x4."""
+    """Two blocks in each stage, after a 3x3 convolution alone; the last map is 4x4."""
     return ResidualNetwork(record, Stem(kernel=3, stride=1, pooled=False), depth=2)
 
 

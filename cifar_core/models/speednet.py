@@ -32,8 +32,8 @@ class SpeedNetwork(nn.Module):
     The first layer projects 3x3 patches, two pixels apart, on the directions in which the training
     images vary most, each scaled to unit variance, and on their negatives, so that ReLU loses nothing.
     It has no gradient, so that nothing is computed backwards on the largest maps. Behind each
-    convolution stand max-pooling (not behind the last), BatchNorm and ReLU, the cheapest order; dropout,
-    if any, stands before the linear layer.
+    convolution stand max-pooling (not after the last), BatchNorm and ReLU, the cheapest order; dropout,
+    if any, precedes the linear layer.
 
     Args:
         record: Widths, whitening and dropout.
@@ -66,7 +66,7 @@ class SpeedNetwork(nn.Module):
         return logits
 
     def extra_repr(self) -> str:
-        """What no layer of its own stands for."""
+        """Return the options that have no layer of their own."""
         return f"whitening={self.whitening}, dropout={self.dropout}"
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""What the images of each class are taken for."""
+"""The confusion matrix as a figure."""
 
 from collections.abc import Sequence
 

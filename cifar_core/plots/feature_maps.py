@@ -46,7 +46,7 @@ def mosaic(maps: Floats) -> Floats:
 def feature_maps_figure(
     image: npt.NDArray[np.uint8], label: str, layers: Mapping[str, Floats], caption: str
 ) -> Figure:
-    """Draw an image and, below it, the maps behind each convolution, all of a layer on one scale.
+    """Draw an image and, below it, the maps after each convolution, all of a layer on one scale.
 
     Args:
         image: (3, H, W), 0-255.

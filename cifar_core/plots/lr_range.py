@@ -63,7 +63,7 @@ class Mark:
         return [(rate, loss) for rate, loss in found if low <= rate <= high and loss is not None]
 
     def look(self, colour: str) -> Look:
-        """How matplotlib is to draw it; the edge keeps it apart from its line."""
+        """Options for matplotlib; the edge sets the mark off from its line."""
         face, edge = (colour, "white") if self.filled else ("white", colour)
         return {
             "linestyle": "",
@@ -137,7 +137,7 @@ def _draw_large(
     """Losses against rates, with all that was read off them."""
     for index, ((low, high), colour) in enumerate(bands):
         alone = len(bands) == 1
-        # Several shades, one on the other, would be told apart by nobody.
+        # Overlapping shades could not be distinguished.
         bottom, top = (0.0, 1.0) if alone else (STRIP * (index + 0.2), STRIP * (index + 0.8))
         axes.axvspan(low, high, bottom, top, color=colour, linewidth=0, zorder=0 if alone else 2)
     for (rate,), colour in suggestions:
@@ -276,7 +276,7 @@ def _suggestions(curves: Sequence[Curve], suggested: float | None) -> list[Colou
 def _of_all_or_each(
     common: Sequence[float] | None, own: Sequence[Sequence[float] | None], colour: str
 ) -> list[Coloured]:
-    """What has a place on the axis; `colour` is for the only one."""
+    """Draw the marks at their rates on the axis; `colour` is for a single curve."""
     each = [common] if common is not None else own
     found = [
         (rates, _colour(index))

@@ -24,7 +24,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def corner_of(row: int, column: int, side: int, title_lines: int = 1) -> tuple[int, int]:
-    """Where an image's left upper pixel is on a sheet: pixels from the left, pixels from the top.
+    """Return the place of an image's upper left pixel on a sheet: pixels from the left, from the top.
 
     Args:
         row: Counted from 0.

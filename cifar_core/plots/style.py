@@ -1,4 +1,4 @@
-"""What all figures have in common: their look, their caption, and how they become files."""
+"""The common look of all figures, their captions, and how they become files."""
 
 import io
 import textwrap
@@ -28,7 +28,7 @@ __all__ = [
 DPI = 120
 TRAIN, VALIDATION, GREY = "#0072B2", "#D55E00", "#555555"
 """Blue and vermilion of Okabe & Ito's palette (Color Universal Design, 2008), which people with any
-of the common colour vision deficiencies tell apart."""
+of the common colour vision deficiencies can distinguish."""
 CAPTION_SIZE = 7.0
 LETTER = 0.55
 """Width of an average letter against the size of the type, generously."""

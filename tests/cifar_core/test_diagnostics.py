@@ -16,7 +16,7 @@ from cifar_core.diagnostics import (
 )
 from cifar_core.models import network_of
 from cifar_core.recipe import Augmentation, Net, Recipe, ResNet9
-from cifar_core.trainer import evaluate
+from cifar_core.stepping import evaluate
 from tests.cifar_core.trainings import begin, finished
 
 RECIPE = Recipe(network=Net(batch_norm=True, dropout=0.5), batch_size=30, epochs=2)

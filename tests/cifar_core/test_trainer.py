@@ -15,7 +15,8 @@ from cifar_core.errors import RecipeError
 from cifar_core.models import network_of
 from cifar_core.recipe import Adam, Cosine, Net, OneCycle, Optimizer, Recipe, Sgd
 from cifar_core.schedules import schedule_of
-from cifar_core.trainer import Training, evaluate, set_lr
+from cifar_core.stepping import evaluate, set_lr
+from cifar_core.trainer import Training
 from tests.cifar_core.trainings import EVERYTHING, alike, begin, finished
 from tests.conftest import part_of
 

@@ -142,7 +142,7 @@ def test_a_state_without_one_of_its_parts_is_refused(
 
 def test_weights_of_another_shape_are_refused(few: Splits, state: dict[str, Any]) -> None:
     weights = {**state["network"], "features.0.weight": torch.zeros(7, 3, 5, 5)}
-    with pytest.raises(CheckpointError, match=r"(?s)not whole: .*features\.0\.weight"):
+    with pytest.raises(CheckpointError, match=r"(?s)incomplete: .*features\.0\.weight"):
         begin(EVERYTHING, few).load_state_dict({**state, "network": weights})
 
 

@@ -18,7 +18,8 @@ from cifar_core.lr_range import Ramp, sweep
 from cifar_core.lr_range.sweep import CHECK_EVERY
 from cifar_core.models import network_of
 from cifar_core.recipe import Augmentation, Recipe
-from cifar_core.trainer import Training, evaluate
+from cifar_core.stepping import evaluate
+from cifar_core.trainer import Training
 from tests.cifar_core.trainings import EVERYTHING
 from tests.cifar_core.waiting import (
     CUDA,
@@ -213,9 +214,9 @@ def test_a_sweep_reads_once_every_so_many_steps_and_at_its_end(
     # The copy is made once a sweep, and is a training that is made: see `trained`.
     monkeypatch.setattr(training, "twin", lambda: training)
     with watching(answer=1.0) as watch:
-        found = sweep(training, Ramp(low=1e-3, high=1.0, steps=5 * CHECK_EVERY))
-    assert len(found.loss) == 5 * CHECK_EVERY
-    assert watch.reads == ["sweep"] * (5 + 1)
+        found = sweep(training, Ramp(low=1e-3, high=1.0, steps=2 * CHECK_EVERY))
+    assert len(found.loss) == 2 * CHECK_EVERY
+    assert watch.reads == ["sweep"] * (2 + 1)
 
 
 def read_in_the_backward_pass(_: pytest.MonkeyPatch, training: Training) -> None:

@@ -16,6 +16,7 @@ there is a GPU, `test_cuda_training.py` has CUDA itself say whether anything wai
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -30,7 +31,8 @@ from torch.utils._pytree import tree_leaves
 
 from cifar_core import trainer
 from cifar_core.data.resident import Part, Splits
-from cifar_core.device import Backend
+from cifar_core.device import Backend, backend_of
+from cifar_core.recipe import Recipe
 
 __all__ = [
     "CUDA",
@@ -245,12 +247,17 @@ def trainable_on_meta() -> Iterator[None]:
     """Makes a `Training` possible on ``meta``, which has neither generators nor fused optimizers."""
     with (
         mock.patch.object(trainer, "RandomState", _NoRandomState),
-        mock.patch.object(trainer, "backend_of", lambda _, device: Backend(device, None, 10)),
+        mock.patch.object(trainer, "backend_of", lambda _, device: as_on_a_gpu(device)),
         mock.patch(
             "torch.optim.optimizer._get_fused_kernels_supported_devices", return_value=["meta"]
         ),
     ):
         yield
+
+
+def as_on_a_gpu(device: torch.device) -> Backend:
+    """The backend that a GPU has, but for autocast, which wants a GPU that is there."""
+    return replace(backend_of(Recipe(), CUDA), device=device, autocast=None, evaluation_batch=10)
 
 
 class _NoRandomState:

@@ -57,7 +57,7 @@ def in_file(folder: Path, content: str | bytes) -> str:
 def test_a_pipe_or_a_device_is_not_waited_for(tmp_path: Path, put: Callable[[Path], None]) -> None:
     put(tmp_path / "my.toml")
     text = error_of(lambda: load_space(str(tmp_path / "my.toml")))
-    assert text.endswith("my.toml is no space file: it is a pipe or a device, and not a file.")
+    assert text.endswith("my.toml is not a space file: it is a pipe or a device, and not a file.")
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_link_to_nothing_is_no_space_file(tmp_path: Path, link: str) -> None:
 
 def test_the_folder_of_nobody_is_refused() -> None:
     text = error_of(lambda: load_space("~no-such-user/my.toml"))
-    assert text == "~no-such-user/my.toml begins with the folder of a user who is not there."
+    assert text == "~no-such-user/my.toml begins with the home folder of an unknown user."
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_grid_of_more_cells_than_can_be_trained_is_not_made() -> None:
 def test_many_published_cells_are_compared_quickly() -> None:
     published = [{"values": {"it": 8}}] * MOST_CELLS
     plain = {**one_parameter(sets="batch_size", choices=[8]), "grid": {"published": published}}
-    assert "this cell stands there twice" in error_of(lambda: read_space(plain, ORIGIN))
+    assert "this cell is listed twice" in error_of(lambda: read_space(plain, ORIGIN))
 
 
 # ------------------------------------------------------------------------- found by tearing spaces

@@ -144,7 +144,7 @@ def test_variants_stand_alone(beside: dict[str, Any]) -> None:
     plain = variants(a={})
     plain["parameters"]["it"] |= beside
     assert problems(plain) == [
-        "parameters.it: `variants` stands without `sets`, `choices` and a range."
+        "parameters.it: `variants` cannot be combined with `sets`, `choices` or a range."
     ]
 
 
@@ -223,7 +223,7 @@ def test_a_quick_grid_may_have_fewer_choices() -> None:
         ),
         (
             {"known": [{"name": "base", "values": {"network": "plain", "batch_size": 16}}]},
-            "grid: stands without `known` and `lr_range`: all its cells are given.",
+            "grid: cannot be combined with `known` or `lr_range`: all its cells are given.",
         ),
         ({"grid": {"seeds": 0}}, "grid.seeds: must be at least 1, but got 0."),
         (
@@ -244,11 +244,11 @@ def test_a_quick_grid_may_have_fewer_choices() -> None:
         ),
         (
             {"grid": {"published": [{"values": PLAIN_16}, {"values": PLAIN_16}]}},
-            "grid.published.1.values: this cell stands there twice.",
+            "grid.published.1.values: this cell is listed twice.",
         ),
         (
             {"grid": {"published": [{"values": PLAIN_16, "accuracy": [0.9, 0.8]}]}},
-            "grid.published.0.accuracy: the lower end of a range stands first.",
+            "grid.published.0.accuracy: the lower end of a range must come first.",
         ),
         (
             {

@@ -39,7 +39,7 @@ def test_a_space_without_priors_has_none() -> None:
         (
             "batch_size",
             {"weights": {"32": 2.0}, "value": 32.0},
-            ": `weights` stands without `value` and `spread`.",
+            ": `weights` cannot be combined with `value` or `spread`.",
         ),
         ("dropout", {"value": 0.1, "spread": 0.0}, ".spread: must be above 0.0, but got 0.0."),
         ("dropout", {"value": "0.1", "spread": 0.1}, ".value: "),

@@ -132,7 +132,7 @@ def test_a_measured_rate_is_never_cut() -> None:
         ({"nonsense": {"high": 4}}, "has no parameter 'nonsense'"),
         ({"channels1": {"high": 1}}, "`low` must be at most `high`, but got 2 and 1"),
         ({"channels1": {"high": "4"}}, "parameters.channels1.high"),
-        ({"channels1": {"choices": [2, 4]}}, "`choices` stands without"),
+        ({"channels1": {"choices": [2, 4]}}, "`choices` cannot be combined with"),
         ({"channels1": {"high": 9_000}}, "at most 4096"),
         ({"optimizer": {"choices": ["sgd"]}}, "parameters.adam_lr.when.optimizer"),
     ],
@@ -181,7 +181,11 @@ def test_values_are_moved_into_their_ranges() -> None:
         ("parameters.batch_size.choices", [], "parameters.batch_size.choices: "),
         ("parameters.batch_size.choices", [32, 32], "parameters.batch_size: `choices` names a"),
         ("parameters.batch_size.choices", 32, "parameters.batch_size.choices: "),
-        ("parameters.batch_size.low", 3, "parameters.batch_size: `choices` stands without"),
+        (
+            "parameters.batch_size.low",
+            3,
+            "parameters.batch_size: `choices` cannot be combined with",
+        ),
         ("parameters.sgd_lr.when", ["optimizer"], "parameters.sgd_lr.when: "),
         ("parameters.sgd_lr.when.optimizer", "sgd", "parameters.sgd_lr.when.optimizer: "),
         ("known", {"name": "base"}, "known: "),
@@ -403,7 +407,7 @@ def test_a_condition_that_never_holds_is_refused() -> None:
         ("known.0.values.sgd_lr", True, "known.0 (base).values.sgd_lr: must be in 0.001 to 0.1"),
         ("known.0.values.nonsense", 1, "known.0 (base).values.nonsense: is not a parameter that"),
         ("known.0.values.adam_lr", 0.01, "known.0 (base).values.adam_lr: is not a parameter that"),
-        ("known.1.name", "base", "known.1 (base): the name stands twice."),
+        ("known.1.name", "base", "known.1 (base): the name is used twice."),
     ],
 )
 def test_a_known_configuration_must_fit_the_space(path: str, value: Any, words: str) -> None:
@@ -466,7 +470,7 @@ def test_the_corners_of_the_lr_range_test_are_parameters(name: str) -> None:
 def test_a_corner_moves_neither_a_measured_rate_nor_what_it_depends_on(name: str) -> None:
     bare = name.removeprefix("-")
     assert problems(changed("lr_range.corners", [["batch_size"], [name]])) == [
-        f"lr_range.corners: {bare} stays where it is: it is measured, or decides what is."
+        f"lr_range.corners: {bare} cannot vary: it is measured, or other parameters depend on it."
     ]
 
 

@@ -13,6 +13,7 @@ from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.data.resident import Normalization, Part, Splits, splits_of, training_batches
 from cifar_core.data.split import Split
 from cifar_core.recipe import Augmentation, Recipe
+from tests.cifar_core.trainings import same
 
 PLAIN = Augmentation()
 TOGETHER = 30
@@ -285,3 +286,32 @@ def test_moving_to_where_the_images_are_copies_nothing(parts: Splits) -> None:
     moved = parts.to(torch.device("cpu"))
     assert moved.train.images.data_ptr() == parts.train.images.data_ptr()
     assert (moved.mean, moved.std, moved.digest) == (parts.mean, parts.std, parts.digest)
+
+
+@pytest.mark.parametrize("batch_size", [7, 10, 64])
+def test_normalising_many_batches_at_once_changes_no_bit(batch_size: int) -> None:
+    images, labels = torch.arange(90 * 3072).view(90, 3, 32, 32) % 251, torch.arange(90) % 10
+    part = Part(images.to(torch.uint8).contiguous(memory_format=torch.channels_last), labels)
+    splits = Splits(part, part, (120.0, 121.0, 122.0), (60.0, 61.0, 62.0), "digest")
+    normalize = Normalization.of(Recipe(normalization="standard"), splits)
+    epochs = [
+        list(
+            training_batches(
+                part,
+                batch_size,
+                Augmentation(flip=0.5, crop_padding=4, mixup=mixup),
+                normalize,
+                torch.Generator().manual_seed(0),
+                np.random.default_rng(0),
+                together=40,
+                normalize_at_once=at_once,
+            )
+        )
+        for mixup in (0.0, 0.4)
+        for at_once in (False, True)
+    ]
+    assert len(epochs[0]) == 90 // batch_size
+    for one, other in (epochs[:2], epochs[2:]):
+        assert same(one, other)
+        for batch, _ in other:
+            assert batch.is_contiguous(memory_format=torch.channels_last)

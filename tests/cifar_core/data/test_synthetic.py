@@ -45,7 +45,7 @@ def all_test() -> LabelledImages:
 
 @pytest.fixture(scope="module")
 def seen() -> LabelledImages:
-    return chunks("train", 4_000)
+    return chunks("train", 3_000)
 
 
 @pytest.fixture(scope="module")

@@ -318,7 +318,7 @@ def test_a_loss_that_falls_from_the_lowest_rate_on_gives_no_bounds_and_says_so()
 
 def test_a_loss_that_was_no_number_from_the_start_gives_no_bounds_and_says_so() -> None:
     finding = find_bounds([Sweep(LR, (), epochs=0.5)] * 3)
-    assert finding.reason == "The loss was no number from the start."
+    assert finding.reason == "The loss was non-finite from the start."
     assert (finding.start, finding.too_flat) == (None, False)
     assert rates(finding) == [None] * 5
     assert len(finding.loss) == len(finding.smoothed) == len(LR)

@@ -11,7 +11,8 @@ from cifar_core import trainer
 from cifar_core.data.resident import Splits
 from cifar_core.lr_range import Ramp, sweep
 from cifar_core.recipe import Adam, AdamW, Augmentation, Cosine, Net, Plateau, Recipe, Sgd
-from cifar_core.trainer import Training, train_step
+from cifar_core.stepping import train_step
+from cifar_core.trainer import Training
 from tests.cifar_core.lr_range.standing import standing
 from tests.cifar_core.test_trainer_cuda import CUDA, gpu
 from tests.cifar_core.trainings import EVERYTHING, alike, begin, finished, same

@@ -133,6 +133,6 @@ def test_an_error_for_missing_images_names_three_ways_out() -> None:
 def test_an_error_of_the_core_gets_the_option_that_helps(
     error: CifarSearchError, option: str
 ) -> None:
-    first, second = with_options(error).splitlines()
-    assert first == str(error)
-    assert option in second
+    text = with_options(error)
+    assert text.startswith(f"{error} Use {option} ")
+    assert "\n" not in text

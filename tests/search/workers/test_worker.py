@@ -222,7 +222,7 @@ def test_a_lack_of_memory_while_a_state_is_loaded_does_not_start_the_trial_again
 
     def loading(self: Training, _: object) -> NoReturn:
         begun.append(self)
-        raise CheckpointError(f"The saved state is not whole: {NO_MEMORY}")
+        raise CheckpointError(f"The saved state is incomplete: {NO_MEMORY}")
 
     monkeypatch.setattr(Training, "load_state_dict", loading)
     told = outcome(todo, small_splits)
