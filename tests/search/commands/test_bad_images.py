@@ -93,7 +93,7 @@ BAD = {
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("kind", "command"), zip(BAD, cycle(COMMANDS), strict=False))
+@pytest.mark.parametrize(("kind", "command"), list(zip(BAD, cycle(COMMANDS), strict=False)))
 def test_images_that_are_none_end_a_command_in_a_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str], kind: str
 ) -> None:

@@ -181,8 +181,8 @@ def test_the_environment_names_the_images(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "Give --space NAME or --config FILE, one of the two."),
-        (["--space", "x", "--config", "y.toml"], "Give --space NAME or --config FILE, one of the"),
+        ([], "Give either --space NAME or --config FILE."),
+        (["--space", "x", "--config", "y.toml"], "Give either --space NAME or --config FILE."),
         (["--space", "x", "--plot", "curve.pdf"], "--plot must end in .png, but got curve.pdf."),
         (["--space", "x", "--plot", "png"], "--plot must end in .png, but got png."),
         (["--space", "x", "--plot", "."], "is a directory"),
