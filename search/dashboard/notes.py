@@ -1,11 +1,11 @@
 """Notes on studies and trials, in Markdown, as the dashboard shows them."""
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 
 from cifar_core.recipe import Recipe
+from search.command_lines import command_line
 from search.formatting import duration, how_it_ended, number, one_line, percent, short
 from search.study.rows import TrialRow, best_rows
 from search.study.study import SearchStudy
@@ -100,7 +100,6 @@ def study_note(
         where: Flags that commands need to find the study.
     """
     space = study.settings.space
-    named = f"{shlex.quote(study.name)}{where}"
     ranges = [
         f"`{_code(one.parameter)}` {number(one.low)} to {number(one.high)} ({_plain(one.how)})"
         for one in study.lr_bounds() or []
@@ -127,9 +126,9 @@ def study_note(
         "",
         "### How to continue",
         *_code_block(
-            (f"cifar-search status {named}", "trials, the best, what is left"),
-            (f"cifar-search resume {named}", "continue the search"),
-            (f"cifar-search export {named}", "the best configuration as files"),
+            (command_line("status", study.name, flags=where), "trials, the best, what is left"),
+            (command_line("resume", study.name, flags=where), "continue the search"),
+            (command_line("export", study.name, flags=where), "the best configuration as files"),
         ),
         "",
         "### How to read the plots",

@@ -1,12 +1,12 @@
 """Protection of running studies: none can be deleted or renamed in the dashboard."""
 
 import re
-import shlex
 from http import HTTPStatus
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
+from search.command_lines import command_line
 from search.dashboard.wsgi import Answer, Environ, Handler, message, path_of
 from search.errors import ServiceError
 from search.home import Home
@@ -42,7 +42,7 @@ def protected(handle: Handler, storage: RetryingStorage, home: Home) -> Handler:
             return handle(environ)  # which says that the study or the database is missing
         if owner is None:
             return handle(environ)
-        stop = f"cifar-search stop {shlex.quote(name)}{where_flags(home, storage.url)}"
+        stop = command_line("stop", name, flags=where_flags(home, storage.url))
         return message(
             environ,
             HTTPStatus.CONFLICT,

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import tomli_w
 import yaml
 
+from cifar_core.data import cifar10, synthetic
+from cifar_core.data.dataset import SYNTHETIC
 from cifar_core.files import write_atomically
 from cifar_core.recipe import Recipe
 from search.errors import ServiceError, UsageError
@@ -77,8 +79,10 @@ def exported_file(folder: Path, rank: int = 1, format_: Format = "toml") -> Path
 
 def _document(study: SearchStudy, row: TrialRow, rank: int) -> dict[str, Any]:
     settings = study.settings
+    recipe = Recipe.read(row.recipe, f"the recipe of trial {row.number}")
     return {
         "recipe": row.recipe,
+        "preprocessing": _preprocessing(study, recipe),
         "provenance": {
             "study": study.name,
             "space": settings.space.name,
@@ -89,11 +93,20 @@ def _document(study: SearchStudy, row: TrialRow, rank: int) -> dict[str, Any]:
             "validation_accuracy": row.validation_accuracy,
             "epochs": row.epochs,
             "score": "validation accuracy after the last epoch, one run; the test split was not opened",
-            "recipe_digest": Recipe.read(row.recipe, f"the recipe of trial {row.number}").digest,
+            "recipe_digest": recipe.digest,
             "data": settings.data.model_dump(mode="json"),
             "versions": study.note(attributes.VERSIONS) or {},
         },
     }
+
+
+def _preprocessing(study: SearchStudy, recipe: Recipe) -> dict[str, Any]:
+    """The network's input and output: ``(pixels - mean) / std`` for pixels from 0 to 1, and the classes."""
+    classes = synthetic.CLASSES if study.data.name == SYNTHETIC else cifar10.CLASSES
+    statistics = study.note(attributes.PIXELS) or {}  # older studies have none
+    if recipe.normalization == "symmetric":
+        statistics = {"mean": [0.5] * 3, "std": [0.5] * 3}
+    return {"normalization": recipe.normalization, **statistics, "classes": list(classes)}
 
 
 def export_weights(checkpoint: Path, path: Path) -> Path | None:

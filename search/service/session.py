@@ -19,8 +19,10 @@ from search.signals import StopSwitch
 from search.storage.retrying import RetryingStorage
 from search.storage.study_lock import StudyLock
 from search.storage.urls import where_flags
+from search.study import attributes
 from search.study.study import SearchStudy
 from search.workers.pool import Pool
+from search.workers.shared_images import pixel_statistics
 from search.workers.slots import Slot
 from spaces.space import Space
 
@@ -84,6 +86,7 @@ class Session:
             self.storage.waiting(self.observe, stop),
             Stopwatch(self.study).running() as stopwatch,
         ):
+            self.study.write(attributes.PIXELS, pixel_statistics(folder.images))
             _say_what_starts_again(self.study, folder, self.observe)
             note_experience(self.study, self.storage)
             try:

@@ -13,7 +13,7 @@ from cifar_core.files import write_atomically
 from search.errors import ServiceError, UsageError
 from search.study.settings import DataIdentity
 
-__all__ = ["check_train_images", "map_images", "prepare_images", "store_images"]
+__all__ = ["check_train_images", "map_images", "pixel_statistics", "prepare_images", "store_images"]
 
 MOST_TRAINING_IMAGES = 50_000 - VALIDATION_IMAGES
 
@@ -87,6 +87,17 @@ def store_images(splits: Splits, path: Path) -> None:
         validation.labels.numpy(),
     ]
     write_atomically(path, header.ljust(PAGE), *(piece.data for piece in pieces))
+
+
+def pixel_statistics(path: Path) -> dict[str, list[float]]:
+    """Return mean and standard deviation of the training part's channels, for pixels from 0 to 1.
+
+    Args:
+        path: A file of prepared images.
+    """
+    with path.open("rb") as file:
+        header = json.loads(file.read(PAGE))
+    return {key: [value / 255 for value in header[key]] for key in ("mean", "std")}
 
 
 def map_images(path: Path) -> Splits:

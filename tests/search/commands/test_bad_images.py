@@ -3,6 +3,7 @@
 import os
 import pickle
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,11 @@ def malicious(folder: Path) -> None:
         (batches / name).write_bytes(pickle.dumps(Malice(folder / "it-ran")))
 
 
+COMMANDS = (
+    ["train", "RECIPE", "--device", "cpu"],
+    ["sheet", "--set", "flip=1"],
+    ["lr-range", "--config", "RECIPE", "--device", "cpu", "--workers", "1"],
+)
 BAD = {
     "empty": (binary(sized(0)), "data_batch_1.bin has 0 bytes"),
     "truncated": (binary(sized(SIZE - 1)), "data_batch_1.bin has 30,729,999 bytes"),
@@ -87,16 +93,7 @@ BAD = {
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("kind", BAD)
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["train", "RECIPE", "--device", "cpu"],
-        ["sheet", "--set", "flip=1"],
-        ["lr-range", "--config", "RECIPE", "--device", "cpu", "--workers", "1"],
-    ],
-    ids=lambda command: command[0],
-)
+@pytest.mark.parametrize(("kind", "command"), list(zip(BAD, cycle(COMMANDS), strict=False)))
 def test_images_that_are_none_end_a_command_in_a_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str], kind: str
 ) -> None:

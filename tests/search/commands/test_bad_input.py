@@ -25,7 +25,7 @@ MANY = settings(
     database=None,
     deadline=None,
     derandomize=True,
-    max_examples=300,
+    max_examples=120,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 LONGEST_ERROR = 2_000
@@ -171,10 +171,17 @@ def test_whatever_stands_on_a_command_line_is_answered_in_short(
 
 
 @pytest.mark.parametrize(
-    "command", ["status", "studies", "export", "stop", "resume", "dashboard", "status mine"]
-)
-@pytest.mark.parametrize(
-    "home", ["x" * 300, "/dev/null", "/dev/null/x", "gone", "a?b", "~no-such-user/x"]
+    ("command", "home"),
+    [
+        ("status", "x" * 300),
+        ("studies", "/dev/null"),
+        ("export", "/dev/null/x"),
+        ("stop", "gone"),
+        ("resume", "a?b"),
+        ("dashboard", "~no-such-user/x"),
+        ("resume", "gone"),
+        ("status mine", "/dev/null"),
+    ],
 )
 def test_a_home_that_cannot_be_is_answered_in_a_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str, home: str
@@ -188,7 +195,7 @@ def test_a_home_that_cannot_be_is_answered_in_a_line(
     assert err.splitlines()[-1].startswith("Error: ")
 
 
-@pytest.mark.parametrize("name", ["with space", "é", "日本", "\udcff", "a'b\"c", "a#b", "a@b"])
+@pytest.mark.parametrize("name", ["with space and é", "\udcff", "a'b\"c#d@e"])
 def test_a_home_may_have_any_name_that_a_folder_can_have(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
 ) -> None:
@@ -339,22 +346,19 @@ PROGRAM = "$python -c 'from search.cli import main; main()'"
     ("command", "code", "words"),
     [
         (f"{PROGRAM} spaces | true; status=${{PIPESTATUS[0]}}", 1, ""),
-        (f"{PROGRAM} spaces --json | head -c 1; status=${{PIPESTATUS[0]}}", None, ""),
         (
             f"{PROGRAM} spaces > /dev/full; status=$?",
             1,
             "Error: No space left on device. Make space",
         ),
-        (f"{PROGRAM} spaces --json > /dev/full; status=$?", 1, "Error: No space left on device."),
-        (f"{PROGRAM} spaces >&-; status=$?", 0, ""),
         (f"{PROGRAM} spaces <&- >&- 2>&-; status=$?", 0, ""),
         (f"{PROGRAM} spaces nonsense 2>&-; status=$?", 2, ""),
         (f"PYTHONIOENCODING=ascii {PROGRAM} spaces > /dev/null; status=$?", 0, ""),
     ],
-    ids=["pipe", "head", "full", "full json", "closed", "all closed", "no errors", "ascii"],
+    ids=["pipe", "full", "all closed", "no errors", "ascii"],
 )
 def test_an_output_that_goes_nowhere_is_no_error_of_the_program(
-    command: str, code: int | None, words: str
+    command: str, code: int, words: str
 ) -> None:
     if "/dev/full" in command and not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
@@ -363,7 +367,7 @@ def test_an_output_that_goes_nowhere_is_no_error_of_the_program(
     assert "Exception ignored" not in ended.stderr
     assert ended.stderr.startswith(words)
     assert bool(ended.stderr) is bool(words)
-    assert ended.returncode == code or (code is None and ended.returncode in {0, 1})
+    assert ended.returncode == code
 
 
 def test_a_title_that_the_terminal_cannot_write_is_shown_all_the_same(tmp_path: Path) -> None:

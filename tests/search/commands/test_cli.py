@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import Any, get_args
 
@@ -98,8 +99,9 @@ print(sorted(slow & sys.modules.keys()), file=sys.stderr)
     assert ended.stdout.count("Usage: cifar-search") == 1 + len(COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("flag", ["--help", "-h"])
+@pytest.mark.parametrize(
+    ("command", "flag"), [*zip(COMMANDS, repeat("--help"), strict=False), ("stop", "-h")]
+)
 def test_every_command_explains_itself_and_every_option(
     capsys: pytest.CaptureFixture[str], command: str, flag: str
 ) -> None:

@@ -201,7 +201,7 @@ def test_the_page_shows_every_check_and_what_the_speed_means(
 ) -> None:
     out = call(capsys, "--data", plain_images, "--workers", 2)
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    for heading in ("Versions", "Machine", "Images", "Speed", "What it means"):
+    for heading in ("Versions", "Machine", "Images", "Speed", "Estimates"):
         assert heading in lines
     assert "ok workers 2 workers with 1 CPU thread each" in lines
     (at,) = [i for i, line in enumerate(lines) if line.startswith("warning images CIFAR-10 in ")]
@@ -223,7 +223,7 @@ def test_what_would_prevent_a_search_is_exit_code_1_and_named_at_the_end(
     (tmp_path / "file").touch()
     options = ("--data", "synthetic", "--home", tmp_path / "file" / "home")
     out = call(capsys, *options, code=1)
-    assert out.splitlines()[-1].endswith("What failed: home, storage")
+    assert out.splitlines()[-1].endswith("A search cannot run here. Failed: home, storage")
     assert "failed" in out
     found = document(capsys, *options, code=1)
     assert found["works"] is False
@@ -285,7 +285,7 @@ def test_a_worker_that_cannot_train_prevents_a_search(
     assert found["checks"]["speed"]["verdict"] == "failed"
     assert "out of memory: no more of it" in found["checks"]["speed"]["found"]
     assert (found["speeds"], found["outlook"]) == ({}, None)
-    assert "What it means" not in call(capsys, "--data", "synthetic", code=1)
+    assert "Estimates" not in call(capsys, "--data", "synthetic", code=1)
 
 
 def test_the_last_words_of_a_worker_that_does_not_come_up_are_kept(
@@ -298,7 +298,7 @@ def test_the_last_words_of_a_worker_that_does_not_come_up_are_kept(
 
     monkeypatch.setattr(doctor, "Pool", dies)
     speed = document(capsys, "--data", "synthetic", code=1)["checks"]["speed"]
-    assert speed["found"] == "The workers keep dying (killed). The worker's last words: bad luck"
+    assert speed["found"] == "The workers keep dying (killed). The last line of its log: bad luck"
     assert prepared.data is not None
 
 

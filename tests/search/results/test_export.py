@@ -1,6 +1,7 @@
 """The best configurations as files."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 import yaml
 
 from cifar_core.checkpoint import save_state
+from cifar_core.models import network_of
 from cifar_core.recipe import Recipe
 from search.errors import ServiceError, UsageError
 from search.home import StudyFolder
@@ -19,8 +21,9 @@ from search.results.export import FORMATS, Format, export_best, exported_file
 from search.study import attributes
 from search.study.rows import best_rows
 from search.study.study import SearchStudy, versions
+from spaces.reading import read_space
 from tests.search.scripted import DATA, ScriptedPool, folder_in, new_study, search
-from tests.spaces.making import small_space
+from tests.spaces.making import plain_space, small_space
 
 PARSERS: dict[Format, Callable[[str], Any]] = {
     "toml": tomllib.loads,
@@ -28,6 +31,7 @@ PARSERS: dict[Format, Callable[[str], Any]] = {
     "yaml": yaml.safe_load,
 }
 OWN = StudyFolder(Path("not there"))
+PIXELS = {"mean": [0.49, 0.48, 0.45], "std": [0.25, 0.24, 0.26]}
 EVERY_FORMAT = pytest.mark.parametrize("format_", list(FORMATS))
 
 
@@ -73,6 +77,51 @@ def test_an_exported_file_says_where_its_score_comes_from(
     assert expected.items() <= provenance.items()
     assert "validation accuracy" in provenance["score"]
     assert "test split was not opened" in provenance["score"]
+
+
+@pytest.mark.parametrize(
+    ("normalization", "noted", "expected"),
+    [
+        ("symmetric", None, {"mean": [0.5] * 3, "std": [0.5] * 3}),
+        ("standard", PIXELS, PIXELS),
+        ("standard", None, {}),  # a study of an earlier version
+    ],
+)
+def test_an_exported_file_says_what_goes_into_the_network_and_comes_out(
+    tmp_path: Path, normalization: str, noted: dict[str, Any] | None, expected: dict[str, Any]
+) -> None:
+    plain = plain_space()
+    plain["recipe"] = {**plain.get("recipe", {}), "normalization": normalization}
+    study = new_study(trials=1, space=read_space(plain, "here"))
+    search(study, ScriptedPool(), folder_in(tmp_path))
+    if noted is not None:
+        study.write(attributes.PIXELS, noted)
+    (path,) = export_best(study, OWN, tmp_path / "out")
+    found = tomllib.loads(path.read_text())["preprocessing"]
+    classes = found.pop("classes")
+    assert found == {"normalization": normalization, **expected}
+    assert (classes[0], classes[9], len(classes)) == ("airplane", "truck", 10)
+
+
+def test_the_lines_of_the_readme_load_an_exported_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_study(trials=1)
+    own = folder_in(tmp_path)
+    search(study, ScriptedPool(), own)
+    (best,) = best_rows(study.rows())
+    network = network_of(Recipe.read(best.recipe).network)
+    save_state({"network": network.state_dict()}, own.checkpoint(best.number))
+    export_best(study, own, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    images = torch.rand(2, 3, 32, 32)
+    names: dict[str, Any] = {"images": images}
+    exec(lines, names)  # noqa: S102 - the project's own text
+    assert names["logits"].shape == (2, 10)
+    expected = network.eval()((images - 0.5) / 0.5)
+    torch.testing.assert_close(names["logits"], expected)
 
 
 @EVERY_FORMAT
