@@ -1,6 +1,7 @@
 """How far can the LR-range test be trusted, and does it pay?
 
     python -m bench.lr_range score                  what the records say, in seconds
+    python -m bench.lr_range calibration            how the suggested rate was chosen, in seconds
     python -m bench.lr_range truth  --data DIR      train every cell at every rate of its grid: hours
     python -m bench.lr_range curves --data DIR      sweep every cell: half an hour
     python -m bench.lr_range worth  --data DIR      the same search in three kinds of range: an hour
@@ -12,6 +13,7 @@ import argparse
 from pathlib import Path
 
 from bench.lr_range import curves, truth, worth
+from bench.lr_range.calibration import calibration_page
 from bench.lr_range.cells import CELLS
 from bench.lr_range.score import grids, ours
 from bench.lr_range.tables import score_page, worth_page
@@ -29,13 +31,13 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=("score", "truth", "curves", "worth"))
+    parser.add_argument("what", choices=("score", "calibration", "truth", "curves", "worth"))
     parser.add_argument("--data", help="folder of the images")
     parser.add_argument("--records", type=Path, default=RECORDS, help="folder of the records")
     parser.add_argument("--processes", type=int, default=2, help="at the same time")
     parser.add_argument("--seeds", type=int, default=5, help="searches of each kind, for worth")
     wanted = parser.parse_args()
-    if wanted.what != "score" and wanted.data is None:
+    if wanted.what not in {"score", "calibration"} and wanted.data is None:
         parser.error("--data is needed to measure.")
     wanted.records.mkdir(parents=True, exist_ok=True)
     files = {name: wanted.records / f"{name}.jsonl" for name in ("truth", "curves", "worth")}
@@ -65,6 +67,9 @@ def main() -> None:
         case "worth":
             worth.measure(wanted.data, range(wanted.seeds), files["worth"])
             print(worth_page(worth.read(files["worth"])))
+        case "calibration":
+            trained = grids(truth.read(files["truth"]))
+            print(calibration_page(trained, curves.read(files["curves"])))
         case "score":
             print(score_page(truth.read(files["truth"]), curves.read(files["curves"])))
             print(worth_page(worth.read(files["worth"])))

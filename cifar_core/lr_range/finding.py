@@ -21,8 +21,12 @@ FARTHEST = 6.0
 BASIN = 0.9
 """The rates at which the loss is down by this share of its fall are the basin. Its middle says more than
 its lowest point, which wanders along a flat bottom."""
-BELOW, ABOVE, SUGGESTED = -1.15, 0.35, -0.35
-"""Bounds and first rate, in decades from the basin's middle. See docs/LR_RANGE.md for what they rest on."""
+BELOW, ABOVE = -1.15, 0.35
+"""Bounds, in decades from the basin's middle. See docs/LR_RANGE.md for what they rest on."""
+SUGGESTED, PER_DECADE, FARTHEST_HEADROOM = -0.55, 0.35, 2.0
+"""First rate, in decades from the basin's middle: 0.55 below it, and 0.35 higher for each decade
+from the middle to where the loss is back at its start, of at most two. A network that bears far more than
+it needs, as one with BatchNorm does, ends best at a higher rate than a short sweep shows."""
 OTHER_MINIMUM = 0.1
 """Share of the fall by which the loss must rise and fall again to make two minima of one."""
 
@@ -135,6 +139,7 @@ def find_bounds(sweeps: Sequence[Sweep]) -> Finding:
     ) / 2
     above = np.flatnonzero(smoothed[bottom:] >= start)
     divergence = lr[bottom + int(above[0])] if len(above) else None
+    headroom = math.log10(divergence or lr[-1]) - middle
     return Finding(
         *curves,
         steepest=lr[_steepest(decades, smoothed, bottom)],
@@ -144,7 +149,7 @@ def find_bounds(sweeps: Sequence[Sweep]) -> Finding:
         low=10 ** (middle + BELOW),
         # What lies above the sweep was not measured.
         high=min(10 ** (middle + ABOVE), divergence or math.inf, lr[-1]),
-        suggested=10 ** (middle + SUGGESTED),
+        suggested=10 ** (middle + SUGGESTED + PER_DECADE * min(headroom, FARTHEST_HEADROOM)),
     )
 
 
