@@ -76,16 +76,16 @@ class Prior:
     @property
     def mean(self) -> Floats:
         """(h,) where the search for the best hyperparameters begins, too."""
-        scales = np.full(self.dimensions, np.log(0.7))
+        scales = np.full(self.dimensions, np.log(1.5))
         progress = np.full(self.progress, np.log(0.6))
-        return np.concatenate([scales, progress, np.log([0.6, 0.3, 0.5, 1e-2, 1.0])])
+        return np.concatenate([scales, progress, np.log([0.6, 0.3, 0.5, 1e-2, 0.5])])
 
     @property
     def deviation(self) -> Floats:
         """(h,) standard deviations."""
-        scales = np.full(self.dimensions, 0.8)
+        scales = np.full(self.dimensions, 1.0)
         progress = np.full(self.progress, 0.6)
-        return np.concatenate([scales, progress, [1.0, 1.0, 1.0, 1.2, 1.0]])
+        return np.concatenate([scales, progress, [1.0, 1.0, 1.0, 1.2, 1.5]])
 
 
 @dataclass(frozen=True)

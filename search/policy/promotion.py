@@ -92,8 +92,8 @@ class Promotion(Policy):
         self._worths: list[tuple[float, int]] = []
         self._places: dict[int, tuple[float, int]] = {}
         self._changed: set[int] = set()
-        # Nobody was hopeless with so many to come, and none has moved.
-        self._all_hope: int | None = None
+        # What it depended on that no paused trial was hopeless.
+        self._all_hope: object = None
         self._drafts = Drafts()
         for trial in study.get_trials(deepcopy=False):
             if is_queued(trial):
@@ -115,7 +115,6 @@ class Promotion(Policy):
             dict(trial.intermediate_values),
         )
         self._ladder.reach(trial.number, trial.intermediate_values)
-        self._all_hope = None
         self._changed.add(trial.number)
         if standing == "paused":
             self._paused[trial.number] = max(trial.intermediate_values)
@@ -175,7 +174,6 @@ class Promotion(Policy):
             return None
         one = self._candidates[number]
         one.standing, one.granted = "running", self._paused.pop(number)
-        self._all_hope = None
         self._ladder.go_on(number, one.granted)
         return take_up(self._study, number)
 
@@ -187,12 +185,10 @@ class Promotion(Policy):
             scores: Validation accuracy by epoch, all so far.
         """
         one = self._candidates[trial.number]
-        before, epoch = max(one.scores, default=0), max(scores)
+        epoch = max(scores)
         one.scores.update(scores)
         self._changed.add(trial.number)
         self._ladder.reach(trial.number, scores)
-        if any(before < rung <= epoch for rung in self._ladder.rungs):
-            self._all_hope = None
         if one.exempt or epoch not in self._ladder.rungs or epoch <= one.granted:
             return "go on"
         if trial.number not in self._ladder.chosen(epoch):
@@ -205,7 +201,6 @@ class Promotion(Policy):
         pause(trial)
         one = self._candidates[trial.number]
         one.standing, self._paused[trial.number] = "paused", max(one.scores)
-        self._all_hope = None
 
     def hopeless(self, to_come: int) -> list[Trial]:
         """Paused trials that need not wait any longer, for `give_up`.
@@ -213,14 +208,16 @@ class Promotion(Policy):
         Args:
             to_come: How many trials may still reach the first rung.
         """
-        if to_come == self._all_hope:
+        situation = (to_come, self._ladder.progress, tuple(self._paused.items()))
+        if situation == self._all_hope:
             return []
         found = self._ladder.hopeless(self._paused, to_come, self._most_paused)
         if to_come == 0 and self._ladder.promotable(self._paused, last=True) is None:
             found = self.paused
         for number in found:
             del self._paused[number]
-        self._all_hope = None if found else to_come
+        if not found:
+            self._all_hope = situation
         return [attach(self._study, number) for number in found]
 
     def ended(self, number: int, state: TrialState) -> None:
@@ -245,7 +242,7 @@ class Promotion(Policy):
                 del self._worths[bisect_left(self._worths, self._places.pop(number))]
             if one.params:
                 one.worth = self._weigh(number, one)
-                self._places[number] = (-(one.worth or FAILED), number)
+                self._places[number] = (-(FAILED if one.worth is None else one.worth), number)
                 insort(self._worths, self._places[number])
         # How far an exempt one would have come depends on all the others.
         self._changed = {number for number in self._changed if self._candidates[number].exempt}

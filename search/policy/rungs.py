@@ -66,6 +66,11 @@ class RungSystem:
         """Note that a trial goes on from a rung."""
         self._gone_on[rung].add(number)
 
+    @property
+    def progress(self) -> tuple[tuple[int, int], ...]:
+        """How many have come to each rung and gone on from it; both only grow."""
+        return tuple((len(self._ranks[rung]), len(self._gone_on[rung])) for rung in self.rungs)
+
     def ranked(self, rung: int) -> list[int]:
         """The trials that have come as far as `rung`, the best first, the earlier where they are equal."""
         return [number for _, number in self._ranks[rung]]

@@ -257,3 +257,13 @@ def test_tpe_learns_from_trials_that_wait() -> None:
     complete = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
     assert len(complete) < len(begun) / 2
     assert sum(begun[-8:]) / 8 > sum(begun[:8]) / 8 + 0.15
+
+
+def test_an_accuracy_of_zero_is_better_than_a_failure() -> None:
+    study = optuna.create_study(direction="maximize")
+    spy = Spy()
+    policy = Promotion(study, lambda _number: spy, RungSystem([1, 3], 3))
+    told(study, policy, 0.7, 0, TrialState.FAIL)
+    policy.pause(told(study, policy, 0.0, 1))
+    policy.ask(lambda one, _number: choose(one) and {})
+    assert [number for _, number in policy._worths[:2]] == [1, 0]
