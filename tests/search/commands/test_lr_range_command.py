@@ -166,7 +166,7 @@ def test_every_option_reaches_the_test(answer: Answer) -> None:
     )
     fields = {f"--{name.replace('_', '-')}" for name in LrRangeRequest.__dataclass_fields__}
     assert fields == {*options, "--space", "--config", "--linear"}
-    known = {option.opts[0] for option in cli.commands["lr-range"].params}
+    known = {option.opts[0] for option in cli.load("lr-range").params}
     assert known == fields | {"--plot", "--json"}
 
 
