@@ -3,13 +3,13 @@
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryFile
-from urllib.parse import quote
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import optuna
 from optuna.storages import RDBStorage
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,10 +19,12 @@ from cifar_core.data.locating import locate
 from cifar_core.errors import DataError
 from cifar_core.text_files import first_line
 from search.doctor.check import Check, Verdict
-from search.errors import UsageError
+from search.errors import ServiceError, UsageError
 from search.home import Home
 from search.storage.drivers import engine_options
 from search.storage.opening import check_storage
+from search.storage.read_only import is_read_only, read_only_url
+from search.storage.schema import has_tables_of_optuna, is_complete, schema_problem
 from search.storage.urls import hide_secrets, shown_url, sqlite_file
 
 __all__ = ["home_check", "images_check", "storage_check"]
@@ -109,8 +111,8 @@ def storage_check(url: str) -> Check:
             facts |= {"reachable": True, "studies": 0}
             found = f"{shown_url(url)}: created by the first search"
             return Check("places", "storage", "ok", found, None, facts)
-        studies = _studies_in(make_url(url) if path is None else _unchanged(path))
-    except UsageError as error:  # its driver is missing; the error says how to install it
+        studies = _studies_in(make_url(url) if path is None else _read_only(path))
+    except (UsageError, ServiceError) as error:  # the error says what to do
         return Check("places", "storage", "failed", str(error), None, facts)
     except (SQLAlchemyError, sqlite3.Error, OSError, RuntimeError) as error:
         reason = (
@@ -153,11 +155,20 @@ def _not_there(place: Path, may_do_without: bool) -> Check:
 
 
 def _studies_in(url: URL) -> int:
-    """The number of studies in an existing database; without Optuna's tables it has none."""
+    """Return the number of studies in an existing database; without Optuna's tables it has none.
+
+    Raises:
+        RuntimeError: Its tables are those of another Optuna.
+    """
     options = engine_options(url)
     engine = create_engine(url, **options)
     try:
-        if not inspect(engine).has_table("studies"):
+        if not has_tables_of_optuna(engine):
+            return 0
+        if (problem := schema_problem(engine)) is not None:
+            raise RuntimeError(problem)
+        if not is_complete(engine):
+            _complete_copy(engine)
             return 0
     finally:
         engine.dispose()
@@ -171,20 +182,31 @@ def _studies_in(url: URL) -> int:
         storage.engine.dispose()
 
 
-def _unchanged(path: Path) -> URL:
-    """A URL with which an SQLite file is read without writing anything beside it.
+def _complete_copy(engine: Engine) -> None:
+    """Create the missing tables in a copy of an SQLite database, as the next search will do in it.
 
     Raises:
-        OSError: A search could not write it.
+        RuntimeError: Another version of Optuna made the others.
     """
-    if path.is_dir() or not os.access(path, os.W_OK):
+    if engine.url.get_backend_name() != "sqlite":
+        return
+    with TemporaryDirectory() as folder, closing(engine.raw_connection()) as connection:
+        with closing(sqlite3.connect(Path(folder) / "copy.db")) as copy:
+            connection.driver_connection.backup(copy)  # type: ignore[union-attr]
+        storage = RDBStorage(f"sqlite:///{folder}/copy.db")
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _read_only(path: Path) -> URL:
+    """Return a URL with which an SQLite file is read and nothing is written beside it.
+
+    Raises:
+        OSError: A search could not write to the file.
+    """
+    if path.is_dir() or is_read_only(path):
         raise OSError(0, "it is a folder" if path.is_dir() else "it is read-only")
-    # In write-ahead mode even a reader creates files, unless it knows that nobody writes; where somebody
-    # does, they exist already (https://www.sqlite.org/wal.html#read_only_databases).
-    query = {"mode": "ro", "uri": "true"}
-    if not path.with_name(f"{path.name}-wal").exists():
-        query["immutable"] = "1"
-    return URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query=query)
+    return read_only_url(path)
 
 
 def _existing(path: Path) -> Path:

@@ -67,9 +67,11 @@ class FastRDBStorage(RDBStorage):
     take longer than the database. This class stores, refuses and returns the same.
     """
 
-    def __init__(self, url: str, engine_kwargs: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, url: str, engine_kwargs: dict[str, Any] | None = None, *, read_only: bool = False
+    ) -> None:
         self._distributions: dict[tuple[int, str], BaseDistribution] = {}
-        super().__init__(url, engine_kwargs=engine_kwargs)
+        super().__init__(url, engine_kwargs=engine_kwargs, skip_table_creation=read_only)
 
     def delete_study(self, study_id: int) -> None:
         """Delete a study."""

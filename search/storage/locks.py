@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from search.storage.drivers import KEEPALIVES, engine_options
+from search.storage.urls import sqlite_file
 
 __all__ = ["SECONDS_TO_TAKE", "StorageLock", "is_locked", "lock_in", "locked"]
 
@@ -120,7 +121,7 @@ def _is_locked_read_only(path: Path) -> bool:
 class _FileLock(StorageLock):
     def __init__(self, engine: Engine, name: str) -> None:
         # A link names the same database.
-        database = Path(str(engine.url.database)).resolve()
+        database = (sqlite_file(str(engine.url)) or Path()).resolve()
         self._engine = engine
         self._path = database.with_name(f"{database.name}.{name}.hold")
         self._lock = FileLock(self._path)

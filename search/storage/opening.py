@@ -17,7 +17,9 @@ from search.home import Home
 from search.storage.drivers import SQLITE, engine_options
 from search.storage.fast_rdb import FastRDBStorage
 from search.storage.locks import locked
+from search.storage.read_only import is_read_only, read_only_url
 from search.storage.retrying import RetryingStorage
+from search.storage.schema import schema_problem
 from search.storage.urls import hide_secrets, shown_url, sqlite_file
 
 __all__ = ["check_storage", "existing_storage", "has_tables", "open_storage", "saying_why"]
@@ -37,15 +39,16 @@ def open_storage(url: str) -> RetryingStorage:
     check_storage(url)
     path = sqlite_file(url)
     template = url.replace("{", "{{").replace("}", "}}")  # Optuna substitutes what stands in braces
+    options = engine_options(make_url(url))
     with saying_why(url):
         # Two searches that start at once must not both create the tables.
         if path is None:
             with locked(make_url(url), "the tables"):
-                return RetryingStorage(FastRDBStorage(template, engine_options(make_url(url))))
+                return _checked(RetryingStorage(FastRDBStorage(template, options)))
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f"{path.name}.lock")):
             _use_write_ahead_log(path)
-            storage = RetryingStorage(FastRDBStorage(template, engine_options(make_url(url))), path)
+            storage = _checked(RetryingStorage(FastRDBStorage(template, options), path))
     event.listen(storage.engine, "connect", _relax_synchronisation)
     storage.engine.dispose()  # connections made before the listener lack the setting
     return storage
@@ -119,7 +122,7 @@ def _relax_synchronisation(connection: sqlite3.Connection, _record: object) -> N
 
 
 def existing_storage(home: Home, url: str | None) -> RetryingStorage:
-    """Open the storage of the studies, which must exist.
+    """Open the storage of the studies, which must exist; if it cannot be written to, open it to be read.
 
     Raises:
         UsageError: There is no database yet.
@@ -131,9 +134,30 @@ def existing_storage(home: Home, url: str | None) -> RetryingStorage:
             f"There are no studies yet: {path} does not exist. Start one with "
             "cifar-search start --space baseline_constrained, or name another --home."
         )
-    if not has_tables(url):  # a database of something else is left as it is
+    read_from = str(read_only_url(path)) if path is not None and is_read_only(path) else None
+    if not has_tables(read_from or url):  # a database of something else is left as it is
         raise UsageError(
             f"There are no studies yet in {shown_url(url)}. Start one with "
             "cifar-search start --space baseline_constrained."
         )
-    return open_storage(url)
+    return open_storage(url) if read_from is None else _open_to_read(url, read_from)
+
+
+def _open_to_read(url: str, read_from: str) -> RetryingStorage:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    options = engine_options(make_url(read_from))
+    template = read_from.replace("{", "{{").replace("}", "}}")
+    with saying_why(url):
+        database = FastRDBStorage(template, options, read_only=True)
+        return _checked(RetryingStorage(database, read_from=url))
+
+
+def _checked(storage: RetryingStorage) -> RetryingStorage:
+    """Return a storage whose tables are those of the installed Optuna.
+
+    Raises:
+        RuntimeError: They are not.
+    """
+    if (problem := schema_problem(storage.engine)) is not None:
+        raise RuntimeError(problem)
+    return storage

@@ -49,24 +49,30 @@ class RetryingStorage(BaseStorage):
     Args:
         database: The storage that each call goes to.
         file: The database's file, if it is SQLite's.
+        read_from: The URL that the user knows a database by which is opened to be read only.
 
     Attributes:
+        read_only: Nothing can be written.
         on_outage: Called after each failed try; returns when it is time for the next one, or raises. None
             for the default.
         on_recovery: Called when a call that had failed has succeeded.
     """
 
-    def __init__(self, database: FastRDBStorage, file: Path | None = None) -> None:
+    def __init__(
+        self, database: FastRDBStorage, file: Path | None = None, read_from: str | None = None
+    ) -> None:
+        self.read_only = read_from is not None
         self.on_outage: OutageHandler | None = None
         self.on_recovery: Callable[[], None] = _ignore
         self._database = database
+        self._url = read_from or str(database.url)
         self._cached = get_storage(database)
         self._log = None if file is None else file.with_name(f"{file.name}-wal")
 
     @property
     def url(self) -> str:
         """The database's URL, its password included."""
-        return str(self._database.url)
+        return self._url
 
     @property
     def engine(self) -> Engine:

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -82,7 +83,13 @@ def copy_study(
     source = open_study(storage, study)
     name = name or source.name
     _check(source, name, to_storage)
-    with StudyLock(home, storage, source.name) as lock, StudyLock(to_home, to_storage, name) as to:
+    lock = StudyLock(home, storage, source.name)
+    with ExitStack() as locked:
+        if storage.read_only:
+            lock.check_free()
+        else:
+            locked.enter_context(lock)
+        to = locked.enter_context(StudyLock(to_home, to_storage, name))
         own, other = lock.folder, to.folder
         source = open_study(storage, source.name)  # as it is now that nobody runs it
         trials = source.optuna.get_trials(deepcopy=False)

@@ -93,6 +93,15 @@ class StudyLock:
             return None
         return Owner.read(notes_of(self._storage, self._study).get(attributes.HOLDER))
 
+    def check_free(self) -> None:
+        """Make sure that no process runs the study, where the lock itself cannot be taken.
+
+        Raises:
+            StudyHeldError: A process runs it.
+        """
+        if (owner := self.owner()) is not None:
+            raise self._held_by(owner)
+
     def request_stop(self) -> None:
         """Ask the process that runs the study to stop. Through the storage that takes some seconds."""
         if is_locked(self.folder.lock):

@@ -3,7 +3,7 @@
 import os
 import shlex
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -35,6 +35,8 @@ def sqlite_file(url: str) -> Path | None:
         raise UsageError(
             "--storage must name a file: a study in memory is lost when the search ends."
         )
+    if parsed.database.startswith("file:") and parsed.query.get("uri") in {"true", "1"}:
+        return Path(unquote(parsed.database.removeprefix("file:")))
     return Path(parsed.database)
 
 
@@ -81,7 +83,7 @@ def place_of(home: Home, url: str) -> str:
     if parsed.get_backend_name() != "sqlite":
         kind, host, port = parsed.drivername, parsed.host, parsed.port
         return URL.create(kind, host=host, port=port, database=parsed.database).render_as_string()
-    database, root = Path(str(parsed.database)).resolve(), home.root.resolve()
+    database, root = (sqlite_file(url) or Path()).resolve(), home.root.resolve()
     inside = database.is_relative_to(root)
     return str(database.relative_to(root)) if inside else str(database)
 
