@@ -101,8 +101,6 @@ class RetryingStorage(BaseStorage):
         """Close this thread's connection."""
         self._database.remove_session()
 
-    # ------------------------------------------------------------------------------------------- studies
-
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
     ) -> int:
@@ -161,8 +159,6 @@ class RetryingStorage(BaseStorage):
     def get_all_studies(self) -> list[FrozenStudy]:
         """Return all studies."""
         return self._call(self._cached.get_all_studies)
-
-    # -------------------------------------------------------------------------------------------- trials
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Create a trial once; if a commit's answer was lost, return the trial that it made."""
@@ -251,8 +247,6 @@ class RetryingStorage(BaseStorage):
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         """Return the best complete trial."""
         return self._call(self._cached.get_best_trial, study_id)
-
-    # ------------------------------------------------------------------------------------------- retries
 
     def _call(
         self,
