@@ -54,7 +54,7 @@ def dashboard_of(storage: RetryingStorage, home: Home, access: Access) -> Handle
     # It logs tracebacks of requests, but the terminal belongs to the search.
     logging.getLogger("optuna_dashboard").setLevel(logging.CRITICAL + 1)
     prefix = "" if access.public is None else access.public.prefix
-    where = where_flags(home, str(storage.url))
+    where = where_flags(home, storage.url)
     handle = handler_of(wsgi(storage, FileSystemArtifactStore(home.artifacts)))
     handle = readable(protected(handle, storage, home), storage, where, prefix)
     handle = compressed(linked(available(handle, storage), prefix))
