@@ -30,7 +30,7 @@ class Contender(Protocol):
     """``limit``, ``ours``, or a key of `RIVALS`."""
 
     def turn(self) -> float:
-        """Train one epoch; images a second."""
+        """Train one epoch; images/s."""
         ...
 
     def close(self) -> None:

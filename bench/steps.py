@@ -118,7 +118,7 @@ def serve(connection: Connection, variant: Variant, networks: list[str], threads
 def measure(
     variants: dict[str, Variant], networks: list[str], threads: int, repetitions: int
 ) -> dict[str, Any]:
-    """Images a second by cell and variant, every repetition."""
+    """Images/s by cell and variant, every repetition."""
     context = multiprocessing.get_context("spawn")
     served = {}
     for name, variant in variants.items():

@@ -50,8 +50,8 @@ class Cell:
         level: Level of augmentation.
         batch_size: Images in a step.
         images: Images in an epoch of this measurement.
-        rates: Images a second of each contender, in every round.
-        evaluation: Images a second of validation.
+        rates: Images/s of each contender, in every round.
+        evaluation: Images/s of validation.
     """
 
     network: str
@@ -142,7 +142,7 @@ def measure(
 
 
 def table(cells: Sequence[Cell]) -> str:
-    """Medians, in images a second; in brackets how many times faster ours is."""
+    """Medians, in images/s; in brackets how many times faster ours is."""
     return in_columns((*HEAD, *RIVAL_HEAD), [cell.line() for cell in cells])
 
 

@@ -4,7 +4,7 @@
 
 **Throughput**: all cores shared out among one worker, two, and so on up to one a core. These are the
 service's own processes, all training at the same time; the ways to share take turns, and their figures
-are medians of the images a second of all workers together.
+are medians of the images/s of all workers together.
 
 **Start**: seconds from a process's start until its worker holds the images, beside what `import torch`
 takes in a bare one; and what a trial costs a worker that is up, beyond its epoch: network, optimizer,
@@ -73,7 +73,7 @@ def up(pool: Pool) -> None:
 def throughput(
     images: Path, names: Sequence[str], seconds: float, repetitions: int
 ) -> dict[str, dict[str, list[float]]]:
-    """Images a second of all workers together: by recipe and way to share, every repetition."""
+    """Images/s of all workers together: by recipe and way to share, every repetition."""
     found: dict[str, dict[str, list[float]]] = {name: {} for name in names}
     with ExitStack() as stack:
         pools = {}

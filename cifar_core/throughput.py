@@ -1,4 +1,4 @@
-"""Speed of a recipe on a device: images a second in training and in evaluation."""
+"""Speed of a recipe on a device: images/s in training and in evaluation."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,8 +28,8 @@ class Throughput:
     """The speed of one training.
 
     Attributes:
-        training: Images a second in training, augmentation included; above 0.
-        evaluation: Images a second without gradients, as validation has it; above 0.
+        training: Images/s in training, augmentation included; above 0.
+        evaluation: Images/s without gradients, as validation has it; above 0.
     """
 
     training: float

@@ -1,4 +1,4 @@
-"""The trainer against its limit on a GPU: images a second, utilisation, and the time between kernels.
+"""The trainer against its limit on a GPU: images/s, utilisation, and the time between kernels.
 
 For each network: the bare step on one batch that lies on the device, our training as it is, with
 ``torch.compile`` and with CUDA graphs, and the same steps fed by airbench's loader. Contenders take

@@ -1,4 +1,4 @@
-"""Workers that share one GPU: images a second of 1, 2, 4, 8 and 16 of them, together.
+"""Workers that share one GPU: images/s of 1, 2, 4, 8 and 16 of them, together.
 
 They are the service's own processes, all training at the same time. Where the CUDA multi-process
 service (MPS) can be started, everything is measured again with it.
@@ -41,7 +41,7 @@ MPS = "nvidia-cuda-mps-control"
 def rates(
     images: Path, folder: Path, device: torch.device, count: int, seconds: float
 ) -> Mapping[str, float]:
-    """Return the images a second of all workers together, by recipe."""
+    """Return the images/s of all workers together, by recipe."""
     with Pool(slots_of([device], count), images, folder) as pool:
         speeds = measure_speeds(RECIPES, seconds, pool)
     return {one.name: round(one.training, 1) for one in speeds}
