@@ -1,15 +1,16 @@
-"""The choice between going on with a paused trial and beginning a new one.
+"""The choice between continuing a paused trial and starting a new one.
 
-The measure is MFPI-random (Rakotoarison et al. 2024, "In-Context Freeze-Thaw Bayesian Optimization",
-arXiv 2404.16795, section 4): the probability that a training, continued for h units of work, is better
-than the best score so far by a margin T, where h and T are drawn anew, log-uniformly, for every
-decision. A short horizon favours what is nearly done, a long one what may still become good; a small
-margin favours what is sure to be a little better, a large one what is uncertain. Work is counted in
-seconds as a cost model expects them, so within one horizon a narrow network comes further than a wide
-one.
+The measure is MFPI-random (Rakotoarison et al. 2024, "In-Context Freeze-Thaw Bayesian Optimization", arXiv
+2404.16795, section 4): the probability that a training, continued for h epochs, is better than the best
+score so far by a margin T, where h and T are drawn anew, log-uniformly, for every decision. A short horizon
+favours what is nearly done, a long one what may still become good; a small margin favours what is surely a
+little better, a large one what is uncertain.
 
-New configurations to choose among are random ones and changes of the best (as CARBS, Fetterman et al.
-2023, arXiv 2306.08055, searches around the best it has).
+It is divided by a power of the seconds that an epoch takes. With the full power, a search keeps to what is
+cheap and poor for too long; to count the horizon in seconds instead was worse still, by seconds, too.
+
+New configurations to choose among are random ones and changes of the best (as CARBS, Fetterman et al. 2023,
+arXiv 2306.08055, searches around the best it has).
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ Ints = npt.NDArray[np.int64]
 
 MARGIN = (-4.0, -1.0)
 """Decimal logarithms of the smallest and the largest margin, as shares of the range of all scores."""
+COST_POWER = 0.25
+"""Power of the cost that the probability is divided by."""
 SHARES = (0.1, 0.25, 0.5)
 """Shares of the parameters that are changed."""
 STEPS = (0.05, 0.1, 0.25, 0.5)
@@ -37,32 +40,30 @@ class Horizon:
     """What one decision asks for.
 
     Attributes:
-        share: Work that may be spent, as a share of that of a whole training of usual cost, above 0.
+        epochs: Epochs that a trial may be continued for, at least 1.
         margin: By how much the best score is to be bettered, as a share of the range of all scores.
     """
 
-    share: float
+    epochs: int
     margin: float
 
     @classmethod
     def drawn(cls, epochs: int, rng: np.random.Generator) -> "Horizon":
-        """A random one, for trainings of so many epochs."""
+        """Return a random one, for trainings of so many epochs."""
         work = float(np.exp(rng.uniform(0.0, np.log(epochs + 0.99))))
-        return cls(int(work) / epochs, float(10.0 ** rng.uniform(*MARGIN)))
+        return cls(int(work), float(10.0 ** rng.uniform(*MARGIN)))
 
-    def reach(self, at: Ints, looks: Sequence[int], cost: Floats) -> Ints:
-        """The epoch that each candidate would come to.
+    def reach(self, at: Ints, looks: Sequence[int]) -> Ints:
+        """Return the epoch that each candidate would come to.
 
         Args:
             at: (n,) epochs that it was trained for.
             looks: The epochs at which trials may pause, the last of a whole training at their end.
-            cost: (n,) seconds of its epoch, as a multiple of the usual ones.
 
         Returns:
             (n,) epochs, from the next look to the last.
         """
-        further = np.floor(self.share * looks[-1] / cost).astype(np.int64)
-        return np.asarray(np.clip(at + further, next_look(at, looks), looks[-1]))
+        return np.asarray(np.clip(at + self.epochs, next_look(at, looks), looks[-1]))
 
 
 def next_look(at: Ints, looks: Sequence[int]) -> Ints:
@@ -71,9 +72,16 @@ def next_look(at: Ints, looks: Sequence[int]) -> Ints:
     return np.asarray(looks)[np.minimum(places, len(looks) - 1)]
 
 
-def log_improvement(mean: Floats, deviation: Floats, threshold: float) -> Floats:
-    """(n,) log probability that a normally distributed score is above `threshold`."""
-    return np.asarray(log_ndtr((mean - threshold) / deviation))
+def log_improvement(mean: Floats, deviation: Floats, threshold: float, cost: Floats) -> Floats:
+    """Return the logarithm of the probability to be above `threshold`, per power of the cost.
+
+    Args:
+        mean: (n,) predicted scores.
+        deviation: (n,) their standard deviations.
+        threshold: The score to be bettered.
+        cost: (n,) seconds of an epoch, as multiples of the usual ones.
+    """
+    return np.asarray(log_ndtr((mean - threshold) / deviation) - COST_POWER * np.log(cost))
 
 
 def mutated(best: Floats, count: int, rng: np.random.Generator) -> Floats:

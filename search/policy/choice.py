@@ -20,9 +20,9 @@ __all__ = ["Choice", "Forecast", "Situation", "Standing", "choose_next", "drawn"
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-RANDOM, CHANGED = 100, 700
+RANDOM, CHANGED = 200, 600
 """New configurations that are considered: random ones, and changes of the best."""
-BEST = 5
+BEST = 4
 """The best so many by their scores, and by what they are predicted to come to, are changed."""
 BELIEVED = 1 / 3
 """Share of the random ones that are drawn as beliefs have it."""
@@ -205,13 +205,11 @@ class _Candidates:
         self, forecasts: Forecasts, horizon: Horizon, looks: Sequence[int], *, finish: bool
     ) -> Floats:
         """Return the logarithm of the acquisition, (n,)."""
-        reach = (
-            np.full(len(self), looks[-1]) if finish else horizon.reach(self.done, looks, self.cost)
-        )
+        reach = np.full(len(self), looks[-1]) if finish else horizon.reach(self.done, looks)
         mean, deviation = forecasts.predict(self.features, reach)
         best, worst = forecasts.scores.max(), forecasts.scores.min()
         threshold = float(best + horizon.margin * (best - worst))
-        return log_improvement(mean, deviation, threshold) + self.bonus
+        return log_improvement(mean, deviation, threshold, self.cost) + self.bonus
 
 
 def _candidates(

@@ -172,9 +172,16 @@ class Forecasts:
         return Forecasts(self.model, posterior, self.scores, self.accuracies)
 
     def accuracy(self, score: float) -> float:
-        """The accuracy that a score stands for, within those that were seen."""
+        """Return the accuracy that a score stands for.
+
+        Scores beyond those that were seen continue in a straight line: an end is predicted before
+        any was seen.
+        """
         order = np.argsort(self.scores, kind="stable")
-        return float(np.interp(score, self.scores[order], self.accuracies[order]))
+        inside = float(np.clip(score, self.scores[order[0]], self.scores[order[-1]]))
+        slope = self.accuracies.std() / max(self.scores.std(), 1e-9)
+        seen = np.interp(inside, self.scores[order], self.accuracies[order])
+        return float(np.clip(seen + slope * (score - inside), 0.0, 1.0))
 
 
 def _rows(curves: Sequence[Curve], looks: Sequence[int]) -> tuple[Ints, Ints, Floats]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from search.events import Event, Notice
 from search.home import StudyFolder
@@ -77,9 +78,14 @@ def test_a_trial_says_what_it_was_expected_to_come_to(folder: StudyFolder) -> No
     known = [note for note in notes if "expected" in note]
     assert len(known) > TRIALS / 2
     assert all(note["low"] <= note["expected"] <= note["high"] for note in known)
-    best = study.optuna.best_trial
-    assert best.user_attrs[attributes.FORECAST]["until"] == 4
-    assert best.user_attrs[attributes.FORECAST]["expected"] == pytest.approx(best.value, abs=0.1)
+    complete = [trial for trial in study.optuna.trials if trial.value is not None]
+    errors = [
+        abs(trial.user_attrs[attributes.FORECAST]["expected"] - trial.value)
+        for trial in complete
+        if trial.state is TrialState.COMPLETE
+        and "expected" in trial.user_attrs[attributes.FORECAST]
+    ]
+    assert sorted(errors)[len(errors) // 2] < 0.05
 
 
 def test_known_configurations_are_trained_to_their_end_first(folder: StudyFolder) -> None:
@@ -91,13 +97,14 @@ def test_known_configurations_are_trained_to_their_end_first(folder: StudyFolder
     assert pool.trained[: 4 * known] == [(t, e) for t in range(known) for e in (1, 2, 3, 4)]
 
 
-@pytest.mark.parametrize("poll", [2, 11, 18, 24, 29, 36, 43, 50])
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95])
 def test_a_resumed_search_asks_for_what_an_undisturbed_one_asks_for(
-    tmp_path: Path, undisturbed: SearchStudy, poll: int
+    tmp_path: Path, undisturbed: SearchStudy, share: float
 ) -> None:
+    """It is killed after this share of its polls: in a look, between two, at the end."""
     resumed = thawing()
     folder = folder_in(tmp_path)
-    pool = ScriptedPool(after=kill_at(poll))
+    pool = ScriptedPool(after=kill_at(max(2, round(share * len(epochs_of(undisturbed))))))
     with pytest.raises(Killed):
         search(resumed, pool, folder)
     search(reopened(resumed), ScriptedPool(checkpoints=pool.checkpoints), folder)
@@ -142,7 +149,7 @@ def test_the_service_decides_what_the_simulation_decides(undisturbed: SearchStud
     ]
 
 
-@pytest.mark.parametrize("poll", [9, 20, 33])
+@pytest.mark.parametrize("poll", [5, 12, 20])
 def test_a_kill_costs_no_epoch_with_several_workers(folder: StudyFolder, poll: int) -> None:
     study = thawing()
     pool = ScriptedPool(3, after=kill_at(poll))

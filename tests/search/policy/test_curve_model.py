@@ -51,8 +51,11 @@ def test_ends_are_predicted_from_first_looks_and_a_few_ends(encoding: Encoding) 
     later = forecasts.predict(encoding.features(asked[:1]), np.array([EPOCHS]))[0][0]
     first = forecasts.predict(encoding.features(asked[:1]), np.array([1]))[0][0]
     assert later > first
-    lowest, highest = (forecasts.accuracy(one) for one in (-9.0, 9.0))
-    assert (lowest, highest) == (forecasts.accuracies.min(), forecasts.accuracies.max())
+    for score, seen in zip(forecasts.scores, forecasts.accuracies, strict=True):
+        assert forecasts.accuracy(score) == pytest.approx(seen)
+    best = forecasts.scores.max()
+    assert forecasts.accuracies.max() < forecasts.accuracy(best + 0.5) < 1.0
+    assert (forecasts.accuracy(-99.0), forecasts.accuracy(99.0)) == (0.0, 1.0)
 
 
 def test_hyperparameters_are_fitted_anew_only_when_there_are_many_more_scores(
