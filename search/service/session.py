@@ -21,6 +21,7 @@ from search.storage.study_lock import StudyLock
 from search.storage.urls import where_flags
 from search.study import attributes
 from search.study.study import SearchStudy
+from search.study.trial_states import is_foreign
 from search.workers.pool import Pool
 from search.workers.shared_images import pixel_statistics
 from search.workers.slots import Slot
@@ -64,6 +65,8 @@ class Session:
             StudyHeldError: Another process has taken the study over.
         """
         outcome: Outcome = "finished"
+        _say_what_is_foreign(self.study, self.observe)
+        self.storage.hides = is_foreign  # so that no sampler learns from such a trial either
         if not self.study.complete or any(row.unfinished for row in self.study.rows()):
             outcome = self._search()
         rows = self.study.rows()
@@ -140,6 +143,21 @@ def _say_what_starts_again(study: SearchStudy, folder: StudyFolder, observe: Obs
             Notice(
                 f"{'Trials' if many else 'Trial'} {', '.join(lost)} {'start' if many else 'starts'} again "
                 f"at epoch 1: this home has no checkpoint of {'them' if many else 'it'}."
+            )
+        )
+
+
+def _say_what_is_foreign(study: SearchStudy, observe: Observer) -> None:
+    """Name the complete trials that another program has added to the study."""
+    foreign = [
+        str(one.number) for one in study.optuna.get_trials(deepcopy=False) if is_foreign(one)
+    ]
+    if foreign:
+        many = len(foreign) > 1
+        observe(
+            Notice(
+                f"{'Trials' if many else 'Trial'} {', '.join(foreign)} {'were' if many else 'was'} added "
+                f"by another program and {'count' if many else 'counts'} for nothing."
             )
         )
 

@@ -24,6 +24,7 @@ __all__ = [
     "check_unchanged",
     "enqueued_values",
     "give_up",
+    "is_foreign",
     "is_paused",
     "is_queued",
     "known",
@@ -158,6 +159,11 @@ def enqueued_values(trial: FrozenTrial) -> dict[str, Any]:
     """Return the parameters that an enqueued trial is to have; of any other trial those that it has."""
     fixed: dict[str, Any] = trial.system_attrs.get("fixed_params", trial.params)
     return fixed
+
+
+def is_foreign(trial: FrozenTrial) -> bool:
+    """Return whether another program added a complete trial: it has no recipe and counts for nothing."""
+    return trial.state is TrialState.COMPLETE and attributes.RECIPE not in trial.user_attrs
 
 
 def is_paused(trial: FrozenTrial) -> bool:

@@ -23,6 +23,7 @@ from cifar_core.text_files import one_line
 from search.errors import ServiceError
 from search.study import attributes
 from search.study.settings import Budget, Settings
+from search.study.trial_states import is_foreign
 from spaces.checks import problems_of
 
 __all__ = ["check_notes", "readable"]
@@ -44,7 +45,7 @@ def check_notes(study: optuna.Study, settings: Settings) -> None:
     if problem is None:
         problem = next(problems_of(settings.space), None)
     for trial in study.get_trials(deepcopy=False) if problem is None else ():
-        if (problem := _problem_of_trial(trial)) is not None:
+        if not is_foreign(trial) and (problem := _problem_of_trial(trial)) is not None:
             problem = f"trial {trial.number}: {problem}"
             break
     if problem is not None:
@@ -174,8 +175,6 @@ def _problem_of_trial(trial: FrozenTrial) -> str | None:
     if not all(isinstance(one, float) for one in trial.intermediate_values.values()):
         return "the accuracy of an epoch is not a number"
     complete = trial.state is TrialState.COMPLETE
-    if complete and notes.recipe is None:
-        return f"it is complete without a {attributes.RECIPE}"
     if complete and not trial.intermediate_values:
         return "it is complete without an epoch"
     if notes.recipe is not None and notes.seed is None:

@@ -105,7 +105,6 @@ def test_a_note_of_the_study_that_is_nonsense_is_named(
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("recipe", None, "trial 1: it is complete without a recipe"),
         ("recipe", "none", "trial 1: recipe: input should be"),
         ("seed", None, "trial 1: it has no seed"),
         ("seed", "0", "trial 1: seed: input should be a valid integer"),
@@ -125,11 +124,11 @@ def test_a_note_of_a_trial_that_is_nonsense_is_named_with_the_trial(
     assert words in refusal(study)
 
 
-def test_a_complete_trial_of_somebody_elses_is_not_taken_for_one_of_ours(
-    study: SearchStudy,
-) -> None:
+def test_a_complete_trial_of_another_program_counts_for_nothing(study: SearchStudy) -> None:
     study.optuna.add_trial(optuna.create_trial(value=0.99))
-    assert "trial 3: it is complete without a recipe" in refusal(study)
+    found = open_study(study.optuna._storage, NAME)
+    assert [row.number for row in found.rows()] == [0, 1, 2]
+    assert found.complete
 
 
 def test_an_unfinished_trial_whose_recipe_is_none_is_not_gone_on_with(study: SearchStudy) -> None:
