@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from bench.gpu.report import Report, parser_of
+from bench.gpu.report import REHEARSAL_IMAGES, Report, parser_of
 
 SECONDS = 140
 """Of the search itself; its last epochs, its export and the final training come after them."""
@@ -46,18 +46,24 @@ def command(*words: object) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def train_final(recipe: Path, seeds: int, out: Path, common: tuple[str, ...]) -> dict[str, Any]:
-    """Train a recipe on all images and test it; return accuracies and seconds of each seed."""
+def train_final(
+    recipe: Path, seeds: int, out: Path, common: tuple[str, ...], rehearse: bool
+) -> dict[str, Any]:
+    """Train a recipe on all images and test it; return accuracies and seconds of each seed.
+
+    A rehearsal trains once on a few images, and opens no test split.
+    """
     began = time.monotonic()
-    code, text = command(
-        "train", recipe, "--final", "--seeds", seeds, "--out", out, "--no-plots", "--json", *common
-    )
+    size = ("--train-images", REHEARSAL_IMAGES) if rehearse else ("--final", "--seeds", seeds)
+    code, text = command("train", recipe, *size, "--out", out, "--no-plots", "--json", *common)
     if code:
         return {"code": code}
-    runs = json.loads(text)["runs"]
+    document = json.loads(text)
+    runs = document["runs"]
     return {
         "code": code,
-        "test_accuracy": [run["accuracy"] for run in runs],
+        "split": document["measured_on"],
+        "accuracy": [run["accuracy"] for run in runs],
         "seconds_of_training": [
             round(sum(epoch["seconds"] for epoch in run["epochs"]), 2) for run in runs
         ],
@@ -78,7 +84,7 @@ def main() -> None:
     report.add("workers", workers)
     common = ("--device", wanted.device, "--data", wanted.data)
     home = wanted.folder / "home"
-    tiny = ("--trials", 2, "--epochs", 1, "--train-images", 600, "--lr-bounds", "off")
+    tiny = ("--trials", 2, "--epochs", 1, "--train-images", REHEARSAL_IMAGES, "--lr-bounds", "off")
     size = (
         tiny
         if wanted.rehearse
@@ -95,8 +101,8 @@ def main() -> None:
     if summary["best"] is None:
         sys.exit("No trial was complete, so there is no winner to train.")
     recipe = Path(summary["best"]["exported"])
-    seeds = 1 if wanted.rehearse else SEEDS
-    report.add("final", train_final(recipe, seeds, wanted.folder / "final", common))
+    out = wanted.folder / "final"
+    report.add("final", train_final(recipe, SEEDS, out, common, wanted.rehearse))
 
 
 if __name__ == "__main__":

@@ -22,13 +22,13 @@ def main() -> None:
     known = space.known[0]
     recipe = space.recipe_of(known.values)
     if wanted.rehearse:
-        recipe = recipe.model_copy(update={"epochs": 1, "batch_size": 512})
+        recipe = recipe.model_copy(update={"epochs": 1})
     report.add("recipe", {"known": known.name, **recipe.to_dict()})
     file = wanted.folder / "speednet.toml"
     file.write_text(tomli_w.dumps(recipe.to_dict()), encoding="utf-8")
     common = ("--device", wanted.device, "--data", wanted.data)
-    seeds = 1 if wanted.rehearse else SEEDS
-    report.add("final", train_final(file, seeds, wanted.folder / "speednet", common))
+    out = wanted.folder / "speednet"
+    report.add("final", train_final(file, SEEDS, out, common, wanted.rehearse))
 
 
 if __name__ == "__main__":

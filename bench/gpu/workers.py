@@ -33,17 +33,22 @@ RECIPES = {
     ),
 }
 """A small network and the widest of the main search."""
+REHEARSED = dict.fromkeys(RECIPES, RECIPES["net 6/16 at 64"])
 COUNTS = (1, 2, 4, 8, 16)
 SECONDS = 1.5
 MPS = "nvidia-cuda-mps-control"
 
 
 def rates(
-    images: Path, folder: Path, device: torch.device, count: int, seconds: float
+    recipes: Mapping[str, Recipe],
+    images: Path,
+    device: torch.device,
+    count: int,
+    seconds: float,
 ) -> Mapping[str, float]:
     """Return the images/s of all workers together, by recipe."""
-    with Pool(slots_of([device], count), images, folder) as pool:
-        speeds = measure_speeds(RECIPES, seconds, pool)
+    with Pool(slots_of([device], count), images, images.parent) as pool:
+        speeds = measure_speeds(recipes, seconds, pool)
     return {one.name: round(one.training, 1) for one in speeds}
 
 
@@ -81,9 +86,9 @@ def main() -> None:
     device = torch.device(wanted.device)
     report = Report(wanted.json, device)
     counts, seconds = ((1, 2), 0.1) if wanted.rehearse else (COUNTS, SECONDS)
+    recipes = REHEARSED if wanted.rehearse else RECIPES
     with TemporaryDirectory() as name:
-        folder = Path(name)
-        images = folder / "images"
+        images = Path(name) / "images"
         few = REHEARSAL_IMAGES if wanted.rehearse else None
         prepare_images(open_data(wanted.data), few, images)
         found: dict[str, Mapping[str, float]] = {}
@@ -91,7 +96,7 @@ def main() -> None:
         def measure(how: str) -> None:
             for count in counts:
                 try:
-                    found[f"{count}{how}"] = rates(images, folder, device, count, seconds)
+                    found[f"{count}{how}"] = rates(recipes, images, device, count, seconds)
                 except Exception as error:  # more workers may not fit; fewer are measured already
                     report.add(f"error with {count}{how}", f"{type(error).__name__}: {error}"[:500])
                     return

@@ -286,7 +286,7 @@ def test_a_loss_that_never_falls_gives_no_bounds_and_says_why(loss: Loss) -> Non
     assert finding.divergence is None
     assert finding.reason == (
         "The loss hardly fell: from 2.303 by 0.000 between lr 1e-06 and 1e+01, "
-        f"where at least {NEEDED_FALL} are needed to tell a good rate."
+        f"but at least {NEEDED_FALL} are needed to recognise a good rate."
     )
 
 
