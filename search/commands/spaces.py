@@ -15,7 +15,7 @@ __all__ = ["spaces"]
 def spaces(name: str | None, as_json: bool) -> None:
     """List the spaces, or show one in full."""
     from search.commands.printing import page_console
-    from search.views.pages import space_list, space_page
+    from search.views.space_pages import space_list, space_page
     from spaces.files import load_space, shipped_names
 
     if name is None:

@@ -29,7 +29,7 @@ def status(study: str | None, storage: str | None, home: Home, watch: bool, as_j
     from search.commands.printing import page_console
     from search.results.reader import StudyReader
     from search.storage.urls import where_flags
-    from search.views.pages import study_page
+    from search.views.study_pages import study_page
 
     reader = StudyReader(home, storage, study)
     summary = reader.look()

@@ -22,7 +22,7 @@ def studies(storage: str | None, home: Home, as_json: bool) -> None:
     from search.commands.printing import page_console
     from search.results.reader import all_summaries
     from search.storage.urls import shown_url
-    from search.views.pages import study_list
+    from search.views.study_pages import study_list
 
     summaries = all_summaries(home, storage)
     if as_json:

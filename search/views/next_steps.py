@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
+from cifar_core.data.split import VALIDATION_IMAGES
 from search.command_lines import command_line
-from search.plan import plan_of
-from search.request import StartRequest
 from search.results.summary import Summary
-from search.workers.shared_images import MOST_TRAINING_IMAGES
 from spaces.errors import SpaceError
 from spaces.files import load_space, shipped_names
 from spaces.reading import quicker
 from spaces.space import Space
 
 __all__ = ["Step", "next_steps"]
+
+MOST_TRAINING_IMAGES = 50_000 - VALIDATION_IMAGES
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,9 @@ def resume_command(summary: Summary, where: str = "", data: str | None = None) -
 
 def _wider_search(summary: Summary, where: str, data: str | None, given: str | None) -> str | None:
     """The same search with wider learning-rate bounds; None if the best rate is at no end of its range."""
+    from search.plan import plan_of  # which imports PyTorch
+    from search.request import StartRequest
+
     edge = summary.edge
     space = _origin(summary, given)
     if edge is None or space is None:

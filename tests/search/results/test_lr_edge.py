@@ -18,7 +18,7 @@ from search.study.rows import TrialRow
 from search.study.settings import given_range
 from search.study.study import SearchStudy
 from search.views.closing import closing_words
-from search.views.pages import study_page
+from search.views.study_pages import study_page
 from spaces.space import Space
 from tests.search.script import row
 from tests.search.scripted import ScriptedPool, folder_in, new_study, search

@@ -19,7 +19,7 @@ from search.study.bounds import Bounds
 from search.study.rows import TrialRow
 from search.study.study import SearchStudy
 from search.views.closing import closing_words
-from search.views.pages import study_page
+from search.views.study_pages import study_page
 from search.workers.messages import Failed, WorkerMessage
 from tests.search.script import row
 from tests.search.scripted import (
