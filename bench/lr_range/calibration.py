@@ -11,15 +11,20 @@ schedule, and judged by the cells of the one left out.
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+
+import numpy as np
+import numpy.typing as npt
 
 from bench.lr_range.curves import Curve, as_used, found
 from bench.lr_range.score import Grid
 from cifar_core.lr_range.finding import BELOW, FARTHEST_HEADROOM, PER_DECADE, SUGGESTED, Finding
 
 __all__ = ["Choice", "Reading", "calibration_page", "choose", "readings"]
+
+Floats = npt.NDArray[np.float64]
 
 BASES = [round(-0.90 + 0.05 * step, 2) for step in range(14)]
 SLOPES = [round(0.05 * step, 2) for step in range(13)]
@@ -75,15 +80,14 @@ def readings(truth: Sequence[Grid], curves: Sequence[Curve]) -> list[Reading]:
 
 def choose(known: Sequence[Reading]) -> Choice:
     """The numbers that lose least on these readings."""
-    return min(product(BASES, SLOPES), key=lambda choice: _cost(known, choice))
+    return _choose(known, _losses(known), np.ones(len(known), dtype=bool))
 
 
 def left_out(known: Sequence[Reading]) -> list[tuple[Choice, Reading]]:
     """Each reading with the numbers that are chosen without its recipe."""
-    choices = {
-        recipe: choose([one for one in known if one.recipe != recipe])
-        for recipe in {one.recipe for one in known}
-    }
+    losses = _losses(known)
+    recipes = np.array([one.recipe for one in known])
+    choices = {recipe: _choose(known, losses, recipes != recipe) for recipe in set(recipes)}
     return [(choices[one.recipe], one) for one in known]
 
 
@@ -101,11 +105,24 @@ def calibration_page(truth: Sequence[Grid], curves: Sequence[Curve]) -> str:
     return "\n".join(lines)
 
 
-def _cost(known: Sequence[Reading], choice: Choice) -> float:
-    alone = [one.lost(*choice) for one in known if not one.together]
-    together = [one.lost(*choice) for one in known if one.together]
-    worst = WEIGHT_OF_WORST * max(together)
-    return statistics.fmean(alone) + statistics.fmean(together) + worst
+def _losses(known: Sequence[Reading]) -> dict[Choice, Floats]:
+    """Points lost on each reading, (readings,), with each choice of the grid."""
+    return {
+        choice: np.array([one.lost(*choice) for one in known]) for choice in product(BASES, SLOPES)
+    }
+
+
+def _choose(
+    known: Sequence[Reading], losses: Mapping[Choice, Floats], kept: npt.NDArray[np.bool_]
+) -> Choice:
+    """The choice that loses least on the readings that are kept."""
+    together = np.array([one.together for one in known])
+
+    def cost(choice: Choice) -> float:
+        alone, cells = losses[choice][kept & ~together], losses[choice][kept & together]
+        return float(alone.mean() + cells.mean() + WEIGHT_OF_WORST * cells.max())
+
+    return min(losses, key=cost)
 
 
 def _words(choices: Sequence[Choice], known: Sequence[Reading]) -> str:
