@@ -46,7 +46,12 @@ class PublicUrl:
             host, port = parts.hostname or "", parts.port
         except ValueError:
             parts, host, port = urlsplit(""), "", None
-        if parts.scheme not in DEFAULT_PORTS or not host.isascii() or not host or "@" in parts.netloc:
+        if (
+            parts.scheme not in DEFAULT_PORTS
+            or not host.isascii()
+            or not host
+            or "@" in parts.netloc
+        ):
             raise UsageError(
                 f"--url must be the address that browsers open, such as https://host/prefix/, but got {text!r}."
             )

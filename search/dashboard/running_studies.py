@@ -55,7 +55,9 @@ def protected(handle: Handler, storage: RetryingStorage, home: Home) -> Handler:
 
 def _change(environ: Environ) -> tuple[int, str] | None:
     """Return the study that a request deletes or renames, and the verb for it."""
-    path = path_of(environ).encode("latin-1").decode()  # access control has refused what is not UTF-8
+    path = (
+        path_of(environ).encode("latin-1").decode()
+    )  # access control has refused what is not UTF-8
     routes = {"DELETE": (DELETION, "deleted"), "POST": (RENAMING, "renamed")}
     pattern, verb = routes.get(environ["REQUEST_METHOD"].upper(), (None, ""))
     match = pattern.fullmatch(path) if pattern else None

@@ -1,6 +1,5 @@
 """Checks of what a trial is to be trained with: values that a user's script enqueued, and recipes."""
 
-from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -11,6 +10,7 @@ from cifar_core.recipe import Recipe
 from cifar_core.records import shown
 from cifar_core.text_files import last_line
 from search.policy.base import InvalidParametersError
+from search.policy.factory import SEED
 from search.study.trial_states import enqueued_values
 from spaces.parameter import Parameter
 from spaces.space import Space, Values
@@ -29,10 +29,16 @@ def check_enqueued(space: Space, trial: FrozenTrial) -> None:
         InvalidParametersError: A value is outside of its range or choices, or no parameter has its name.
     """
     for name, value in enqueued_values(trial).items():
+        if name == SEED and space.grid is not None:
+            continue
         parameter = space.parameters.get(name)
         if parameter is None:
             close = get_close_matches(name, space.parameters, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(space.parameters)}."
+            hint = (
+                f"did you mean {close[0]}?"
+                if close
+                else f"there are {', '.join(space.parameters)}."
+            )
             raise InvalidParametersError(f"enqueued with {name}, which is no parameter; {hint}")
         if not _allows(parameter, value):
             raise InvalidParametersError(
