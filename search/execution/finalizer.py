@@ -130,6 +130,7 @@ class Finalizer:
         state = None if trial is None else stored_state(trial)
         if state is None:
             self._queue.started -= 1
+            self._study.optuna.forget_deleted()
         if trial is None:
             _unlink(self._folder.checkpoint(number))
         elif state is TrialState.RUNNING and known(trial).state is state:

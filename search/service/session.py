@@ -1,7 +1,9 @@
 """A session of a study: workers, learning-rate bounds, trials, until the budget is used up or a stop."""
 
 from dataclasses import dataclass
+from shutil import rmtree
 
+from search.errors import ServiceError
 from search.events import Notice, Observer, SearchStarted
 from search.execution import warm_start
 from search.execution.best_checkpoints import BestCheckpoints
@@ -21,7 +23,6 @@ from search.storage.study_lock import StudyLock
 from search.storage.urls import where_flags
 from search.study import attributes
 from search.study.study import SearchStudy
-from search.study.trial_states import is_foreign
 from search.workers.pool import Pool
 from search.workers.shared_images import pixel_statistics
 from search.workers.slots import Slot
@@ -61,12 +62,18 @@ class Session:
         """Search, and return whether the budget is used up.
 
         Raises:
-            ServiceError: Nothing works: workers keep dying, or trial after trial fails.
+            ServiceError: Nothing works: workers keep dying, trial after trial fails, or the study is gone.
             StudyHeldError: Another process has taken the study over.
         """
+        try:
+            return self._run()
+        except KeyError as error:  # Optuna's for a record that is not there
+            if self._study_exists():
+                raise
+            raise ServiceError(self._clear_away()) from error
+
+    def _run(self) -> Outcome:
         outcome: Outcome = "finished"
-        _say_what_is_foreign(self.study, self.observe)
-        self.storage.hides = is_foreign  # so that no sampler learns from such a trial either
         if not self.study.complete or any(row.unfinished for row in self.study.rows()):
             outcome = self._search()
         rows = self.study.rows()
@@ -74,6 +81,23 @@ class Session:
         if outcome == "finished" and not any(row.unfinished for row in rows):
             self.folder.tidy(BestCheckpoints(rows, self.study.budget.keep).numbers)
         return outcome
+
+    def _study_exists(self) -> bool:
+        try:
+            self.storage.get_study_name_from_id(self.study.optuna._study_id)  # noqa: SLF001
+        except KeyError:
+            return False
+        return True
+
+    def _clear_away(self) -> str:
+        """Remove what is of no use without the study, and say so. Networks are not made again quickly."""
+        folder = self.folder
+        folder.tidy(keep=folder.checkpoints())
+        words = f"Study {self.study.name} is not in its storage any more: another program has deleted it."
+        if folder.checkpoints():
+            return f"{words} Its checkpoints stay in {folder.root}: remove that folder if you need none."
+        rmtree(folder.root, ignore_errors=True)
+        return f"{words} The search stops."
 
     def _search(self) -> Outcome:
         folder, request = self.folder, self.request
@@ -90,6 +114,7 @@ class Session:
             Stopwatch(self.study).running() as stopwatch,
         ):
             self.study.write(attributes.PIXELS, pixel_statistics(folder.images))
+            _say_what_is_skipped(self.study, self.observe)
             _say_what_starts_again(self.study, folder, self.observe)
             note_experience(self.study, self.storage)
             try:
@@ -129,6 +154,19 @@ def _keep_plots(study: SearchStudy, home: Home, observe: Observer) -> None:
         observe(Notice(f"The plot of the LR-range test cannot be kept: {error}."))
 
 
+def _say_what_is_skipped(study: SearchStudy, observe: Observer) -> None:
+    """Name the trials that other programs have added."""
+    if foreign := study.foreign():
+        numbers, many = ", ".join(map(str, foreign)), len(foreign) > 1
+        observe(
+            Notice(
+                f"{'Trials' if many else 'Trial'} {numbers} {'were' if many else 'was'} added by another "
+                f"program: {'they are' if many else 'it is'} skipped, and {'count' if many else 'counts'} "
+                "for nothing."
+            )
+        )
+
+
 def _say_what_starts_again(study: SearchStudy, folder: StudyFolder, observe: Observer) -> None:
     """Name the trials that cannot continue, as this home has no checkpoint of them."""
     there = folder.checkpoints()
@@ -143,21 +181,6 @@ def _say_what_starts_again(study: SearchStudy, folder: StudyFolder, observe: Obs
             Notice(
                 f"{'Trials' if many else 'Trial'} {', '.join(lost)} {'start' if many else 'starts'} again "
                 f"at epoch 1: this home has no checkpoint of {'them' if many else 'it'}."
-            )
-        )
-
-
-def _say_what_is_foreign(study: SearchStudy, observe: Observer) -> None:
-    """Name the complete trials that another program has added to the study."""
-    foreign = [
-        str(one.number) for one in study.optuna.get_trials(deepcopy=False) if is_foreign(one)
-    ]
-    if foreign:
-        many = len(foreign) > 1
-        observe(
-            Notice(
-                f"{'Trials' if many else 'Trial'} {', '.join(foreign)} {'were' if many else 'was'} added "
-                f"by another program and {'count' if many else 'counts'} for nothing."
             )
         )
 

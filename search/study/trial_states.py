@@ -31,6 +31,7 @@ __all__ = [
     "pause",
     "stored_state",
     "take_up",
+    "was_ended_outside",
     "writes",
 ]
 
@@ -58,7 +59,8 @@ def writes(trial: Trial) -> Iterator[None]:
         yield
     except (UpdateFinishedTrialError, KeyError, ValueError) as error:
         # Optuna has several errors for it, and each of them for other causes too.
-        if stored_state(trial) is known(trial).state:
+        state = stored_state(trial)
+        if state is known(trial).state and state in {TrialState.RUNNING, TrialState.WAITING}:
             raise
         raise LostTrialError(trial.number) from error
 
@@ -162,8 +164,21 @@ def enqueued_values(trial: FrozenTrial) -> dict[str, Any]:
 
 
 def is_foreign(trial: FrozenTrial) -> bool:
-    """Return whether another program added a complete trial: it has no recipe and counts for nothing."""
-    return trial.state is TrialState.COMPLETE and attributes.RECIPE not in trial.user_attrs
+    """Return whether another program has put a finished trial into the study: it counts for nothing."""
+    notes = trial.user_attrs
+    return trial.state.is_finished() and not {attributes.RECIPE, attributes.REASON} & notes.keys()
+
+
+def was_ended_outside(trial: FrozenTrial) -> bool:
+    """Return whether another process has ended a trial of this service: its notes are not complete."""
+    notes = trial.user_attrs
+    recipe = notes.get(attributes.RECIPE)
+    if not trial.state.is_finished() or not isinstance(recipe, dict):
+        return False
+    if trial.state is not TrialState.COMPLETE:
+        return attributes.REASON not in notes
+    last = max(trial.intermediate_values, default=0)
+    return attributes.EPOCHS not in notes and last < recipe.get("epochs", 0)
 
 
 def is_paused(trial: FrozenTrial) -> bool:
