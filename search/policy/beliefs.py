@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from search.policy.encoding import Encoding
 from search.policy.knowledge import Belief
+from search.policy.model.encoding import Encoding
 
 __all__ = ["Beliefs"]
 

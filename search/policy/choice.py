@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from search.policy.acquisition import Horizon, log_improvement, mutated, next_look
 from search.policy.beliefs import Beliefs
-from search.policy.cost_model import relative_costs
-from search.policy.curve_model import Forecasts
-from search.policy.encoding import Encoding
+from search.policy.model.cost_model import relative_costs
+from search.policy.model.curve_model import Forecasts
+from search.policy.model.encoding import Encoding
 
 __all__ = ["Choice", "Forecast", "Situation", "Standing", "choose_next", "drawn"]
 

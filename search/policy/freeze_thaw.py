@@ -35,13 +35,13 @@ from search.policy.base import (
 )
 from search.policy.beliefs import Beliefs
 from search.policy.choice import Choice, Situation, choose_next, drawn
-from search.policy.curve_model import CurveModel, Forecasts, Hyperparameters
 from search.policy.draft_study import Drafts
-from search.policy.encoding import Encoding
-from search.policy.gaussian_process import FitError
 from search.policy.given_sampler import GivenSampler
 from search.policy.knowledge import NOTHING, Knowledge
 from search.policy.members import STATES, Members, seconds_of
+from search.policy.model.curve_model import CurveModel, Forecasts, Hyperparameters
+from search.policy.model.encoding import Encoding
+from search.policy.model.gaussian_process import FitError
 from search.policy.work import Allowance, looks_of
 from search.study import attributes
 from search.study.trial_states import (

@@ -10,8 +10,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search.policy.choice import Choice, Situation, Standing
-from search.policy.curve_model import Curve
-from search.policy.encoding import Encoding, Floats
+from search.policy.model.curve_model import Curve
+from search.policy.model.encoding import Encoding, Floats
 from search.policy.work import Allowance
 from search.study import attributes
 from search.study.trial_states import is_paused, is_queued

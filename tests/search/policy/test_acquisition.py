@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search.policy.acquisition import Horizon, log_improvement, mutated, next_look
-from search.policy.cost_model import relative_costs
+from search.policy.model.cost_model import relative_costs
 from search.policy.work import Allowance, looks_of
 
 

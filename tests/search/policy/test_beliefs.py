@@ -7,8 +7,8 @@ import pytest
 from optuna.trial import Trial
 
 from search.policy.beliefs import Beliefs
-from search.policy.encoding import Encoding
 from search.policy.knowledge import Belief, ExperienceRecord
+from search.policy.model.encoding import Encoding
 
 
 def choose(trial: Trial) -> dict[str, Any]:

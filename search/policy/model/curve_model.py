@@ -13,9 +13,9 @@ import numpy.typing as npt
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from search.policy.encoding import Encoding
-from search.policy.gaussian_process import Points, Posterior, Prior, fit
 from search.policy.knowledge import ExperienceRecord
+from search.policy.model.encoding import Encoding
+from search.policy.model.gaussian_process import Points, Posterior, Prior, fit
 from search.policy.work import looks_of
 
 __all__ = ["Curve", "CurveModel", "Forecasts", "Hyperparameters"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from optuna.trial import Trial
 
-from search.policy.encoding import Encoding
+from search.policy.model.encoding import Encoding
 from spaces.files import load_space
 
 

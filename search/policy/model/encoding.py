@@ -24,7 +24,9 @@ from optuna.distributions import (
 from optuna.samplers import RandomSampler
 from optuna.trial import Trial
 
-from search.policy.coordinates import (
+from search.policy.draft_study import Drafts
+from search.policy.knowledge import Value
+from search.policy.model.coordinates import (
     choice_at,
     coordinate_of,
     count_of,
@@ -32,8 +34,6 @@ from search.policy.coordinates import (
     snapped,
     value_at,
 )
-from search.policy.draft_study import Drafts
-from search.policy.knowledge import Value
 
 __all__ = ["Encoding"]
 

@@ -24,7 +24,7 @@ from scipy.linalg import cho_solve, solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
 
-from search.policy.kernel import (
+from search.policy.model.kernel import (
     Floats,
     KernelValues,
     Points,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from search.policy.gaussian_process import (
+from search.policy.model.gaussian_process import (
     FitError,
     Points,
     Posterior,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from optuna.trial import Trial
 
-from search.policy.curve_model import MOST_ROWS, Curve, CurveModel, Hyperparameters
-from search.policy.encoding import Encoding
 from search.policy.knowledge import ExperienceRecord
+from search.policy.model.curve_model import MOST_ROWS, Curve, CurveModel, Hyperparameters
+from search.policy.model.encoding import Encoding
 
 EPOCHS = 12
 

@@ -1,0 +1,1 @@
+"""The model of training curves and costs, in plain numbers."""
