@@ -10,6 +10,7 @@ from cifar_core.recipe import Recipe
 from cifar_core.records import shown
 from cifar_core.text_files import last_line
 from search.policy.base import InvalidParametersError
+from search.policy.factory import SEED
 from search.study.trial_states import enqueued_values
 from spaces.parameter import Parameter
 from spaces.space import Space, Values
@@ -28,6 +29,8 @@ def check_enqueued(space: Space, trial: FrozenTrial) -> None:
         InvalidParametersError: A value is outside of its range or choices, or no parameter has its name.
     """
     for name, value in enqueued_values(trial).items():
+        if name == SEED and space.grid is not None:
+            continue
         parameter = space.parameters.get(name)
         if parameter is None:
             close = get_close_matches(name, space.parameters, n=1)

@@ -43,7 +43,8 @@ class Stopwatch:
         try:
             yield self
         finally:
-            with suppress(ServiceError):  # the storage does not work, as the user has been told
+            # The storage does not work, as the user has been told; or the study is gone, as others notice.
+            with suppress(ServiceError, KeyError):
                 self._note()
 
     def note_now_and_then(self) -> None:

@@ -6,16 +6,15 @@ from typing import Any
 
 from optuna.trial import Trial
 
-from cifar_core.errors import RecipeError
 from cifar_core.seeds import derive
-from cifar_core.text_files import last_line
-from search.policy.base import InvalidParametersError, Policy
+from search.execution.enqueued import check_enqueued, recipe_of
+from search.policy.base import Policy
 from search.policy.factory import SEED, seeds_of
 from search.study import attributes
 from search.study.budget import enqueued_to, trials_in_all
 from search.study.rows import best_rows
 from search.study.study import SearchStudy
-from search.study.trial_states import LostTrialError, attach, writes
+from search.study.trial_states import LostTrialError, attach, known, writes
 from spaces.space import Space
 
 __all__ = ["TrialQueue"]
@@ -108,11 +107,8 @@ class TrialQueue:
     def _prepare(self, trial: Trial, number: int) -> dict[str, Any]:
         """Choose the trial's parameters, and return its recipe and seed as notes."""
         settings = self._study.settings
-        values = self._space.suggest(trial)
-        try:
-            recipe = self._space.recipe_of(values)
-        except RecipeError as error:
-            raise InvalidParametersError(last_line(error)) from error
+        check_enqueued(self._space, known(trial))
+        recipe = recipe_of(self._space, self._space.suggest(trial))
         if seeds := seeds_of(settings):
             # Every cell is trained from the same seeds: what differs between cells is the cell.
             seed = trial.suggest_int(SEED, seeds[0], seeds[-1])

@@ -1,7 +1,9 @@
 """A session of a study: workers, learning-rate bounds, trials, until the budget is used up or a stop."""
 
 from dataclasses import dataclass
+from shutil import rmtree
 
+from search.errors import ServiceError
 from search.events import Notice, Observer, SearchStarted
 from search.execution import warm_start
 from search.execution.best_checkpoints import BestCheckpoints
@@ -61,9 +63,17 @@ class Session:
         """Search, and return whether the budget is used up.
 
         Raises:
-            ServiceError: Nothing works: workers keep dying, or trial after trial fails.
+            ServiceError: Nothing works: workers keep dying, trial after trial fails, or the study is gone.
             StudyHeldError: Another process has taken the study over.
         """
+        try:
+            return self._run()
+        except KeyError as error:  # Optuna's for a record that is not there
+            if self._study_exists():
+                raise
+            raise ServiceError(self._clear_away()) from error
+
+    def _run(self) -> Outcome:
         outcome: Outcome = "finished"
         _say_what_is_foreign(self.study, self.observe)
         self.storage.hides = is_foreign  # so that no sampler learns from such a trial either
@@ -74,6 +84,23 @@ class Session:
         if outcome == "finished" and not any(row.unfinished for row in rows):
             self.folder.tidy(BestCheckpoints(rows, self.study.budget.keep).numbers)
         return outcome
+
+    def _study_exists(self) -> bool:
+        try:
+            self.storage.get_study_name_from_id(self.study.optuna._study_id)  # noqa: SLF001
+        except KeyError:
+            return False
+        return True
+
+    def _clear_away(self) -> str:
+        """Remove what is of no use without the study, and say so. Networks are not made again quickly."""
+        folder = self.folder
+        folder.tidy(keep=folder.checkpoints())
+        words = f"Study {self.study.name} is not in its storage any more: another program has deleted it."
+        if folder.checkpoints():
+            return f"{words} Its checkpoints stay in {folder.root}: remove that folder if you need none."
+        rmtree(folder.root, ignore_errors=True)
+        return f"{words} The search stops."
 
     def _search(self) -> Outcome:
         folder, request = self.folder, self.request
@@ -148,7 +175,7 @@ def _say_what_starts_again(study: SearchStudy, folder: StudyFolder, observe: Obs
 
 
 def _say_what_is_foreign(study: SearchStudy, observe: Observer) -> None:
-    """Name the complete trials that another program has added to the study."""
+    """Name the finished trials that another program has added to the study."""
     foreign = [
         str(one.number) for one in study.optuna.get_trials(deepcopy=False) if is_foreign(one)
     ]

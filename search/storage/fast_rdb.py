@@ -53,7 +53,8 @@ CHANGE = {
     for part, key in KEYS.items()
     for one in [PARTS[part]]
 }
-NUMBER = select(func.count(TRIALS.c.trial_id)).where(
+# Optuna counts the trials before it, which gives a number twice if somebody has deleted one by SQL.
+NUMBER = select(func.coalesce(func.max(TRIALS.c.number) + 1, 0)).where(
     TRIALS.c.study_id == bindparam("the_study"), TRIALS.c.trial_id < THE_TRIAL
 )
 CHANGE_TRIAL = TRIALS.update().where(TRIALS.c.trial_id == THE_TRIAL)

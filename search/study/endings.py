@@ -1,8 +1,9 @@
 """Kinds of ends of trials that did not reach their last epoch, stored beside the reason in words."""
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from search.study import attributes
 
@@ -25,14 +26,21 @@ PREFIXES: tuple[tuple[str, Ending], ...] = (
 """Beginnings of reasons by which earlier versions, which stored no kind, told the ends apart."""
 
 
-def ending_of(trial: FrozenTrial) -> Ending | None:
-    """Return the kind of a trial's end; None for one that is complete or not finished."""
-    stored = trial.user_attrs.get(attributes.ENDING)
+def ending_of(state: TrialState, notes: Mapping[str, Any]) -> Ending | None:
+    """Return the kind of a trial's end; None for one that is complete or not finished.
+
+    Args:
+        state: The trial's state.
+        notes: Its user attributes.
+    """
+    if not state.is_finished():
+        return None
+    stored = notes.get(attributes.ENDING)
     if stored in get_args(Ending):
         return stored
-    if trial.state is TrialState.FAIL:
+    if state is TrialState.FAIL:
         return "error"
-    if trial.state is not TrialState.PRUNED:
+    if state is not TrialState.PRUNED:
         return None
-    reason = str(trial.user_attrs.get(attributes.REASON, ""))
+    reason = str(notes.get(attributes.REASON, ""))
     return next((kind for prefix, kind in PREFIXES if reason.startswith(prefix)), None)

@@ -10,8 +10,8 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.study import attributes
-from search.study.endings import Ending, ending_of
-from search.study.trial_states import is_foreign, is_paused
+from search.study.endings import ENDED_OUTSIDE, Ending, ending_of
+from search.study.trial_states import is_foreign, is_paused, was_ended_outside
 from spaces.space import Values
 
 __all__ = ["TrialRow", "best_rows", "gains", "label_of", "row_of", "rows_of"]
@@ -90,10 +90,13 @@ def rows_of(study: optuna.Study) -> list[TrialRow]:
 def row_of(trial: FrozenTrial) -> TrialRow:
     """Return the record of one trial."""
     notes = trial.user_attrs
+    if was_ended_outside(trial):
+        notes = {**notes, attributes.ENDING: "outside", attributes.REASON: ENDED_OUTSIDE}
+    ending = ending_of(trial.state, notes)
     last = max(trial.intermediate_values, default=None)
     return TrialRow(
         number=trial.number,
-        state="paused" if is_paused(trial) else STATES[trial.state],
+        state=_state_of(trial, ending),
         validation_accuracy=None if last is None else trial.intermediate_values[last],
         epochs=last or 0,
         values=dict(trial.params),
@@ -106,8 +109,14 @@ def row_of(trial: FrozenTrial) -> TrialRow:
         history=tuple(notes.get(attributes.EPOCHS, ())),
         ended=trial.datetime_complete,
         scores=dict(trial.intermediate_values),
-        ending=ending_of(trial),
+        ending=ending,
     )
+
+
+def _state_of(trial: FrozenTrial, ending: Ending | None) -> State:
+    if ending == "outside":
+        return "failed"  # also one that was told a value: it has not come to its last epoch
+    return "paused" if is_paused(trial) else STATES[trial.state]
 
 
 def label_of(trial: FrozenTrial | Trial) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from search.study import attributes
@@ -23,6 +24,7 @@ __all__ = [
     "begin",
     "check_unchanged",
     "enqueued_values",
+    "forget_deleted",
     "give_up",
     "is_foreign",
     "is_paused",
@@ -31,6 +33,7 @@ __all__ = [
     "pause",
     "stored_state",
     "take_up",
+    "was_ended_outside",
     "writes",
 ]
 
@@ -58,7 +61,8 @@ def writes(trial: Trial) -> Iterator[None]:
         yield
     except (UpdateFinishedTrialError, KeyError, ValueError) as error:
         # Optuna has several errors for it, and each of them for other causes too.
-        if stored_state(trial) is known(trial).state:
+        state = stored_state(trial)
+        if state is known(trial).state and state in {TrialState.RUNNING, TrialState.WAITING}:
             raise
         raise LostTrialError(trial.number) from error
 
@@ -161,9 +165,31 @@ def enqueued_values(trial: FrozenTrial) -> dict[str, Any]:
     return fixed
 
 
+def forget_deleted(study: optuna.Study) -> None:
+    """Have all trials of a study read again: Optuna's cache keeps one that another program has deleted."""
+    storage = study._storage  # noqa: SLF001
+    if isinstance(storage, _CachedStorage):
+        with storage._lock:  # noqa: SLF001
+            storage._studies.pop(study._study_id, None)  # noqa: SLF001
+    study._thread_local.cached_all_trials = None  # noqa: SLF001
+
+
 def is_foreign(trial: FrozenTrial) -> bool:
-    """Return whether another program added a complete trial: it has no recipe and counts for nothing."""
-    return trial.state is TrialState.COMPLETE and attributes.RECIPE not in trial.user_attrs
+    """Return whether another program has put a finished trial into the study: it counts for nothing."""
+    notes = trial.user_attrs
+    return trial.state.is_finished() and not {attributes.RECIPE, attributes.REASON} & notes.keys()
+
+
+def was_ended_outside(trial: FrozenTrial) -> bool:
+    """Return whether another process has ended a trial of this service: its notes are not complete."""
+    notes = trial.user_attrs
+    recipe = notes.get(attributes.RECIPE)
+    if not trial.state.is_finished() or not isinstance(recipe, dict):
+        return False
+    if trial.state is not TrialState.COMPLETE:
+        return attributes.REASON not in notes
+    last = max(trial.intermediate_values, default=0)
+    return attributes.EPOCHS not in notes and last < recipe.get("epochs", 0)
 
 
 def is_paused(trial: FrozenTrial) -> bool:

@@ -23,7 +23,7 @@ from cifar_core.text_files import one_line
 from search.errors import ServiceError
 from search.study import attributes
 from search.study.settings import Budget, Settings
-from search.study.trial_states import is_foreign
+from search.study.trial_states import is_foreign, was_ended_outside
 from spaces.checks import problems_of
 
 __all__ = ["check_notes", "readable"]
@@ -175,7 +175,7 @@ def _problem_of_trial(trial: FrozenTrial) -> str | None:
     if not all(isinstance(one, float) for one in trial.intermediate_values.values()):
         return "the accuracy of an epoch is not a number"
     complete = trial.state is TrialState.COMPLETE
-    if complete and not trial.intermediate_values:
+    if complete and not trial.intermediate_values and not was_ended_outside(trial):
         return "it is complete without an epoch"
     if notes.recipe is not None and notes.seed is None:
         return f"it has no {attributes.SEED}"

@@ -1,0 +1,204 @@
+"""Hands of others on a study while it is searched: its trials and its total stay in order."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+
+from search.events import Event, TrialEnded
+from search.home import StudyFolder
+from search.storage.opening import open_storage
+from search.study.endings import ENDED_OUTSIDE
+from search.study.study import SearchStudy
+from search.study.trial_states import is_foreign
+from tests.search.scripted import (
+    ScriptedPool,
+    new_study,
+    reopened,
+    search,
+    states_of,
+)
+
+POLICIES = [("freeze-thaw", "model"), ("promotion", "tpe"), ("none", "random")]
+TRIALS = 6
+
+
+@pytest.fixture(params=POLICIES, ids=lambda policy: policy[0])
+def study(request: pytest.FixtureRequest, tmp_path: Path) -> SearchStudy:
+    pruner, sampler = request.param
+    storage = open_storage(f"sqlite:///{tmp_path}/studies.db")
+    return new_study(storage, TRIALS, pruner=pruner, sampler=sampler)
+
+
+class Outside:
+    """Another process that looks at the same database, as the dashboard does.
+
+    Args:
+        database: The database's file.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+
+    def tell(self, number: int, state: TrialState, *values: float) -> None:
+        storage = RDBStorage(f"sqlite:///{self._database}")
+        try:
+            trial = storage.get_trial_id_from_study_id_trial_number(1, number)
+            storage.set_trial_state_values(trial, state, values or None)
+        finally:
+            storage.engine.dispose()
+
+    def write(self, statement: str, *values: object) -> None:
+        with closing(sqlite3.connect(self._database)) as connection, connection:
+            connection.execute(statement, values)
+
+
+def fail(outside: Outside, number: int) -> None:
+    outside.tell(number, TrialState.FAIL)
+
+
+def complete(outside: Outside, number: int) -> None:
+    outside.tell(number, TrialState.COMPLETE, 0.999)
+
+
+def delete(outside: Outside, number: int) -> None:
+    own = "trial_id = (SELECT trial_id FROM trials WHERE number = ?)"
+    for part in ("values", "params", "user_attributes", "intermediate_values"):
+        outside.write(f"DELETE FROM trial_{part} WHERE {own}", number)  # noqa: S608
+    outside.write("DELETE FROM trials WHERE number = ?", number)
+
+
+def change(outside: Outside, number: int) -> None:
+    outside.write(
+        "UPDATE trial_user_attributes SET value_json = '12345' WHERE key = 'seed' AND trial_id = "
+        "(SELECT trial_id FROM trials WHERE number = ?)",
+        number,
+    )
+
+
+@pytest.mark.parametrize("strike", [fail, complete, delete, change])
+def test_a_running_trial_that_others_end_is_over_and_its_worker_gets_another(
+    study: SearchStudy,
+    folder: StudyFolder,
+    tmp_path: Path,
+    strike: Callable[[Outside, int], None],
+) -> None:
+    def after(polls: int) -> None:
+        if polls == 2:
+            strike(Outside(tmp_path / "studies.db"), 0)
+
+    study.optuna.enqueue_trial({}, user_attrs={"known": "base"})  # trained to its end
+    events, pool = list[Event](), ScriptedPool(2, after=after)
+    assert search(study, pool, folder, events=events) == "finished"
+    again = reopened(study, open_storage(f"sqlite:///{tmp_path}/studies.db"))
+    rows = {row.number: row for row in again.rows()}
+    assert len(rows) == TRIALS
+    assert again.complete
+    ended = [event.row for event in events if isinstance(event, TrialEnded)]
+    (lost,) = [row for row in ended if row.number == 0]
+    assert (lost.state, lost.ending) == ("failed", "outside")
+    assert (lost.reason or "").startswith(ENDED_OUTSIDE)
+    if strike is not delete:
+        assert (rows[0].state, rows[0].ending, rows[0].reason) == (
+            lost.state,
+            lost.ending,
+            lost.reason,
+        )
+    assert all(row.finished and row.ending != "outside" for row in rows.values() if row.number)
+    assert len(set(pool.trained)) == len(pool.trained), "no epoch twice"
+    if strike is not change:  # which only the end of the trial shows
+        assert max(epoch for trial, epoch in pool.trained if trial == 0) <= 3
+    idle = ScriptedPool()
+    assert search(again, idle, folder) == "finished"
+    assert idle.tasks == []
+
+
+@pytest.mark.parametrize("strike", [fail, delete])
+@pytest.mark.parametrize("policy", POLICIES[:2], ids=lambda policy: policy[0])
+def test_a_paused_trial_that_others_end_is_not_taken_up(
+    folder: StudyFolder,
+    tmp_path: Path,
+    policy: tuple[str, str],
+    strike: Callable[[Outside, int], None],
+) -> None:
+    study = new_study(
+        open_storage(f"sqlite:///{tmp_path}/studies.db"), 14, pruner=policy[0], sampler=policy[1]
+    )
+    struck = list[int]()
+
+    def after(_polls: int) -> None:
+        waiting = [row.number for row in study.rows() if row.state == "paused"]
+        if len(waiting) > 2 and not struck:
+            # The best of them is the next to be taken up.
+            best = max(waiting, key=lambda number: study.rows()[number].score)
+            struck.append(best)
+            strike(Outside(tmp_path / "studies.db"), best)
+
+    pool = ScriptedPool(2, after=after)
+    assert search(study, pool, folder) == "finished"
+    assert struck
+    rows = reopened(study, open_storage(f"sqlite:///{tmp_path}/studies.db")).rows()
+    assert len(rows) == 14
+    assert all(row.finished for row in rows)
+    if strike is fail:
+        (row,) = [row for row in rows if row.number == struck[0]]
+        assert (row.state, row.ending) == ("failed", "outside")
+
+
+def test_enqueued_nonsense_fails_with_its_reason_and_no_sampler_sees_it(
+    study: SearchStudy, folder: StudyFolder
+) -> None:
+    user = optuna.load_study(study_name=study.name, storage=study.optuna._storage)
+    user.enqueue_trial({"dropout": 5.0})
+    user.enqueue_trial({"chanels1": 4})
+    user.enqueue_trial({"channels1": "wide"})
+    user.enqueue_trial({"channels1": 4.0})
+    assert search(study, ScriptedPool(), folder) == "finished"
+    rows = reopened(study).rows()
+    assert [row.reason for row in rows[:3]] == [
+        "enqueued with dropout = 5.0, which is not in 0 to 0.6",
+        "enqueued with chanels1, which is no parameter; did you mean channels1?",
+        "enqueued with channels1 = 'wide', which is not in 2 to 9",
+    ]
+    assert [row.state for row in rows[:3]] == ["failed"] * 3
+    assert all(row.values == {} for row in rows[:3])
+    assert (rows[3].values["channels1"], rows[3].finished) == (4, True)
+    assert len(rows) == TRIALS
+    more = reopened(study, trials=TRIALS + 2)
+    assert search(more, ScriptedPool(), folder) == "finished"
+    assert len(more.rows()) == TRIALS + 2
+
+
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.FAIL])
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy[0])
+def test_a_foreign_finished_trial_counts_for_nothing(
+    folder: StudyFolder, tmp_path: Path, policy: tuple[str, str], state: TrialState
+) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/studies.db")
+    storage.hides = is_foreign  # as a session does
+    study = new_study(storage, TRIALS, pruner=policy[0], sampler=policy[1])
+    value = 0.999 if state is TrialState.COMPLETE else None
+    study.optuna.add_trial(optuna.create_trial(state=state, value=value))
+    assert search(reopened(study), ScriptedPool(), folder) == "finished"
+    again = reopened(study, open_storage(f"sqlite:///{tmp_path}/studies.db"))
+    assert len(again.optuna.trials) == TRIALS + 1
+    assert [row.number for row in again.rows()] == list(range(1, TRIALS + 1))
+    assert again.complete
+    assert set(states_of(again)) <= {"complete", "pruned"}
+
+
+def test_a_study_with_foreign_trials_alone_is_somebody_elses(tmp_path: Path) -> None:
+    """It must not be taken for one whose creation was interrupted, which is deleted."""
+    from search.errors import UsageError
+
+    storage = open_storage(f"sqlite:///{tmp_path}/studies.db")
+    user = optuna.create_study(storage=storage, study_name="mine", direction="maximize")
+    user.add_trial(optuna.create_trial(value=0.5))
+    with pytest.raises(UsageError, match="was not created by cifar-search"):
+        new_study(storage)
+    assert len(user.trials) == 1
