@@ -18,7 +18,6 @@ from search.dashboard.notes import attributes_of, study_attributes, study_note, 
 from search.dashboard.wsgi import Answer, Environ, Handler, path_of
 from search.errors import ServiceError
 from search.study import attributes
-from search.study.own_trials import OwnTrialsStudy
 from search.study.rows import row_of
 from search.study.settings import Budget, Settings
 from search.study.study import SearchStudy
@@ -106,9 +105,7 @@ def _make_readable(
     if attributes.SETTINGS not in noted:
         return
     study = SearchStudy(
-        OwnTrialsStudy(
-            optuna.load_study(storage=storage, study_name=storage.get_study_name_from_id(number))
-        ),
+        optuna.load_study(storage=storage, study_name=storage.get_study_name_from_id(number)),
         Settings.model_validate(noted[attributes.SETTINGS]),
         Budget.model_validate(noted[attributes.BUDGET]),
     )

@@ -20,6 +20,7 @@ from search.study.trial_states import (
     LostTrialError,
     attach,
     check_unchanged,
+    forget_deleted,
     give_up,
     known,
     stored_state,
@@ -130,7 +131,7 @@ class Finalizer:
         state = None if trial is None else stored_state(trial)
         if state is None:
             self._queue.started -= 1
-            self._study.optuna.forget_deleted()
+            forget_deleted(self._study.optuna)
         if trial is None:
             _unlink(self._folder.checkpoint(number))
         elif state is TrialState.RUNNING and known(trial).state is state:

@@ -23,6 +23,7 @@ from search.storage.study_lock import StudyLock
 from search.storage.urls import where_flags
 from search.study import attributes
 from search.study.study import SearchStudy
+from search.study.trial_states import is_foreign
 from search.workers.pool import Pool
 from search.workers.shared_images import pixel_statistics
 from search.workers.slots import Slot
@@ -74,6 +75,8 @@ class Session:
 
     def _run(self) -> Outcome:
         outcome: Outcome = "finished"
+        _say_what_is_foreign(self.study, self.observe)
+        self.storage.hides = is_foreign  # so that no sampler learns from such a trial either
         if not self.study.complete or any(row.unfinished for row in self.study.rows()):
             outcome = self._search()
         rows = self.study.rows()
@@ -114,7 +117,6 @@ class Session:
             Stopwatch(self.study).running() as stopwatch,
         ):
             self.study.write(attributes.PIXELS, pixel_statistics(folder.images))
-            _say_what_is_skipped(self.study, self.observe)
             _say_what_starts_again(self.study, folder, self.observe)
             note_experience(self.study, self.storage)
             try:
@@ -154,19 +156,6 @@ def _keep_plots(study: SearchStudy, home: Home, observe: Observer) -> None:
         observe(Notice(f"The plot of the LR-range test cannot be kept: {error}."))
 
 
-def _say_what_is_skipped(study: SearchStudy, observe: Observer) -> None:
-    """Name the trials that other programs have added."""
-    if foreign := study.foreign():
-        numbers, many = ", ".join(map(str, foreign)), len(foreign) > 1
-        observe(
-            Notice(
-                f"{'Trials' if many else 'Trial'} {numbers} {'were' if many else 'was'} added by another "
-                f"program: {'they are' if many else 'it is'} skipped, and {'count' if many else 'counts'} "
-                "for nothing."
-            )
-        )
-
-
 def _say_what_starts_again(study: SearchStudy, folder: StudyFolder, observe: Observer) -> None:
     """Name the trials that cannot continue, as this home has no checkpoint of them."""
     there = folder.checkpoints()
@@ -181,6 +170,21 @@ def _say_what_starts_again(study: SearchStudy, folder: StudyFolder, observe: Obs
             Notice(
                 f"{'Trials' if many else 'Trial'} {', '.join(lost)} {'start' if many else 'starts'} again "
                 f"at epoch 1: this home has no checkpoint of {'them' if many else 'it'}."
+            )
+        )
+
+
+def _say_what_is_foreign(study: SearchStudy, observe: Observer) -> None:
+    """Name the finished trials that another program has added to the study."""
+    foreign = [
+        str(one.number) for one in study.optuna.get_trials(deepcopy=False) if is_foreign(one)
+    ]
+    if foreign:
+        many = len(foreign) > 1
+        observe(
+            Notice(
+                f"{'Trials' if many else 'Trial'} {', '.join(foreign)} {'were' if many else 'was'} added "
+                f"by another program and {'count' if many else 'counts'} for nothing."
             )
         )
 

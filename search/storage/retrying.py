@@ -56,6 +56,7 @@ class RetryingStorage(BaseStorage):
         on_outage: Called after each failed try; returns when it is time for the next one, or raises. None
             for the default.
         on_recovery: Called when a call that had failed has succeeded.
+        hides: Returns whether a trial is left out of all trials; None to leave out none.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class RetryingStorage(BaseStorage):
         self.read_only = read_from is not None
         self.on_outage: OutageHandler | None = None
         self.on_recovery: Callable[[], None] = _ignore
+        self.hides: Callable[[FrozenTrial], bool] | None = None
         self._database = database
         self._url = read_from or str(database.url)
         self._cached = get_storage(database)
@@ -242,7 +244,8 @@ class RetryingStorage(BaseStorage):
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
         """Return a study's trials by number."""
-        return self._call(self._cached.get_all_trials, study_id, deepcopy, states)
+        trials = self._call(self._cached.get_all_trials, study_id, deepcopy, states)
+        return trials if self.hides is None else [one for one in trials if not self.hides(one)]
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         """Return the best complete trial."""

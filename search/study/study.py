@@ -19,7 +19,6 @@ from search.home import Home, StudyFolder
 from search.study import attributes
 from search.study.bounds import Bounds
 from search.study.budget import best_position, enqueued_to, trials_in_all
-from search.study.own_trials import OwnTrialsStudy
 from search.study.rows import TrialRow, rows_of
 from search.study.settings import Budget, DataIdentity, Settings, differences
 from search.study.validation import check_notes, readable
@@ -43,12 +42,12 @@ class SearchStudy:
     """An Optuna study with the service's notes.
 
     Attributes:
-        optuna: The study as Optuna has it, without the trials that other programs have added.
+        optuna: The study as Optuna has it.
         settings: Its settings, which never change.
         budget: Its cost limits.
     """
 
-    optuna: OwnTrialsStudy
+    optuna: optuna.Study
     settings: Settings
     budget: Budget
 
@@ -73,10 +72,6 @@ class SearchStudy:
     def rows(self) -> list[TrialRow]:
         """Return its trials, by number."""
         return rows_of(self.optuna)
-
-    def foreign(self) -> list[int]:
-        """Return the finished trials that other programs have added: they count for nothing."""
-        return self.optuna.foreign()
 
     @property
     def data(self) -> DataIdentity:
@@ -120,7 +115,7 @@ def create_or_open(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(METRIC_NAMES)  # name of the value in a dashboard
-        found = SearchStudy(OwnTrialsStudy(study), settings, budget)
+        found = SearchStudy(study, settings, budget)
         found.write(attributes.STORED_AT, datetime.now(UTC).isoformat(timespec="seconds"))
         found.write(attributes.VERSIONS, versions())
         found.write(attributes.BUDGET, budget.model_dump(mode="json"))
@@ -138,7 +133,7 @@ def create_or_open(
             f"Study {name} exists with other settings:\n{listed}\n"
             "Continue it as it is with cifar-search resume, or start another with --study NAME."
         )
-    found = SearchStudy(OwnTrialsStudy(study), stored, budget)
+    found = SearchStudy(study, stored, budget)
     found.write(attributes.BUDGET, budget.model_dump(mode="json"))
     return found, False
 
@@ -161,7 +156,7 @@ def open_study(storage: BaseStorage, name: str | None) -> SearchStudy:
     study = _loaded(storage, name)
     settings = _settings_of(study)
     budget = Budget.model_validate(study.user_attrs[attributes.BUDGET])
-    return SearchStudy(OwnTrialsStudy(study), settings, budget)
+    return SearchStudy(study, settings, budget)
 
 
 def summaries(storage: BaseStorage) -> list[FrozenStudy]:

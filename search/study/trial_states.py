@@ -13,6 +13,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from search.study import attributes
@@ -23,6 +24,7 @@ __all__ = [
     "begin",
     "check_unchanged",
     "enqueued_values",
+    "forget_deleted",
     "give_up",
     "is_foreign",
     "is_paused",
@@ -161,6 +163,15 @@ def enqueued_values(trial: FrozenTrial) -> dict[str, Any]:
     """Return the parameters that an enqueued trial is to have; of any other trial those that it has."""
     fixed: dict[str, Any] = trial.system_attrs.get("fixed_params", trial.params)
     return fixed
+
+
+def forget_deleted(study: optuna.Study) -> None:
+    """Have all trials of a study read again: Optuna's cache keeps one that another program has deleted."""
+    storage = study._storage  # noqa: SLF001
+    if isinstance(storage, _CachedStorage):
+        with storage._lock:  # noqa: SLF001
+            storage._studies.pop(study._study_id, None)  # noqa: SLF001
+    study._thread_local.cached_all_trials = None  # noqa: SLF001
 
 
 def is_foreign(trial: FrozenTrial) -> bool:

@@ -168,8 +168,6 @@ def _problem_of_study(notes: dict[str, Any]) -> str | None:
 
 
 def _problem_of_trial(trial: FrozenTrial) -> str | None:
-    if is_foreign(trial):
-        return None  # it is skipped wherever trials are read
     try:
         notes = _TrialNotes.model_validate(trial.user_attrs)
     except ValidationError as error:
@@ -177,8 +175,6 @@ def _problem_of_trial(trial: FrozenTrial) -> str | None:
     if not all(isinstance(one, float) for one in trial.intermediate_values.values()):
         return "the accuracy of an epoch is not a number"
     complete = trial.state is TrialState.COMPLETE
-    if complete and notes.recipe is None:
-        return f"it is complete without a {attributes.RECIPE}"
     if complete and not trial.intermediate_values and not was_ended_outside(trial):
         return "it is complete without an epoch"
     if notes.recipe is not None and notes.seed is None:

@@ -15,6 +15,7 @@ from search.home import StudyFolder
 from search.storage.opening import open_storage
 from search.study.endings import ENDED_OUTSIDE
 from search.study.study import SearchStudy
+from search.study.trial_states import is_foreign
 from tests.search.scripted import (
     ScriptedPool,
     new_study,
@@ -174,20 +175,20 @@ def test_enqueued_nonsense_fails_with_its_reason_and_no_sampler_sees_it(
 
 
 @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.FAIL])
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy[0])
 def test_a_foreign_finished_trial_counts_for_nothing(
-    study: SearchStudy, folder: StudyFolder, state: TrialState
+    folder: StudyFolder, tmp_path: Path, policy: tuple[str, str], state: TrialState
 ) -> None:
-    user = optuna.load_study(study_name=study.name, storage=study.optuna._storage)
-    user.add_trial(
-        optuna.create_trial(state=state, value=0.999 if state.name == "COMPLETE" else None)
-    )
+    storage = open_storage(f"sqlite:///{tmp_path}/studies.db")
+    storage.hides = is_foreign  # as a session does
+    study = new_study(storage, TRIALS, pruner=policy[0], sampler=policy[1])
+    value = 0.999 if state is TrialState.COMPLETE else None
+    study.optuna.add_trial(optuna.create_trial(state=state, value=value))
     assert search(reopened(study), ScriptedPool(), folder) == "finished"
-    again = reopened(study)
-    assert again.foreign() == [0]
+    again = reopened(study, open_storage(f"sqlite:///{tmp_path}/studies.db"))
+    assert len(again.optuna.trials) == TRIALS + 1
     assert [row.number for row in again.rows()] == list(range(1, TRIALS + 1))
     assert again.complete
-    assert len(user.get_trials()) == TRIALS + 1
-    assert 0 not in {trial.number for trial in again.optuna.get_trials(states=[state])}
     assert set(states_of(again)) <= {"complete", "pruned"}
 
 
