@@ -38,7 +38,7 @@ COMMANDS = {
     "networks": "List the networks that a recipe can name.",
     "lr-range": "Measure which learning rates to search.",
     "sheet": "Draw augmented training images.",
-    "dashboard": "Serve optuna-dashboard to browsers.",
+    "dashboard": "Serve optuna-dashboard to browsers on this machine, until Ctrl-C.",
     "doctor": "Check this machine, and estimate the speed of a search.",
 }
 """Short help by command; the first sentence of each command's own help."""

@@ -161,9 +161,9 @@ def test_enqueued_nonsense_fails_with_its_reason_and_no_sampler_sees_it(
     assert search(study, ScriptedPool(), folder) == "finished"
     rows = reopened(study).rows()
     assert [row.reason for row in rows[:3]] == [
-        "enqueued with dropout = 5.0, which is not in 0 to 0.6",
+        "enqueued with dropout = 5.0, which is not in 0 to 0.4",
         "enqueued with chanels1, which is no parameter; did you mean channels1?",
-        "enqueued with channels1 = 'wide', which is not in 2 to 9",
+        "enqueued with channels1 = 'wide', which is not in 2 to 8, log",
     ]
     assert [row.state for row in rows[:3]] == ["failed"] * 3
     assert all(row.values == {} for row in rows[:3])

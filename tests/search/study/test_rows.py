@@ -56,7 +56,9 @@ def test_what_was_begun_and_is_not_finished_goes_on(state: TrialState, unfinishe
 
 def test_a_finished_row_knows_when_it_ended() -> None:
     study = optuna.create_study()
-    study.tell(study.ask(), 0.5)
+    asked = study.ask()
+    asked.set_user_attr(attributes.RECIPE, {})
+    study.tell(asked, 0.5)
     (found,) = rows_of(study)
     assert found.ended == study.trials[0].datetime_complete is not None
 
@@ -107,7 +109,7 @@ def test_a_trial_that_something_suggested_has_a_label_and_is_not_known(
 def test_rows_stand_by_number() -> None:
     study = optuna.create_study()
     for _ in range(3):
-        study.add_trial(trial(TrialState.COMPLETE))
+        study.add_trial(trial(TrialState.COMPLETE, user_attrs={attributes.RECIPE: {}}))
     assert [one.number for one in rows_of(study)] == [0, 1, 2]
 
 

@@ -187,7 +187,7 @@ def test_the_page_says_what_was_measured_on_and_what_it_cost() -> None:
     text = " ".join(lines_of(of_a_recipe(found(0.1, seeds=3))))
     assert (
         "Losses on training images of CIFAR-10, 45,000 training / 5,000 validation, split "
-        "0123456789abcdef; 3 seeds each, from 7. Cost: 1.0 epochs."
+        "0123456789abcdef; 3 seeds each, from seed 7. Cost: 1.0 epochs."
     ) in text
     assert "1 seed each" in " ".join(lines_of(of_a_recipe(found(0.1), seeds=1)))
 
