@@ -117,6 +117,7 @@ def test_a_total_that_is_lowered_leaves_nothing_running(
     assert states_of(study) == ["complete", "complete", "running", "running"]
     again = ScriptedPool(2, checkpoints=pool.checkpoints)
     monkeypatch.setattr(session, "Pool", lambda *_, **_options: nullcontext(again))
+    monkeypatch.setattr(session, "pixel_statistics", lambda _: {})
     home, storage = Home(folder.root.parent.parent), open_storage(f"sqlite:///{folder.root}/no.db")
     lowered, slots = reopened(study, **budget), [Slot("cpu", 1)]
     with StudyLock(home, storage, study.name) as lock:
