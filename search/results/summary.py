@@ -233,12 +233,12 @@ def recent_gain(rows: list[TrialRow], seconds: float = HOUR) -> RecentGain | Non
         rows: The trials.
         seconds: The time to look back.
     """
-    ended = {row.number: row.ended for row in rows if row.ended is not None}
-    if not ended:
+    ends = [row.ended for row in rows if row.ended is not None]
+    if not ends:
         return None
-    since = max(ended.values()) - timedelta(seconds=seconds)
-    before = best_rows([row for row in rows if row.number in ended and ended[row.number] <= since])
-    after = best_rows([row for row in rows if row.number in ended])
+    since = max(ends) - timedelta(seconds=seconds)
+    before = best_rows([row for row in rows if row.ended is not None and row.ended <= since])
+    after = best_rows([row for row in rows if row.ended is not None])
     if not before or not after:
         return None
     gain = (after[0].validation_accuracy or 0.0) - (before[0].validation_accuracy or 0.0)
