@@ -50,14 +50,14 @@ def test_one_that_waits_with_epochs_is_paused_and_goes_on() -> None:
         (TrialState.FAIL, False),
     ],
 )
-def test_what_was_begun_and_is_not_finished_goes_on(state: TrialState, unfinished: bool) -> None:
+def test_a_trial_that_was_started_and_is_not_finished_is_unfinished(state: TrialState, unfinished: bool) -> None:
     assert row_of(trial(state)).unfinished is unfinished
 
 
 def test_a_finished_row_knows_when_it_ended() -> None:
     study = optuna.create_study()
     asked = study.ask()
-    asked.set_user_attr(attributes.RECIPE, {})
+    asked.set_user_attr(attributes.RECIPE, {"epochs": 0})
     study.tell(asked, 0.5)
     (found,) = rows_of(study)
     assert found.ended == study.trials[0].datetime_complete is not None
@@ -109,7 +109,7 @@ def test_a_trial_that_something_suggested_has_a_label_and_is_not_known(
 def test_rows_stand_by_number() -> None:
     study = optuna.create_study()
     for _ in range(3):
-        study.add_trial(trial(TrialState.COMPLETE, user_attrs={attributes.RECIPE: {}}))
+        study.add_trial(trial(TrialState.COMPLETE))
     assert [one.number for one in rows_of(study)] == [0, 1, 2]
 
 
