@@ -18,7 +18,7 @@ def looks_of(epochs: int) -> tuple[int, ...]:
     """The epochs at which trials may pause: each about half of the next, the last one the end.
 
     >>> looks_of(6), looks_of(12), looks_of(52)
-    ((1, 2, 3, 6), (1, 2, 3, 6, 12), (3, 6, 13, 26, 52))
+    ((1, 2, 3, 6), (1, 2, 3, 6, 12), (3, 7, 13, 26, 52))
     """
     first, found, share = max(1, round(epochs / FIRST_OF)), [epochs], 2
     while (look := (2 * epochs + share) // (2 * share)) >= first:

@@ -214,7 +214,7 @@ def test_a_sweep_reads_once_every_so_many_steps_and_at_its_end(
     # The copy is made once a sweep, and is a training that is made: see `trained`.
     monkeypatch.setattr(training, "twin", lambda: training)
     with watching(answer=1.0) as watch:
-        found = sweep(training, Ramp(low=1e-3, high=1.0, steps=2 * CHECK_EVERY))
+        found = sweep(training, Ramp(low=0.1, high=1.0, steps=2 * CHECK_EVERY))
     assert len(found.loss) == 2 * CHECK_EVERY
     assert watch.reads == ["sweep"] * (2 + 1)
 
