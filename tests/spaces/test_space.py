@@ -371,7 +371,9 @@ def test_two_parameters_that_meet_only_in_a_corner_may_not_set_one_field_either(
 @pytest.mark.parametrize("other", ["dropout", "channels1", "sgd_lr", "nonsense"])
 def test_a_condition_names_an_earlier_parameter(other: str) -> None:
     said = problems(changed("parameters.sgd_lr.when", {other: [0.1]}))
-    assert said[0].startswith(f"parameters.sgd_lr.when.{other}: must name a parameter that is defined")
+    assert said[0].startswith(
+        f"parameters.sgd_lr.when.{other}: must name a parameter that is defined"
+    )
     assert "(optimizer)" in said[0]
 
 
