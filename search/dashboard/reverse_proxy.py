@@ -17,6 +17,7 @@ SCRIPT = "/static/bundle.js"
 LINKS = (
     ('url_prefix:"/dashboard"', 'url_prefix:"{prefix}/dashboard"', 1),
     ('(null!=e?e:"")}}handleResponse', '(null!=e?e:"{prefix}")}}handleResponse', 1),
+    ('?void 0:e.base_url)?t:""', '?void 0:e.base_url)?t:"{prefix}"', 1),
     ("`/artifacts/${{", "`{prefix}/artifacts/${{", 2),
     ("`/csv/${{", "`{prefix}/csv/${{", 2),
 )

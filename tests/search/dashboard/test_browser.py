@@ -1,5 +1,6 @@
 """The dashboard in a real browser: it works behind its access control, and artifacts cannot run there."""
 
+import http.client
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from optuna_dashboard import wsgi
 
 from search.dashboard.access import Access
 from search.dashboard.app import serving
+from search.dashboard.public_url import PublicUrl
 from search.dashboard.server import LOOPBACK, listening, place_of
 from search.dashboard.wsgi import Environ
 from search.home import Home
@@ -136,6 +138,55 @@ def test_an_artifact_is_saved_under_its_name(browser: Any, shown: Shown) -> None
         assert download.value.suggested_filename == "page.html"
         assert b"<script>" in Path(download.value.path()).read_bytes()
         page.close()
+
+
+def test_under_the_path_of_a_proxy_its_pages_links_and_notes_work(
+    browser: Any, shown: Shown
+) -> None:
+    upstream: list[int] = []
+
+    def proxy(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+        """Pass requests under /cifar on, and answer others with 404, as another site's would be."""
+        if not environ["PATH_INFO"].startswith("/cifar"):
+            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"not the dashboard"]
+        names = ("HOST", "ORIGIN", "AUTHORIZATION", "ACCEPT_ENCODING", "SEC_FETCH_SITE")
+        headers = {name: environ[f"HTTP_{name}"] for name in names if f"HTTP_{name}" in environ}
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        query = f"?{environ['QUERY_STRING']}" if environ["QUERY_STRING"] else ""
+        connection = http.client.HTTPConnection(LOOPBACK, upstream[0], timeout=30)
+        kind = {"Content-Type": environ.get("CONTENT_TYPE") or "text/plain"}
+        connection.request(
+            environ["REQUEST_METHOD"], environ["PATH_INFO"] + query, body, {**headers, **kind}
+        )
+        answer = connection.getresponse()
+        hidden = {"connection", "transfer-encoding", "server", "date"}
+        kept = [one for one in answer.getheaders() if one[0].lower() not in hidden]
+        start_response(f"{answer.status} {answer.reason}", kept)
+        return [answer.read()]
+
+    failed: list[str] = []
+    with listening(proxy, place_of(LOOPBACK, 0)) as there:
+        base = f"{there}cifar"
+        access = Access(password=SIGNED_IN["password"], public=PublicUrl.parse(base))
+        with serving(shown.storage, place_of(LOOPBACK, 0), shown.home, access) as address:
+            upstream.append(urlsplit(address).port or 0)
+            page = browser.new_page(http_credentials=SIGNED_IN)
+            page.on(
+                "response",
+                lambda one: failed.append(one.url) if one.status >= 400 else None,
+            )
+            page.goto(f"{base}/", timeout=60_000)
+            page.get_by_text("small").first.wait_for(timeout=60_000)
+            page.get_by_text("small").first.click()
+            page.wait_for_url(f"{base}/dashboard/studies/1*", timeout=30_000)
+            page.locator("img[src*='/cifar/artifacts/']").first.wait_for(timeout=60_000)
+            save = """path => fetch(path, {method: "PUT", headers: {"Content-Type":
+            "application/json"}, body: JSON.stringify({body: "saved", version: 1})}).then(r => r.status)"""
+            assert page.evaluate(save, "/cifar/api/studies/1/note") == 204
+            page.close()
+    assert [url for url in failed if "favicon" not in url] == []
 
 
 # ----------------------------------------------------------------------------------- not running

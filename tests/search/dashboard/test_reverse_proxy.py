@@ -66,7 +66,12 @@ def test_the_script_asks_for_paths_under_the_path(handle: Handler) -> None:
     script = gzip.decompress(found.read())
     plain = ask(handle, SCRIPT)
     assert plain.read() == script
-    for link in (b'url_prefix:"/cifar/dashboard"', b"`/cifar/artifacts/${", b"`/cifar/csv/${"):
+    for link in (
+        b'url_prefix:"/cifar/dashboard"',
+        b"`/cifar/artifacts/${",
+        b"`/cifar/csv/${",
+        b'e.base_url)?t:"/cifar"',
+    ):
         assert link in script
     for link in (b'url_prefix:"/dashboard"', b"`/artifacts/${", b"`/csv/${"):
         assert link not in script
