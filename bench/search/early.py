@@ -14,7 +14,7 @@ import argparse
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from bench.columns import in_columns
 from bench.search.records import Records, read_records
@@ -31,19 +31,22 @@ Floats = npt.NDArray[np.float64]
 
 def rank_correlation(early: Floats, late: Floats) -> float:
     """Return Spearman's; 0 where all scores are the same."""
-    if np.ptp(early) == 0.0 or np.ptp(late) == 0.0:
-        return 0.0
-    return float(spearmanr(early, late).statistic)
+    return float(_correlations(early[None], late[None])[0])
+
+
+def _correlations(early: Floats, late: Floats) -> Floats:
+    """The rank correlation of each row, (R,) of (R, N)."""
+    ranks = [rankdata(one, axis=1) for one in (early, late)]
+    first, second = (one - one.mean(1, keepdims=True) for one in ranks)
+    scale = np.sqrt((first**2).sum(1) * (second**2).sum(1))
+    return np.asarray((first * second).sum(1) / np.where(scale > 0, scale, 1.0))
 
 
 def difference(first: Floats, second: Floats, late: Floats) -> tuple[float, float, float]:
     """Return how much better `second` is correlated with `late` than `first`, with its interval."""
     rng = np.random.default_rng(0)
     drawn = rng.integers(len(late), size=(RESAMPLES, len(late)))
-    gains = [
-        rank_correlation(second[one], late[one]) - rank_correlation(first[one], late[one])
-        for one in drawn
-    ]
+    gains = _correlations(second[drawn], late[drawn]) - _correlations(first[drawn], late[drawn])
     low, high = np.percentile(gains, [2.5, 97.5])
     own = rank_correlation(second, late) - rank_correlation(first, late)
     return own, float(low), float(high)
