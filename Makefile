@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SEED ?= 0
 # Markers of the tests that take longest, or need a browser or a server.
-LONGER := browser or postgres or reference
+LONGER := browser or chaos or postgres or reference
 
 .DEFAULT_GOAL := help
 .PHONY: help start test test-all chaos check lint types contracts format clean

@@ -10,7 +10,7 @@ from cifar_core.recipe import Recipe
 from cifar_core.trainer import Training
 
 
-@pytest.mark.slow
+@pytest.mark.reference
 @pytest.mark.timeout(1800)  # two minutes on an idle core, many more on a busy one
 @pytest.mark.images
 def test_the_tutorials_network_reaches_its_published_neighbourhood(

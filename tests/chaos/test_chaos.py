@@ -47,7 +47,7 @@ NETWORK = {"weight": torch.ones(2)}
 
 
 @needs_proc
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_a_search_with_random_faults_breaks_no_invariant(
     plain_images: Path, tmp_path: Path
 ) -> None:

@@ -212,7 +212,9 @@ def test_without_conclusion_a_search_runs_in_its_own_range_and_says_so_everywher
     assert result.code == 0, result
     why = "the space's own range, because the LR-range test was inconclusive: The loss hardly fell"
     lines, said = result.out.splitlines(), " ".join(result.out.split())
-    slower = "The loss hardly fell in the LR-range test at 1 of 1 recipes; they are swept again with"
+    slower = (
+        "The loss hardly fell in the LR-range test at 1 of 1 recipes; they are swept again with"
+    )
     assert any(line.startswith(f"note: {slower}") for line in lines)
     assert any(line.startswith(f"sgd lr 0.001 to 0.1, {why}") for line in lines)
     assert "note: The plot of the LR-range test cannot be kept: " in said

@@ -50,7 +50,9 @@ def test_one_that_waits_with_epochs_is_paused_and_goes_on() -> None:
         (TrialState.FAIL, False),
     ],
 )
-def test_a_trial_that_was_started_and_is_not_finished_is_unfinished(state: TrialState, unfinished: bool) -> None:
+def test_a_trial_that_was_started_and_is_not_finished_is_unfinished(
+    state: TrialState, unfinished: bool
+) -> None:
     assert row_of(trial(state)).unfinished is unfinished
 
 
