@@ -163,7 +163,7 @@ class Pool:
             worker.silent = worker.silent + watched if owes else 0.0
         return [worker for worker in self.workers if worker.silent > self._hang_after]
 
-    def close(self, patience: float = SECONDS_TO_END) -> None:
+    def close(self, seconds: float = SECONDS_TO_END) -> None:
         """End all workers; an epoch under way is lost, what is saved stays."""
         for worker in self.workers:
             if worker.connection is not None:
@@ -171,7 +171,7 @@ class Pool:
                 worker.connection = None
             if worker.process is not None and not worker.idle:
                 worker.process.kill()  # SIGTERM is blocked there; what is saved is whole
-        until = time.monotonic() + patience
+        until = time.monotonic() + seconds
         for worker in self.workers:
             if worker.process is None:
                 continue
@@ -182,7 +182,7 @@ class Pool:
     def _start(self, worker: Worker) -> None:
         ours, theirs = self._context.Pipe()
         log = self._log / f"worker-{worker.index}.log"
-        worker.process = self._context.Process(
+        process = self._context.Process(
             target=work,
             args=(
                 theirs,
@@ -203,10 +203,14 @@ class Pool:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             with large_pages():
-                worker.process.start()
+                process.start()
+        except OSError:  # no more files or processes are allowed
+            ours.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        theirs.close()  # so that the worker's death ends the connection
+            theirs.close()  # so that the worker's death ends the connection
+        worker.process = process
         worker.connection = ours
         worker.ready, worker.task, worker.waits, worker.silent = False, None, False, 0.0
 

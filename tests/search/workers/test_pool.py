@@ -1,5 +1,6 @@
 """What a pool gives its worker processes: their environment, and whether to compile networks."""
 
+import errno
 import os
 import re
 import signal
@@ -220,3 +221,16 @@ def test_a_worker_that_has_not_come_up_yet_ends_with_its_coordinator(
         time.sleep(0.02)
     # It ended before it could have come up by itself, so this was not the end of its connection.
     assert not list(tmp_path.glob("*.log"))
+
+
+def test_a_worker_that_cannot_be_started_is_the_systems_error(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with few open files (`ulimit -n`): the cause is told, and the pool ends in order."""
+
+    def refuse(_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(pools.SpawnProcess, "start", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        Pool([Slot("cpu", 1)], images, images.parent).__enter__()
