@@ -1,4 +1,4 @@
-"""What can go wrong in the service for a reason that a user can act on."""
+"""Errors of the service that a user can act on."""
 
 from cifar_core.errors import CifarSearchError
 

@@ -30,7 +30,7 @@ NETWORKS: Mapping[str, Callable[[Any], nn.Module]] = {
     "preact_resnet18": PreActNetwork,
     "speednet": SpeedNetwork,
 }
-"""What makes a network with random weights of its record, by the record's ``name``."""
+"""Builders of networks with random weights from their records, by the record's ``name``."""
 
 TITLES: Mapping[str, str] = {
     "net": "the PyTorch tutorial's two convolutions and three linear layers",

@@ -85,7 +85,7 @@ MARKS = (
     Mark("minimum", "o", 9.0, lambda curve: _on(curve, curve.minimum)),
     Mark("divergence", "X", 9.0, lambda curve: _on(curve, curve.divergence)),
 )
-"""What is later lies above what is earlier."""
+"""Layers of the plot; later ones lie above earlier ones."""
 
 
 def lr_range_figure(

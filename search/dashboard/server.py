@@ -48,12 +48,12 @@ class Place:
 
     @property
     def loopback(self) -> bool:
-        """Whether it can be reached from this machine only."""
+        """Return whether it can be reached from this machine only."""
         return ip_address(self.address[0]).is_loopback
 
     @property
     def everybody(self) -> bool:
-        """Whether it stands for all addresses of this machine."""
+        """Return whether it stands for all addresses of this machine."""
         return ip_address(self.address[0]).is_unspecified
 
     def url(self, port: int) -> str:

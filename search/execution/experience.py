@@ -146,7 +146,7 @@ def _scores(row: TrialRow) -> Scores:
 
 
 def _record(space: Space, task: str, row: TrialRow, scores: Scores) -> ExperienceRecord | None:
-    """What a trial says in the terms of a space; None if it does not fit."""
+    """Return a trial's record in the terms of a space; None if it does not fit."""
     try:
         recipe = Recipe.read(row.recipe)
         values = fitted(space, recipe).values

@@ -1,4 +1,4 @@
-"""What a search knows before its first trial: beliefs of its space, and trials of older studies."""
+"""The knowledge before the first trial: beliefs of the space, and trials of older studies."""
 
 import math
 from collections import Counter

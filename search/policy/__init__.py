@@ -1,4 +1,4 @@
-"""What decides in a search: which configuration is next, and whether a trial goes on after an epoch.
+"""The deciding part of a search: the next configuration, and whether a trial continues after an epoch.
 
 Nothing here knows of processes, files or terminals. `FreezeThaw` is the default policy, `Promotion`
 promotes trials from rung to rung, `OptunaPolicy` asks a sampler and a pruner of Optuna; `run_search`

@@ -37,7 +37,7 @@ STEPS = (0.05, 0.1, 0.25, 0.5)
 
 @dataclass(frozen=True)
 class Horizon:
-    """What one decision asks for.
+    """The horizon and margin of one decision.
 
     Attributes:
         epochs: Epochs that a trial may be continued for, at least 1.
@@ -49,7 +49,7 @@ class Horizon:
 
     @classmethod
     def drawn(cls, epochs: int, rng: np.random.Generator) -> "Horizon":
-        """Return a random one, for trainings of so many epochs."""
+        """Return a random one, for trainings of `epochs` epochs."""
         work = float(np.exp(rng.uniform(0.0, np.log(epochs + 0.99))))
         return cls(int(work), float(10.0 ** rng.uniform(*MARGIN)))
 

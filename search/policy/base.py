@@ -1,4 +1,4 @@
-"""What policies are asked, and what they answer."""
+"""The interface of policies: the questions that they are asked, and their answers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
@@ -50,18 +50,18 @@ class Policy(Protocol):
         """Choose what an enqueued or interrupted trial still lacks; raises `InvalidTrialError`."""
 
     def promote(self, *, last: bool) -> Trial | None:
-        """Take up the paused trial that goes on next, if one does; `last`: no more will be begun."""
+        """Take up the paused trial that continues next, if any; `last`: no more will be started."""
         return None
 
     def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:
-        """Whether a trial goes on after the last of its epochs, whose scores the study has."""
+        """Return whether a trial continues after the last of its epochs, whose scores the study has."""
 
     def pause(self, trial: Trial) -> None:
         """Let a trial wait."""
         pause(trial)
 
     def hopeless(self, to_come: int) -> list[Trial]:
-        """Paused trials that need not wait any longer, if so many may still be begun."""
+        """Return paused trials that need not wait any longer, if `to_come` may still be started."""
         return []
 
     def ended(self, number: int, state: TrialState) -> None:

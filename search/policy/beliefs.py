@@ -27,7 +27,7 @@ GRID = 101
 
 
 class Beliefs:
-    """What is believed about the best configuration.
+    """Beliefs about the best configuration.
 
     Args:
         encoding: Of the configurations.
@@ -39,7 +39,7 @@ class Beliefs:
         self._beliefs = {name: one for name, one in beliefs.items() if name in encoding.names}
 
     def __bool__(self) -> bool:
-        """Whether anything is believed."""
+        """Return whether there are any beliefs."""
         return bool(self._beliefs)
 
     def log_density(self, units: Floats) -> Floats:

@@ -23,7 +23,7 @@ Ints = npt.NDArray[np.int64]
 RANDOM, CHANGED = 200, 600
 """New configurations that are considered: random ones, and changes of the best."""
 BEST = 4
-"""The best so many by their scores, and by what they are predicted to come to, are changed."""
+"""Number of the best configurations, by score and by predicted end, that are mutated."""
 BELIEVED = 1 / 3
 """Share of the random ones that are drawn as beliefs have it."""
 TRUST = 3.0
@@ -61,10 +61,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class Situation:
-    """What a decision depends on, besides the model.
+    """The circumstances of a decision, apart from the model.
 
     Attributes:
-        trials: All trials that were begun.
+        trials: All trials that were started.
         looks: Epochs at which trials may pause, the last a whole training.
         may_begin: A new trial is a choice.
         most: Epochs that the chosen trial may be trained for until its next look; None for no limit.
@@ -96,7 +96,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is done next.
+    """The decision: a trial to continue or start.
 
     Attributes:
         number: The paused trial that goes on; None where a new one begins.
@@ -255,7 +255,7 @@ def _new(
     beliefs: Beliefs,
     rng: np.random.Generator,
 ) -> Floats:
-    """(n, p) new configurations to choose among, none of which was begun before."""
+    """(n, p) new candidate configurations, none of which was started before."""
     if not situation.may_begin:
         return np.zeros((0, len(encoding)))
     scores = np.array([one.best for one in situation.trials])

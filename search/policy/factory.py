@@ -42,20 +42,18 @@ SEED = "seed"
 """The name under which a grid's seeds stand among a trial's parameters."""
 
 REDUCTION = 3
-"""Each rung is so many times as high as the one before; where trials are stopped for good, the best third
-goes on."""
+"""Ratio of each rung to the one before; where trials are stopped for good, the best third continues."""
 PROMOTED, SCREENED = 2, 8
-"""Where trials are promoted: one of so many goes on, and one of so many at the first rung as long as more
-are begun."""
+"""Trials at a rung of which one is promoted, and the same at the first rung while more are started."""
 FIRST_OF = 18
-"""Trials wait first behind an eighteenth of their epochs: where they can go on later, an early look costs
-little."""
+"""Trials first wait after an eighteenth of their epochs: where they can continue later, an early look
+costs little."""
 RANDOM_EVERY = 2
 """Every other configuration is drawn at random. TPE by itself sometimes keeps to a wrong region for good,
 the more so when most of what it sees are early scores; so neither can cost much more than twice what the
 better one would."""
 FIRST_RUNG, FIRST_RUNG_SHARE = 2, 6
-"""Pruners that stop trials for good look first behind epoch 2, and in longer trials behind a sixth of the
+"""Pruners that stop trials for good look first after epoch 2, and in longer trials after a sixth of the
 epochs:
 a rung after epoch 1 stops slow starters."""
 
@@ -137,7 +135,7 @@ def alternating(
 
 
 def ladder_of(epochs: int) -> RungSystem:
-    """Return the rungs of `promotion_policy` for trials of so many epochs."""
+    """Return the rungs of `promotion_policy` for trials of `epochs` epochs."""
     rungs = rungs_of(epochs, max(1, round(epochs / FIRST_OF)), REDUCTION)
     nearly_done = bool(rungs) and 2 * rungs[-1] > epochs
     return RungSystem(rungs, PROMOTED, screen=SCREENED, finish=nearly_done)

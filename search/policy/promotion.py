@@ -32,14 +32,14 @@ MOST_SHOWN, BEST_SHOWN = 100, 50
 Without a limit the time that TPE takes to choose grows with the trials, and the density of those that are
 not good hardly changes any more."""
 FAILED = -1.0
-"""What a sampler is told of a trial that failed or diverged: worse than any accuracy."""
+"""The value that a sampler sees of a failed or diverged trial: worse than any accuracy."""
 
 Standing = Literal["running", "paused", "complete", "ended", "failed"]
 
 
 @dataclass
 class _Candidate:
-    """What the policy knows of a trial."""
+    """The policy's record of a trial."""
 
     params: Mapping[str, Any]
     distributions: Mapping[str, BaseDistribution]
@@ -167,7 +167,7 @@ class Promotion(Policy):
         """Take up the paused trial that goes on next, if one does.
 
         Args:
-            last: No more trials will be begun.
+            last: No more trials will be started.
         """
         number = self._ladder.promotable(self._paused, last=last)
         if number is None:
@@ -178,7 +178,7 @@ class Promotion(Policy):
         return take_up(self._study, number)
 
     def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:
-        """Whether a trial goes on after the last of these epochs.
+        """Return whether a trial continues, pauses or stops after the last of these epochs.
 
         Args:
             trial: The trial; the study has its scores.
@@ -226,7 +226,7 @@ class Promotion(Policy):
         self._changed.add(number)
 
     def _shown(self) -> Sequence[FrozenTrial]:
-        """What a sampler learns from."""
+        """Return the trials that a sampler learns from."""
         self._weigh_again()
         numbers = sorted(self._places)
         if len(numbers) > MOST_SHOWN:

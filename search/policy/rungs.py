@@ -1,4 +1,4 @@
-"""Who goes on at which rung: asynchronous successive halving that promotes, on plain numbers.
+"""Asynchronous successive halving that promotes, on plain numbers.
 
 Li et al. 2018, "A System for Massively Parallel Hyperparameter Tuning" (arXiv 1810.05934), algorithm 2: a
 trial that reaches a rung waits there, and goes on when it is among the best share of all that have come as
@@ -22,11 +22,11 @@ class RungSystem:
 
     Args:
         rungs: The epochs at which trials wait, ascending, from 1.
-        reduction_factor: Of so many trials at a rung one goes on; at least 2.
-        screen: The same for the first rung as long as more trials are begun: to look at a new trial for
-            the first time costs least of all, so many are looked at before one goes on. When no more are
-            begun, `reduction_factor` holds there too, and calls back who was passed over.
-        finish: When no more are begun, all at the highest rung go on, for where little is left to train.
+        reduction_factor: One of this many trials at a rung continues; at least 2.
+        screen: The same for the first rung as long as more trials are started: the first look at a new
+            trial costs least of all, so many are looked at before one continues. When no more are
+            started, `reduction_factor` applies there too, and calls back those that were passed over.
+        finish: When no more are started, all at the highest rung continue, as little is left to train.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class RungSystem:
 
     @property
     def progress(self) -> tuple[tuple[int, int], ...]:
-        """How many have come to each rung and gone on from it; both only grow."""
+        """Numbers of trials that have reached each rung and left it; both only grow."""
         return tuple((len(self._ranks[rung]), len(self._gone_on[rung])) for rung in self.rungs)
 
     def ranked(self, rung: int) -> list[int]:
@@ -94,7 +94,7 @@ class RungSystem:
         return max(1, there // self.reduction_factor)
 
     def _at_last(self, rung: int, there: int) -> int:
-        """How many go on when no more are begun, of so many at a rung."""
+        """Return how many of the trials at a rung continue when no more are started."""
         if self._finish and rung == self.rungs[-1]:
             return there
         return ceil(there / self.reduction_factor)
@@ -136,7 +136,7 @@ class RungSystem:
         return found
 
     def _place(self, number: int, rung: int) -> int:
-        """How many at a rung are ahead of a trial that is there."""
+        """Return how many trials at a rung are ahead of one that is there."""
         return bisect_left(self._ranks[rung], (-self._scores[rung][number], number))
 
     def furthest(self, number: int, *, earned: bool = False) -> tuple[int, float] | None:

@@ -23,7 +23,7 @@ class HalvingPruner(BasePruner):
 
     Args:
         rungs: The epochs at which trials are compared, ascending, from 1.
-        reduction_factor: Of so many trials at a rung one goes on; at least 2.
+        reduction_factor: One of this many trials at a rung continues; at least 2.
     """
 
     def __init__(self, rungs: Sequence[int], reduction_factor: int) -> None:
@@ -32,7 +32,7 @@ class HalvingPruner(BasePruner):
         self._reduction_factor = reduction_factor
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether the trial ends after its newest epoch."""
+        """Return whether the trial ends after its newest epoch."""
         rung = trial.last_step
         if rung not in self._rungs:
             return False

@@ -1,4 +1,4 @@
-"""How much a search may train, and at which epochs its trials may pause."""
+"""The amount that a search may train, and the epochs at which its trials may pause."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ def looks_of(epochs: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a search of so many trials may train, in epochs.
+    """The epochs that a search of a given number of trials may train.
 
     It is what successive halving with these constants would train, so that `trials` stays the measure
     of a search whatever its policy: trials that are trained to their end in any case come on top, and
@@ -51,13 +51,13 @@ class Allowance:
     looks: Sequence[int]
 
     def total(self, exempt: int) -> int:
-        """Epochs in all, if so many trials are trained to their end in any case."""
+        """Return the epochs in all, if `exempt` trials are trained to their end in any case."""
         return max(
             self.epochs, exempt * self.epochs + round((self.trials - exempt) * self.of_a_trial)
         )
 
     def begun(self, left: int) -> float:
-        """Return how many trials an even spread has begun when so many epochs are left."""
+        """Return the number of trials that an even spread has started when `left` epochs remain."""
         return self.trials * max(0.0, 1.0 - left / max(1.0, self.trials * self.of_a_trial))
 
     @property

@@ -45,7 +45,7 @@ class Outage:
 
     @property
     def seconds(self) -> float:
-        """How long it has lasted."""
+        """Its duration so far."""
         return self._clock() - self._since
 
     @classmethod

@@ -90,7 +90,7 @@ class SearchStudy:
 
     @property
     def complete(self) -> bool:
-        """Whether its budget is used up."""
+        """Return whether its budget is used up."""
         rows = self.rows()
         budget = self.budget
         most = trials_in_all(budget.trials, budget.patience, best_position(rows), enqueued_to(rows))

@@ -72,7 +72,7 @@ class Worker:
 
     @property
     def idle(self) -> bool:
-        """Whether it waits for a task."""
+        """Return whether it waits for a task."""
         return self.ready and self.task is None
 
     @property

@@ -87,7 +87,7 @@ def snapped(distribution: BaseDistribution, coordinates: Floats) -> Floats:
 
 
 def choice_at(coordinates: Floats, count: int) -> Ints:
-    """Return which of so many choices each coordinate stands for, (n,), counted from 0."""
+    """Return the index of the choice that each coordinate stands for, (n,), counted from 0."""
     return np.clip((coordinates * count).astype(np.int64), 0, count - 1)
 
 

@@ -1,4 +1,4 @@
-"""How long an epoch of a configuration takes, learned from those that were trained.
+"""The seconds that an epoch of a configuration takes, learned from the trained ones.
 
 The logarithm of the seconds is a linear function of a configuration's features, by ridge regression:
 widths and batch sizes are features on a log scale, so powers of them can be learned, and so can what an

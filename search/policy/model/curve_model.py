@@ -1,4 +1,4 @@
-"""What configurations will come to: a Gaussian process over the training curves of a search.
+"""A Gaussian process over the training curves of a search, which predicts how they end.
 
 Its scores are normal scores of ranks: the accuracies of all looks at all trials, ordered, each replaced
 by the standard normal quantile of its place. So it does not matter where accuracies lie, how they are
@@ -32,7 +32,7 @@ MOST_EXPERIENCE = 80
 """Scores of older studies, all together."""
 ITERATIONS = 20
 GROWTH = 1.12
-"""Hyperparameters are fitted anew when there are so many times as many scores as at the last time."""
+"""Growth in the number of scores after which hyperparameters are fitted again."""
 LEAST = 4
 """Scores without which nothing is predicted."""
 
@@ -54,7 +54,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """What was fitted last, as it is kept in the study: a search that is resumed goes on from it.
+    """The hyperparameters of the last fit, as stored in the study, from which a resumed search continues.
 
     Attributes:
         rows: Scores that there were.
@@ -148,7 +148,7 @@ class CurveModel:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """What the process predicts, as scores: normal, of about variance 1, comparable with each other only.
+    """The predictions of the process, as normal scores of variance about 1, comparable only to each other.
 
     Attributes:
         model: Its model.
@@ -211,7 +211,7 @@ def _normal_scores(accuracies: Floats) -> Floats:
 
 
 def _spread(scores: Floats, most: int) -> Ints:
-    """The best half of so many scores, and others at equal distances in their order."""
+    """Return the best half of `count` scores, and others evenly spaced in their order."""
     if len(scores) <= most:
         return np.arange(len(scores))
     order = np.argsort(-scores, kind="stable")

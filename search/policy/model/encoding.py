@@ -45,7 +45,7 @@ DRAWS = 128
 ONE_HOT = 0.5**0.5
 """Two different choices of several are at distance 1."""
 MOST_OPTIONS = 16
-"""Whole numbers of so many values may decide which other parameters apply."""
+"""Most values of an integer parameter that may decide which other parameters apply."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class _Parameter:
 
     @property
     def options(self) -> int | None:
-        """How many values it has; None for a range without steps, or with very many."""
+        """Number of its values; None for a range without steps, or with very many."""
         one = self.distribution
         if isinstance(one, CategoricalDistribution):
             return len(one.choices)
@@ -115,7 +115,7 @@ class Encoding:
         return self._parameters[self.names.index(name)].distribution
 
     def coordinate(self, name: str, value: Value) -> float:
-        """Where a value of one of `names` lies, from 0 to 1, or the nearest end of its range."""
+        """Return the coordinate of a value of one of `names`, from 0 to 1, cut to its range."""
         return coordinate_of(self.distribution(name), value)
 
     def unit(self, values: Mapping[str, Any]) -> Floats:
@@ -232,7 +232,7 @@ def _conditions(
     seen: Sequence[Mapping[str, Any]],
     with_it: Sequence[Mapping[str, Any]],
 ) -> list[tuple[int, frozenset[int]]]:
-    """What tells the configurations that have a parameter from the others, without what adds nothing."""
+    """Return the conditions under which a parameter applies, without redundant ones."""
     found = []
     for place, parent in enumerate(before):
         if parent.options is not None:

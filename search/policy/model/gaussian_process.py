@@ -39,10 +39,10 @@ __all__ = ["FitError", "Floats", "Points", "Posterior", "Prior", "fit", "log_den
 
 
 JITTERS = (1e-8, 1e-6, 1e-4, 1e-2)
-"""What is added to the diagonal until the covariance has a Cholesky factor; all scores have variance
+"""Jitter added to the diagonal until the covariance has a Cholesky factor; all scores have variance
 1."""
 SIGMAS = 4.0
-"""Hyperparameters stay within so many standard deviations of their prior's mean."""
+"""Bound on hyperparameters, in standard deviations from their prior's mean."""
 LARGEST_DENSITY = 1e10
 
 
@@ -80,7 +80,7 @@ def log_density(logs: Floats, points: Points, scores: Floats, prior: Prior) -> t
 
 
 class _Target:
-    """What `fit` minimises; distances are computed once."""
+    """The function that `fit` minimises; distances are computed once."""
 
     def __init__(self, points: Points, scores: Floats, prior: Prior) -> None:
         n = len(points)

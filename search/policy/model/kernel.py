@@ -1,4 +1,4 @@
-"""Where scores are observed, and how they vary together."""
+"""Points at which scores are observed, and their covariance."""
 
 from dataclasses import dataclass
 
