@@ -20,9 +20,9 @@ __all__ = ["Choice", "Forecast", "Situation", "Standing", "choose_next", "drawn"
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-RANDOM, CHANGED = 200, 600
+RANDOM, CHANGED = 300, 500
 """New configurations that are considered: random ones, and changes of the best."""
-BEST = 4
+BEST = 3
 """The best so many by their scores, and by what they are predicted to come to, are changed."""
 BELIEVED = 1 / 3
 """Share of the random ones that are drawn as beliefs have it."""
