@@ -20,9 +20,9 @@ __all__ = ["Choice", "Forecast", "Situation", "Standing", "choose_next", "drawn"
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-RANDOM, CHANGED = 200, 600
+RANDOM, CHANGED = 300, 500
 """New configurations that are considered: random ones, and changes of the best."""
-BEST = 4
+BEST = 3
 """Number of the best configurations, by score and by predicted end, that are mutated."""
 BELIEVED = 1 / 3
 """Share of the random ones that are drawn as beliefs have it."""

@@ -61,8 +61,8 @@ MOST_PAUSED = 64
 worst."""
 FIRST = 8
 """Trials that are drawn at random before the model is asked."""
-WORKERS_A_CHOICE = 8
-"""For each 8 running trials, one more choice is made with the same model, so that no worker waits."""
+WORKERS_A_CHOICE = 4
+"""For each 4 running trials, one more choice is made with the same model, so that no worker waits."""
 
 
 class FreezeThaw(Policy):

@@ -23,7 +23,7 @@ __all__ = ["Curve", "CurveModel", "Forecasts", "Hyperparameters"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-MOST_ROWS = 400
+MOST_ROWS = 300
 """Scores that the process is conditioned on; beyond it the time for a decision would grow with their
 cube."""
 MOST_FITTED = 160

@@ -117,7 +117,10 @@ def covariance_of(left: Points, right: Points, prior: Prior, values: KernelValue
     scales = values.scales[prior.groups]
     a1, a2, a3 = values.amplitudes
     alike = matern(_distances(left.configurations / scales, right.configurations / scales))
-    when = matern(_distances(left.progress / values.progress, right.progress / values.progress))
+    # There are few different epochs, so the kernel of progress is looked up instead of computed.
+    ours, row = np.unique(left.progress / values.progress, axis=0, return_inverse=True)
+    theirs, column = np.unique(right.progress / values.progress, axis=0, return_inverse=True)
+    when = matern(_distances(ours, theirs))[row.reshape(-1, 1), column.reshape(1, -1)]
     found = (a1 + a2 * when) * alike + a3 * when
     if left.tasks.any() or right.tasks.any():
         other = np.not_equal.outer(left.tasks, right.tasks)
