@@ -1,9 +1,8 @@
 """A session of a study: workers, learning-rate bounds, trials, until the budget is used up or a stop."""
 
 from dataclasses import dataclass
-from shutil import rmtree
 
-from search.errors import ServiceError
+from cifar_core.recipe import Recipe
 from search.events import Notice, Observer, SearchStarted
 from search.execution import warm_start
 from search.execution.best_checkpoints import BestCheckpoints
@@ -63,17 +62,9 @@ class Session:
         """Search, and return whether the budget is used up.
 
         Raises:
-            ServiceError: Nothing works: workers keep dying, trial after trial fails, or the study is gone.
+            ServiceError: Nothing works: workers keep dying, or trial after trial fails.
             StudyHeldError: Another process has taken the study over.
         """
-        try:
-            return self._run()
-        except KeyError as error:  # Optuna's for a record that is not there
-            if self._study_exists():
-                raise
-            raise ServiceError(self._clear_away()) from error
-
-    def _run(self) -> Outcome:
         outcome: Outcome = "finished"
         _say_what_is_foreign(self.study, self.observe)
         self.storage.hides = is_foreign  # so that no sampler learns from such a trial either
@@ -84,23 +75,6 @@ class Session:
         if outcome == "finished" and not any(row.unfinished for row in rows):
             self.folder.tidy(BestCheckpoints(rows, self.study.budget.keep).numbers)
         return outcome
-
-    def _study_exists(self) -> bool:
-        try:
-            self.storage.get_study_name_from_id(self.study.optuna._study_id)  # noqa: SLF001
-        except KeyError:
-            return False
-        return True
-
-    def _clear_away(self) -> str:
-        """Remove what is of no use without the study, and say so. Networks are not made again quickly."""
-        folder = self.folder
-        folder.tidy(keep=folder.checkpoints())
-        words = f"Study {self.study.name} is not in its storage any more: another program has deleted it."
-        if folder.checkpoints():
-            return f"{words} Its checkpoints stay in {folder.root}: remove that folder if you need none."
-        rmtree(folder.root, ignore_errors=True)
-        return f"{words} The search stops."
 
     def _search(self) -> Outcome:
         folder, request = self.folder, self.request
@@ -118,6 +92,7 @@ class Session:
         ):
             self.study.write(attributes.PIXELS, pixel_statistics(folder.images))
             _say_what_starts_again(self.study, folder, self.observe)
+            _say_what_is_cut(self.study, self.observe)
             note_experience(self.study, self.storage)
             try:
                 space = bounded_space(self.study, pool, folder, self.observe, stop)
@@ -170,6 +145,26 @@ def _say_what_starts_again(study: SearchStudy, folder: StudyFolder, observe: Obs
             Notice(
                 f"{'Trials' if many else 'Trial'} {', '.join(lost)} {'start' if many else 'starts'} again "
                 f"at epoch 1: this home has no checkpoint of {'them' if many else 'it'}."
+            )
+        )
+
+
+def _say_what_is_cut(study: SearchStudy, observe: Observer) -> None:
+    """Say that batches cannot be larger than the training images."""
+    space, images = study.settings.space, study.data.train
+    found = {
+        name: max(sizes)
+        for name, parameter in space.parameters.items()
+        if parameter.sets == "batch_size"
+        and (sizes := [one for one in parameter.extremes() if isinstance(one, int)])
+    }
+    fixed = space.recipe.get("batch_size", Recipe.model_fields["batch_size"].default)
+    name, largest = next(iter(found.items()), ("batch_size", fixed))
+    if largest > images:
+        observe(
+            Notice(
+                f"{name} goes up to {largest}, but there are {images} training images: larger batches are "
+                "cut to all of them. Narrow it in the space, or raise --train-images."
             )
         )
 

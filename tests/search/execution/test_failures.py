@@ -173,6 +173,30 @@ def test_suggestions_that_make_no_recipe_fail_with_the_reason(folder: StudyFolde
         assert row.number not in [task.number for task in pool.tasks]
 
 
+def test_a_suggestion_that_makes_no_recipe_names_parameter_value_and_what_to_change(
+    folder: StudyFolder,
+) -> None:
+    parameters = {
+        "norm": {"sets": "network.batch_norm", "choices": [False, True]},
+        "size": {"sets": "batch_size", "choices": [32, 1]},
+    }
+    network = {"name": "net", "channels2": 4}
+    space = small_space(
+        recipe={"epochs": 1, "network": network},
+        parameters=parameters,
+        known=None,
+        lr_range=None,
+        quick=None,
+    )
+    study = new_study(trials=2, space=space)
+    study.optuna.enqueue_trial({"norm": True, "size": 1})
+    search(study, ScriptedPool(), folder)
+    assert reasons_of(study)[0] == (
+        "batch_size must be at least 2 with BatchNorm, but got 1 "
+        "(chosen: size = 1; narrow that in the space)"
+    )
+
+
 def test_a_search_of_nothing_but_bad_suggestions_is_given_up(folder: StudyFolder) -> None:
     study = new_study(trials=30, space=clashing_space())
     for _ in range(30):

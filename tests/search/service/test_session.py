@@ -6,10 +6,10 @@ import pytest
 
 from search.events import Event, Notice
 from search.service.known_configurations import enqueue_known
-from search.service.session import _say_what_starts_again
+from search.service.session import _say_what_is_cut, _say_what_starts_again
 from search.study import attributes
 from search.study.trial_states import pause
-from tests.search.scripted import folder_in, new_study, reopened
+from tests.search.scripted import DATA, folder_in, new_study, reopened
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,19 @@ def test_trials_that_start_again_are_named(
     told: list[Event] = []
     _say_what_starts_again(study, folder, told.append)
     assert told == ([] if words is None else [Notice(words)])
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (64, None),
+        (63, "batch_size goes up to 64, but there are 63 training images"),
+    ],
+)
+def test_a_batch_size_above_the_training_images_is_said(images: int, words: str | None) -> None:
+    study = new_study(data=DATA.model_copy(update={"train": images}))
+    told: list[Event] = []
+    _say_what_is_cut(study, told.append)
+    assert [one.text.partition(":")[0] for one in told if isinstance(one, Notice)] == (
+        [] if words is None else [words]
+    )
