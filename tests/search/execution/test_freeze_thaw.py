@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 
 from search.events import Event, Notice
 from search.home import StudyFolder
-from search.policy.factory import default_policy
 from search.policy import run_search
+from search.policy.factory import default_policy
 from search.policy.model import gaussian_process
 from search.policy.work import Allowance, looks_of
 from search.study import attributes
