@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 
 from cifar_core.recipe import Recipe
 from search.command_lines import command_line
-from search.formatting import duration, how_it_ended, number, one_line, percent, short
+from search.formatting import duration, how_it_ended, number, one_line, percent, short, why
 from search.study.rows import TrialRow, best_rows
 from search.study.study import SearchStudy
 
@@ -51,10 +51,11 @@ def trial_note(row: TrialRow, searched: Container[str]) -> str:
         searched: Fields of the recipe that the space's parameters set, such as ``network.channels1``.
     """
     epochs = (row.recipe or {}).get("epochs")
+    reason = why(row)  # not the pruner, which the first words name
     trained = f"epoch {row.epochs} of {epochs}" if epochs else f"epoch {row.epochs}"
     lines = [
         f"**{_plain(how_it_ended(row).capitalize())}** after {trained}, {duration(row.seconds)} of training"
-        + (f": {_plain(row.reason)}" if row.reason else "")
+        + (f": {_plain(reason)}" if reason else "")
         + ".",
     ]
     if row.validation_accuracy is not None:
