@@ -103,6 +103,8 @@ class FreezeThaw(Policy):
         self._model = CurveModel(self._encoding, epochs, knowledge.experience)
         allowance = None if trials is None else Allowance(trials, epochs, self._looks)
         self._members = Members(study, self._encoding, self._looks, allowance, exempt)
+        # Experience tells the model as much as the first random trials would.
+        self._first = 0 if knowledge.experience else FIRST
         self._drafts = Drafts()
         stored = study.user_attrs.get(attributes.CURVE_MODEL)
         self._hyperparameters = (
@@ -255,7 +257,7 @@ class FreezeThaw(Policy):
         if not situation.may_begin and not any(one.paused for one in situation.trials):
             return None
         rng = self._rng("decision", self._members.epochs, len(self._members), running)
-        is_early = situation.may_begin and len(self._members) < FIRST
+        is_early = situation.may_begin and len(self._members) < self._first
         forecasts = None if is_early else self._forecasts()
         if forecasts is None and situation.may_begin:
             return drawn(self._encoding, self._beliefs, self._looks, rng)

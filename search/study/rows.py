@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.study import attributes
 from search.study.endings import ENDED_OUTSIDE, Ending, ending_of
-from search.study.trial_states import is_paused, was_ended_outside
+from search.study.trial_states import is_foreign, is_paused, was_ended_outside
 from spaces.space import Values
 
 __all__ = ["TrialRow", "best_rows", "gains", "label_of", "row_of", "rows_of"]
@@ -83,8 +83,8 @@ class TrialRow:
 
 
 def rows_of(study: optuna.Study) -> list[TrialRow]:
-    """Return the trials of a study, by number; an `OwnTrialsStudy` leaves out what others have added."""
-    return [row_of(trial) for trial in study.get_trials(deepcopy=False)]
+    """Return the trials of a study, by number, without those that another program added."""
+    return [row_of(trial) for trial in study.get_trials(deepcopy=False) if not is_foreign(trial)]
 
 
 def row_of(trial: FrozenTrial) -> TrialRow:

@@ -38,6 +38,10 @@ CONFIGURATION: Values = {
 """One of the small space, but for a rate above the range that its file has."""
 
 
+ENDED_HERE = {attributes.SEED: 0, attributes.EPOCHS: [], attributes.REASON: "stopped early"}
+"""Notes of a trial that the service itself has ended."""
+
+
 def add(
     study: SearchStudy,
     scores: Mapping[int, float],
@@ -52,7 +56,7 @@ def add(
             state=state,
             value=0.5 if state is TrialState.COMPLETE else None,
             intermediate_values=dict(scores),
-            user_attrs={attributes.RECIPE: recipe.to_dict(), attributes.SEED: 0},
+            user_attrs={attributes.RECIPE: recipe.to_dict(), **ENDED_HERE},
         )
     )
 
@@ -114,7 +118,7 @@ def test_what_failed_or_has_no_score_or_does_not_fit_says_nothing(storage: BaseS
     add(old, {0: 0.9, 7: 0.9})  # no epochs of a training of 4
     old.optuna.ask()
     misfit = small_space().recipe_of(CONFIGURATION).to_dict() | {"batch_size": 33}
-    notes = {attributes.RECIPE: misfit, attributes.SEED: 0}
+    notes = {attributes.RECIPE: misfit, **ENDED_HERE}
     old.optuna.add_trial(
         create_trial(state=TrialState.PRUNED, intermediate_values={1: 0.9}, user_attrs=notes)
     )

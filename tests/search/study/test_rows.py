@@ -111,7 +111,7 @@ def test_a_trial_that_something_suggested_has_a_label_and_is_not_known(
 def test_rows_stand_by_number() -> None:
     study = optuna.create_study()
     for _ in range(3):
-        study.add_trial(trial(TrialState.COMPLETE))
+        study.add_trial(trial(TrialState.COMPLETE, user_attrs={attributes.RECIPE: {"epochs": 0}}))
     assert [one.number for one in rows_of(study)] == [0, 1, 2]
 
 
