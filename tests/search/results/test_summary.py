@@ -207,7 +207,11 @@ def test_what_the_last_hour_brought_is_told(
 ) -> None:
     made, noon = new_study(), datetime.fromisoformat("2026-05-01T12:00")
     for after, value in ((0.0, 0.5), (minutes, accuracy)):
-        trial = optuna.trial.create_trial(value=value, intermediate_values={4: value})
+        trial = optuna.trial.create_trial(
+            value=value,
+            intermediate_values={4: value},
+            user_attrs={attributes.RECIPE: {"epochs": 4}},
+        )
         trial.datetime_complete = noon + timedelta(minutes=after)
         made.optuna.add_trial(trial)
     found = document(made)

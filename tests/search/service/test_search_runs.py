@@ -113,7 +113,8 @@ def test_every_command_that_a_search_proposes_is_there_to_its_end(undisturbed: U
     lines = undisturbed.ended.out.splitlines()
     steps = [line.partition("cifar-search ")[2] for line in lines if "  cifar-search " in line]
     exported = undisturbed.home / "exports" / "tiny" / "best-1.toml"
-    assert steps == [
+    # A wider range is proposed only where the best learning rate lies at an end of its own.
+    assert [step for step in steps if not step.startswith("start ")] == [
         f"status tiny --home {undisturbed.home}",
         f"dashboard --home {undisturbed.home}",
         f"export tiny --home {undisturbed.home} --top 5",

@@ -91,7 +91,9 @@ def fill(place: Place) -> None:
     folder.create()
     polls: list[int] = []
     search(study, ScriptedPool(after=polls.append), folder, stop=lambda: len(polls) > 6)
-    study.optuna.tell(study.optuna.ask(), state=optuna.trial.TrialState.FAIL)
+    failed = study.optuna.ask()
+    failed.set_user_attr(attributes.REASON, "out of memory")
+    study.optuna.tell(failed, state=optuna.trial.TrialState.FAIL)
     study.optuna.enqueue_trial({"dropout": 0.25}, user_attrs={"known": "later"})
     study.optuna.set_user_attr("somebody's", {"note": [1.5, None, "ü"]})
     (running,) = (row.number for row in study.rows() if row.state == "running")
@@ -99,7 +101,7 @@ def fill(place: Place) -> None:
     (folder.sweeps / "split").mkdir()
     (folder.sweeps / "split" / "0.json").write_text("a sweep")
     file = place.home.root / "image.png"
-    file.write_bytes(b"a image")
+    file.write_bytes(b"an image")
     place.home.artifacts.mkdir()
     store = FileSystemArtifactStore(place.home.artifacts)
     for one in (study.optuna, study.optuna.get_trials()[running]):
@@ -150,7 +152,7 @@ def test_what_a_copy_needs_to_go_on_is_in_its_home(stopped: Place, any_target: P
         any_target.study.optuna.get_trials()[number], storage=any_target.storage
     )
     files = {one.name: one.read_bytes() for one in any_target.home.artifacts.iterdir()}
-    assert files == {entry.artifact_id: b"a image" for entry in entries}
+    assert files == {entry.artifact_id: b"an image" for entry in entries}
     assert len(files) == 2
 
 
