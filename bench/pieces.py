@@ -40,7 +40,7 @@ LARGEST = 6
 """Operations of the step that are named."""
 
 Piece = tuple[Callable[[], object], int]
-"""What is done, and for how many images."""
+"""A measured piece of work, and its number of images."""
 
 
 def pieces(training: Training, splits: Splits) -> dict[str, Piece]:

@@ -1,4 +1,4 @@
-"""What a rival loader is, and what it does to the images."""
+"""The interface of rival loaders, and their treatment of images."""
 
 from collections.abc import Iterator
 from typing import Literal, Protocol

@@ -35,7 +35,7 @@ WITHOUT_SLOPE = (-0.35, 0.0)
 
 @dataclass(frozen=True)
 class Reading:
-    """What sweeps of a cell say that the rule reckons with.
+    """The findings of a cell's sweeps that the rule uses.
 
     Attributes:
         grid: The truth of the cell.
@@ -92,7 +92,7 @@ def left_out(known: Sequence[Reading]) -> list[tuple[Choice, Reading]]:
 
 
 def calibration_page(truth: Sequence[Grid], curves: Sequence[Curve]) -> str:
-    """What the rule loses with its own numbers, those chosen on all, and those chosen without a recipe."""
+    """Losses of the rule with its own numbers, those chosen on all, and those chosen without a recipe."""
     known = readings(truth, curves)
     chosen, in_use = choose(known), (SUGGESTED, PER_DECADE)
     unseen = left_out(known)

@@ -1,4 +1,4 @@
-"""How good is what a search returns, and how soon? Policies on recorded and made-up tasks.
+"""Comparison of policies on recorded and made-up tasks, by what they return and how soon.
 
     python -m bench.search [--tasks start "plain 0" ...] [--arms ours "TPE + SHA" ...] [--seeds 9]
         [--part open] [--luck 0.35] [--judge gp] [--workers 1] [--json FILE]
