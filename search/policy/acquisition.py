@@ -79,7 +79,7 @@ def log_improvement(mean: Floats, deviation: Floats, threshold: float, cost: Flo
         mean: (n,) predicted scores.
         deviation: (n,) their standard deviations.
         threshold: The score to be bettered.
-        cost: (n,) seconds of an epoch, as multiples of the usual ones.
+        cost: (n,) what an epoch costs, as multiples of what it usually does.
     """
     return np.asarray(log_ndtr((mean - threshold) / deviation) - COST_POWER * np.log(cost))
 

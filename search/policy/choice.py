@@ -47,7 +47,7 @@ class Standing:
         until: The epoch that it is trained to if it is running, else `at`.
         paused: It may be chosen to go on.
         best: The best of its scores; 0 before the first.
-        seconds: Mean seconds of its epochs; None where that is not known.
+        cost: What one of its epochs costs, in any unit; None where that is not known.
     """
 
     number: int
@@ -56,7 +56,7 @@ class Standing:
     until: int
     paused: bool
     best: float
-    seconds: float | None
+    cost: float | None
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class _Candidates:
         units: (n, p) coordinates of the configurations.
         features: (n, d) their features.
         done: (n,) epochs trained.
-        cost: (n,) seconds of an epoch, as multiples of the usual ones.
+        cost: (n,) what an epoch costs, as multiples of what it usually does.
         bonus: (n,) what beliefs add to the logarithm of the acquisition.
     """
 
@@ -274,14 +274,14 @@ def _new(
 
 
 def _costs(situation: Situation, features: Floats, asked: Floats) -> Floats:
-    """(k,) seconds of an epoch, as multiples of the usual ones."""
+    """(k,) what an epoch costs, as multiples of what it usually does."""
     known = [
-        (place, one.seconds)
+        (place, one.cost)
         for place, one in enumerate(situation.trials)
-        if one.seconds is not None and one.seconds > 0.0
+        if one.cost is not None and one.cost > 0.0
     ]
     places = np.array([place for place, _ in known], dtype=np.int64)
-    return relative_costs(features[places], np.array([s for _, s in known]), asked)
+    return relative_costs(features[places], np.array([cost for _, cost in known]), asked)
 
 
 def _forecast(forecasts: Forecasts, features: Floats, last: int) -> Forecast:

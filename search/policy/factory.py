@@ -13,11 +13,14 @@ from optuna.pruners import (
 from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial
 
+from cifar_core.epoch_cost import image_cost
+from cifar_core.errors import RecipeError
 from cifar_core.seeds import derive
 from search.policy.base import Policy
 from search.policy.freeze_thaw import FreezeThaw
 from search.policy.joint_tpe import JointTPESampler
 from search.policy.knowledge import NOTHING, Knowledge
+from search.policy.members import EpochCost
 from search.policy.optuna_policy import OptunaPolicy
 from search.policy.promotion import Promotion
 from search.policy.rungs import RungSystem, rungs_of
@@ -30,6 +33,7 @@ __all__ = [
     "SEED",
     "alternating",
     "default_policy",
+    "epoch_cost_of",
     "ladder_of",
     "policy_of",
     "promotion_policy",
@@ -150,6 +154,7 @@ def default_policy(
     trials: int | None = None,
     knowledge: Knowledge = NOTHING,
     exempt: Callable[[FrozenTrial], bool] = lambda _trial: False,
+    epoch_cost: EpochCost | None = None,
     seconds_left: Callable[[], float | None] = lambda: None,
     say: Callable[[str], None] = lambda _notice: None,
 ) -> FreezeThaw:
@@ -162,6 +167,7 @@ def default_policy(
         trials=trials,
         knowledge=knowledge,
         exempt=exempt,
+        epoch_cost=epoch_cost,
         seconds_left=seconds_left,
         say=say,
     )
@@ -206,6 +212,7 @@ def policy_of(
                 trials=trials,
                 knowledge=knowledge,
                 exempt=_is_known,
+                epoch_cost=epoch_cost_of(space or settings.space),
                 seconds_left=seconds_left,
                 say=say,
             )
@@ -217,6 +224,18 @@ def policy_of(
         case _:
             pruner = pruner_of(settings.pruner, epochs)
             return OptunaPolicy(study, sampler, pruner, exempt=_is_known)
+
+
+def epoch_cost_of(space: Space) -> EpochCost:
+    """Return what an epoch of a trial costs by its recipe, whatever a clock measures."""
+
+    def cost(trial: FrozenTrial) -> float | None:
+        try:
+            return image_cost(space.recipe_of(trial.params))
+        except RecipeError:  # such a trial fails before it is trained
+            return None
+
+    return cost
 
 
 def _is_known(trial: Trial | FrozenTrial) -> bool:

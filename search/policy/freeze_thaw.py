@@ -9,10 +9,10 @@ A search ends by work: `work.Allowance` says how many epochs a number of trials 
 trials are spread over it; the rest goes to the paused trials with the best predicted ends, as long
 as they can still be finished, so that the best one is not left half trained.
 
-Everything that a decision depends on is in the study: scores, trials, the seconds of those that
-paused or ended, the model's hyperparameters. Random choices are derived from the study's seed and
-the numbers of epochs and trials so far. So a search with one worker that is killed and resumed asks
-for what it would have asked for.
+Everything that a decision depends on is in the study: scores, trials, the model's hyperparameters, and,
+where the caller does not say what an epoch costs, the seconds of trials that paused or ended. Random
+choices are derived from the study's seed and the numbers of epochs and trials so far. So a search with
+one worker that is killed and resumed asks for what it would have asked for.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ from search.policy.choice import Choice, Situation, choose_next, drawn
 from search.policy.draft_study import Drafts
 from search.policy.given_sampler import GivenSampler
 from search.policy.knowledge import NOTHING, Knowledge
-from search.policy.members import STATES, Members, seconds_of
+from search.policy.members import STATES, EpochCost, Members
 from search.policy.model.curve_model import CurveModel, Forecasts, Hyperparameters
 from search.policy.model.encoding import Encoding
 from search.policy.model.gaussian_process import FitError
@@ -77,6 +77,8 @@ class FreezeThaw(Policy):
         trials: Trials in all, which decide how much is trained; None if something else ends the search.
         knowledge: Beliefs and older trainings.
         exempt: Whether a trial is trained to its end whatever it is predicted to come to.
+        epoch_cost: What an epoch of a trial costs; by default its measured seconds, which no two runs
+            have in common.
         seconds_left: Seconds until the search must end; None where there is no such limit. Close to
             it, only what can still be finished continues.
         say: Told, in a sentence, when the model cannot be fitted and choices are made without it.
@@ -92,6 +94,7 @@ class FreezeThaw(Policy):
         trials: int | None = None,
         knowledge: Knowledge = NOTHING,
         exempt: Callable[[FrozenTrial], bool] = lambda _trial: False,
+        epoch_cost: EpochCost | None = None,
         seconds_left: Callable[[], float | None] = lambda: None,
         say: Callable[[str], None] = lambda _notice: None,
     ) -> None:
@@ -102,7 +105,7 @@ class FreezeThaw(Policy):
         self._beliefs = Beliefs(self._encoding, knowledge.beliefs)
         self._model = CurveModel(self._encoding, epochs, knowledge.experience)
         allowance = None if trials is None else Allowance(trials, epochs, self._looks)
-        self._members = Members(study, self._encoding, self._looks, allowance, exempt)
+        self._members = Members(study, self._encoding, self._looks, allowance, exempt, epoch_cost)
         # Experience tells the model as much as the first random trials would.
         self._first = 0 if knowledge.experience else FIRST
         self._drafts = Drafts()
@@ -204,8 +207,8 @@ class FreezeThaw(Policy):
     def pause(self, trial: Trial) -> None:
         """Let a trial wait at its look."""
         pause(trial)
-        member = self._members[trial.number]
-        member.state, member.seconds = "paused", seconds_of(known(trial))
+        self._members[trial.number].state = "paused"
+        self._members.note_seconds(known(trial))
 
     def hopeless(self, to_come: int) -> list[Trial]:
         """Return the paused trials that need not wait any longer.
@@ -225,10 +228,9 @@ class FreezeThaw(Policy):
     def ended(self, number: int, state: TrialState) -> None:
         """Take note that a trial has become final."""
         self._newest = None  # it may have been the one that was to continue
-        member = self._members[number]
-        member.state = STATES[state]
+        self._members[number].state = STATES[state]
         with suppress(LostTrialError):  # then it has none
-            member.seconds = seconds_of(known(attach(self._study, number)))
+            self._members.note_seconds(known(attach(self._study, number)))
 
     def _choice(self, *, last: bool, stopping: int | None = None) -> Choice | None:
         """Return what is done next: the same again as long as nothing has happened.

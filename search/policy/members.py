@@ -16,7 +16,7 @@ from search.policy.work import Allowance
 from search.study import attributes
 from search.study.trial_states import is_paused, is_queued
 
-__all__ = ["STATES", "Member", "Members", "State", "seconds_of"]
+__all__ = ["STATES", "EpochCost", "Member", "Members", "State", "seconds_of"]
 
 FINISH = 2.0
 """Whole trainings before the end of the allowance, or of the time, from where on only what can still be
@@ -25,6 +25,9 @@ SPREAD = 8
 """Trials that may be started ahead of an even spread over the allowance."""
 
 State = Literal["running", "paused", "complete", "ended", "failed"]
+
+EpochCost = Callable[[FrozenTrial], float | None]
+"""What an epoch of a trial costs, in any unit; None where that is not known."""
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Member:
         exempt: It is trained to its end in any case.
         scores: Validation accuracy by epoch.
         until: The epoch of its next look, while it is running.
+        cost: What an epoch of it costs, in any unit; None where that is not known.
         seconds: Mean seconds of its epochs, known once it has paused or ended.
     """
 
@@ -45,6 +49,7 @@ class Member:
     exempt: bool
     scores: dict[int, float] = field(default_factory=dict)
     until: int = 0
+    cost: float | None = None
     seconds: float | None = None
 
     @property
@@ -67,6 +72,7 @@ class Members:
         looks: Epochs at which trials may pause, the last a whole training.
         allowance: What may be trained in all; None for no limit.
         exempt: Whether a trial is trained to its end in any case.
+        epoch_cost: What an epoch of a trial costs; by default its measured seconds.
 
     Attributes:
         queued: Numbers of the trials that are enqueued, in order.
@@ -79,8 +85,10 @@ class Members:
         looks: tuple[int, ...],
         allowance: Allowance | None,
         exempt: Callable[[FrozenTrial], bool],
+        epoch_cost: EpochCost | None = None,
     ) -> None:
         self._encoding, self._looks = encoding, looks
+        self._epoch_cost = epoch_cost or seconds_of
         self._allowance, self._exempt = allowance, exempt
         self._members: dict[int, Member] = {}
         trials = study.get_trials(deepcopy=False)
@@ -114,6 +122,7 @@ class Members:
             state,
             self._exempt(trial),
             dict(trial.intermediate_values),
+            cost=self._epoch_cost(trial),
             seconds=seconds_of(trial),
         )
         if member.exempt:
@@ -124,6 +133,11 @@ class Members:
             note = trial.user_attrs.get(attributes.FORECAST) or {}
             member.until = max(look, int(note.get("until", 0)))
         self._members[trial.number] = member
+
+    def note_seconds(self, trial: FrozenTrial) -> None:
+        """Remember what the epochs of a trial that paused or ended have taken."""
+        member = self._members[trial.number]
+        member.cost, member.seconds = self._epoch_cost(trial), seconds_of(trial)
 
     @property
     def paused(self) -> list[int]:
@@ -165,7 +179,7 @@ class Members:
             finish = not may_begin and left <= FINISH * self._looks[-1]
             if may_begin and most > 0 and any(one.paused for one in trials):
                 may_begin = len(self) < self._allowance.begun(left) + SPREAD
-        usual = np.median([one.seconds for one in trials if one.seconds] or [0.0])
+        usual = np.median([one.seconds for one in self if one.seconds] or [0.0])
         if seconds_left is not None and usual > 0.0:
             epochs = int(seconds_left / usual)
             if epochs <= FINISH * self._looks[-1]:
@@ -196,7 +210,7 @@ class Members:
             at if number == stopping else member.granted,
             paused and at < self._looks[-1],
             max((one for one in member.scores.values() if not isnan(one)), default=0.0),
-            member.seconds,
+            member.cost,
         )
 
 

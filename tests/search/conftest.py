@@ -101,8 +101,7 @@ def undisturbed(shared_folder: Path, plain_images: Path) -> Undisturbed:
     """A search of eleven trials by one worker, with a measured learning-rate range."""
     folder = shared_folder / "undisturbed"
     space, home = folder / "my_space.toml", folder / "home"
-    # What the default policy chooses depends on measured seconds, too: two runs of it may differ.
-    options = ("--space", str(space), *FAST, "--pruner", "promotion")
+    options = ("--space", str(space), *FAST)
     out, err = folder / "out", folder / "err"
     with FileLock(shared_folder / "undisturbed.lock"):
         if not err.exists():

@@ -1,12 +1,11 @@
-"""The seconds that an epoch of a configuration takes, learned from the trained ones.
+"""What an epoch of a configuration costs, learned from the trials.
 
-The logarithm of the seconds is a linear function of a configuration's features, by ridge regression:
+The logarithm of the cost is a linear function of a configuration's features, by ridge regression:
 widths and batch sizes are features on a log scale, so powers of them can be learned, and so can what an
 augmentation costs.
 
-Only trials that paused or ended teach it, by the seconds that the study keeps of them, so a search that
-is resumed knows what the interrupted one knew. Costs are rounded, so that the noise of a clock rarely
-changes a choice.
+The caller says what the epochs of a trial cost. If it is their measured seconds, only trials that paused
+or ended teach it; costs are rounded, so that the noise of a clock rarely changes a choice.
 """
 
 import numpy as np
@@ -26,20 +25,20 @@ BEYOND = np.log(2.0)
 """A configuration may cost so much more than the dearest trained, or less than the cheapest."""
 
 
-def relative_costs(features: Floats, seconds: Floats, asked: Floats) -> Floats:
-    """Seconds of an epoch as multiples of the median of those that were trained.
+def relative_costs(features: Floats, costs: Floats, asked: Floats) -> Floats:
+    """Return what an epoch costs, as multiples of the median of the trials.
 
     Args:
-        features: (n, d) of the configurations that were trained.
-        seconds: (n,) mean seconds of their epochs, above 0.
+        features: (n, d) of the trials' configurations.
+        costs: (n,) what their epochs cost, above 0.
         asked: (k, d) features of those to be predicted.
 
     Returns:
         (k,) multiples; 1 for all as long as too little is known.
     """
-    if len(seconds) < LEAST:
+    if len(costs) < LEAST:
         return np.ones(len(asked))
-    logs = np.log(seconds)
+    logs = np.log(costs)
     usual = np.median(logs)
     centre = features.mean(0)
     design = features - centre

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from search.events import Event, Notice
 from search.home import StudyFolder
 from search.policy import run_search
-from search.policy.factory import default_policy
+from search.policy.factory import default_policy, policy_of
 from search.policy.model import gaussian_process
 from search.policy.work import Allowance, looks_of
 from search.study import attributes
@@ -148,6 +148,28 @@ def test_the_service_decides_what_the_simulation_decides(undisturbed: SearchStud
     assert [sorted(trial.intermediate_values) for trial in alike.trials] == [
         sorted(trial.intermediate_values) for trial in undisturbed.optuna.trials
     ]
+
+
+def test_no_choice_depends_on_a_clock(undisturbed: SearchStudy) -> None:
+    """Costs follow from recipes, so a machine on which width is dear makes the same choices."""
+    space = undisturbed.settings.space
+    twice = []
+    for power in (0.0, 3.0):
+        study = optuna.create_study(direction="maximize")
+        policy = policy_of(undisturbed.settings, study, trials=TRIALS)
+        run_search(
+            policy,
+            study,
+            choose=space.suggest,
+            train=lambda values: (
+                (epoch, accuracy_of(space.recipe_of(values), epoch)) for epoch in (1, 2, 3, 4)
+            ),
+            epochs=space.epochs,
+            trials=TRIALS,
+            epoch_seconds=lambda values, power=power: float(values["channels1"]) ** power,
+        )
+        twice.append([(trial.params, len(trial.intermediate_values)) for trial in study.trials])
+    assert twice[0] == twice[1]
 
 
 @pytest.mark.parametrize("poll", [5, 12, 20])
