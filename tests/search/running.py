@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 COMMAND = Path(sys.executable).with_name("cifar-search")
-PATIENCE = 60.0
+PATIENCE = 150.0
 """Seconds that a test waits for one thing to happen; on an idle machine each takes a few."""
 OFFLINE = dict.fromkeys(
     ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"
