@@ -23,7 +23,7 @@ from cifar_core.networks import (
     ResNet18ImageNet,
     SpeedNet,
 )
-from cifar_core.records import UNIONS, Record, explain, listed
+from cifar_core.records import UNIONS, Record, explain, kinds_at, listed
 from cifar_core.schedules import Constant, Cosine, Linear, OneCycle, Plateau, Schedule, Step
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "SpeedNet",
     "Step",
     "current_name",
+    "takes_fractions",
     "with_current_names",
 ]
 
@@ -98,8 +99,12 @@ class Sgd(_OptimizerRecord):
     """Stochastic gradient descent with momentum (Sutskever et al. 2013), as in PyTorch.
 
     Attributes:
+        lr: Learning rate; with a schedule, its largest.
+        momentum: Share of the step before that is taken again, in [0, 1).
+        nesterov: Nesterov's momentum: the gradient is taken ahead of the step.
+        weight_decay: Factor of the weights that is added to their gradient at each step.
         weight_decay_per_image: Weight decay for each image of a batch, added to `weight_decay`:
-            5e-4 with batches of 64 is 0.032. The other optimizers have it too.
+            5e-4 with batches of 64 is 0.032.
     """
 
     name: Literal["sgd"] = "sgd"
@@ -116,7 +121,15 @@ class Sgd(_OptimizerRecord):
 
 
 class Adam(_OptimizerRecord):
-    """Adam (Kingma & Ba 2015); weight decay is added to the gradient."""
+    """Adam (Kingma & Ba 2015); weight decay is added to the gradient.
+
+    Attributes:
+        lr: Learning rate; with a schedule, its largest.
+        beta1: Decay of the mean of the gradients, in [0, 1).
+        beta2: Decay of the mean of their squares, in [0, 1).
+        weight_decay: Factor of the weights that is added to their gradient at each step.
+        weight_decay_per_image: Weight decay for each image of a batch, added to `weight_decay`.
+    """
 
     name: Literal["adam"] = "adam"
     lr: LearningRate = 0.001
@@ -127,7 +140,15 @@ class Adam(_OptimizerRecord):
 
 
 class AdamW(_OptimizerRecord):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+
+    Attributes:
+        lr: Learning rate; with a schedule, its largest.
+        beta1: Decay of the mean of the gradients, in [0, 1).
+        beta2: Decay of the mean of their squares, in [0, 1).
+        weight_decay: Factor of the weights that is taken off at each step, times the learning rate.
+        weight_decay_per_image: Weight decay for each image of a batch, added to `weight_decay`.
+    """
 
     name: Literal["adamw"] = "adamw"
     lr: LearningRate = 0.001
@@ -239,7 +260,7 @@ class Recipe(Record):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            problems = listed(explain(error))
+            problems = listed(explain(error, cls))
             raise RecipeError(f"{origin} is not a valid training recipe:\n{problems}") from error
 
     def to_dict(self) -> dict[str, Any]:
@@ -271,3 +292,12 @@ def _told(record: Record) -> dict[str, Any]:
         if name == "name" or value != field.default:
             told[HASHED_AS.get(name, name)] = _told(value) if isinstance(value, Record) else value
     return told
+
+
+def takes_fractions(field: str) -> bool:
+    """Return whether a recipe's field holds a number that need not be whole.
+
+    >>> takes_fractions("augmentation.flip"), takes_fractions("network.channels1")
+    (True, False)
+    """
+    return float in kinds_at(Recipe, field.split("."))

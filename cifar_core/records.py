@@ -2,17 +2,19 @@
 
 import reprlib
 import unicodedata
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from cifar_core.nearest import meant
 from cifar_core.text_files import one_line
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Record", "explain", "flatten", "listed", "no_control", "shown"]
+__all__ = ["Record", "explain", "flatten", "kinds_at", "listed", "no_control", "shown"]
 
 UNIONS = {"network", "optimizer", "schedule"}
 """The recipe's sections that hold one of several records, told apart by their `name`."""
@@ -48,16 +50,17 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def explain(error: ValidationError) -> list[str]:
+def explain(error: ValidationError, record: type[BaseModel] | None = None) -> list[str]:
     """One sentence for each thing that is wrong: the key, what is allowed, what was found.
 
     Args:
         error: What pydantic raised.
+        record: The record that was validated, whose keys are the hint for an unknown one.
 
     Returns:
         Sentences such as ``epochs: must be at least 1, but got 0.``, on a line each, and short.
     """
-    return [_cut(_sentence(detail)) for detail in error.errors(include_url=False)]
+    return [_cut(_sentence(detail, record)) for detail in error.errors(include_url=False)]
 
 
 def listed(problems: Sequence[str]) -> str:
@@ -88,13 +91,17 @@ def _cut(text: str) -> str:
     return line if len(line) <= LONGEST_PROBLEM else f"{line[: LONGEST_PROBLEM - 3]}..."
 
 
-def _sentence(detail: "ErrorDetails") -> str:
+def _sentence(detail: "ErrorDetails", record: type[BaseModel] | None) -> str:
     key = ".".join(_path(detail["loc"], detail["type"])) or "the whole"
     found = shown(detail["input"])
     limits = detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
-            return f"{key}: no such key (found with the value {found})."
+            *path, unknown = detail["loc"]
+            hint = meant(str(unknown), _keys_at(record, path))
+            return (
+                f"{key}: no such key (found with the value {found}){f'; {hint}' if hint else '.'}"
+            )
         case "missing":
             return f"{key}: is missing."
         case "greater_than_equal":
@@ -126,6 +133,42 @@ def _path(location: tuple[int | str, ...], kind: str) -> list[str]:
     parts = [str(part) for part in location]
     inside_union = len(parts) > 1 and parts[0] in UNIONS and kind != "union_tag_invalid"
     return [parts[0], *parts[2:]] if inside_union else parts
+
+
+def kinds_at(kind: Any, path: Sequence[int | str]) -> Iterator[Any]:
+    """Yield the types that a part of a record may have: records, or `int`, `float` and the like.
+
+    Args:
+        kind: The record, or the type of one of its fields.
+        path: The keys that lead to the part, which may name members of unions as pydantic does.
+    """
+    if get_origin(kind) is Annotated:
+        yield from kinds_at(get_args(kind)[0], path)
+    elif get_origin(kind) in {Union, UnionType}:
+        for member in get_args(kind):
+            tagged = len(path) > 0 and _tag(member) == path[0]
+            yield from kinds_at(member, path[1:] if tagged else path)
+    elif not path:
+        yield kind
+    elif isinstance(kind, type) and issubclass(kind, BaseModel):
+        if (field := kind.model_fields.get(str(path[0]))) is not None:
+            yield from kinds_at(field.annotation, path[1:])
+    elif get_args(kind):  # a list or a mapping
+        yield from kinds_at(get_args(kind)[-1], path[1:])
+
+
+def _keys_at(record: type[BaseModel] | None, path: Sequence[int | str]) -> Iterator[str]:
+    for kind in kinds_at(record, path):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from kind.model_fields
+
+
+def _tag(member: Any) -> object:
+    """Return the name by which a union tells this record apart; None if it is another type."""
+    fields = (
+        member.model_fields if isinstance(member, type) and issubclass(member, BaseModel) else {}
+    )
+    return fields["name"].default if "name" in fields else None
 
 
 class _Shortened(reprlib.Repr):

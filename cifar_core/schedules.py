@@ -39,7 +39,12 @@ class Constant(Record):
 
 
 class Step(Record):
-    """The learning rate is multiplied by `factor` after every `epochs` epochs."""
+    """The learning rate is multiplied by `factor` after every `epochs` epochs.
+
+    Attributes:
+        epochs: Epochs from one change to the next.
+        factor: What the rate is multiplied by, in (0, 1].
+    """
 
     name: Literal["step"] = "step"
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 5

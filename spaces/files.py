@@ -5,16 +5,21 @@ from pathlib import Path
 
 from cifar_core.text_files import parse_toml, read_text
 from spaces.errors import SpaceError
-from spaces.reading import read_space
+from spaces.reading import of_their_fields, read_space
 from spaces.space import Space
 
-__all__ = ["load_space", "shipped_names"]
+__all__ = ["load_space", "shipped_names", "template"]
 
 
 def shipped_names() -> list[str]:
     """The names of the spaces that come with the project."""
     files = resources.files("spaces.shipped").iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def template() -> str:
+    """A commented space file to begin with."""
+    return resources.files("spaces").joinpath("template.toml").read_text(encoding="utf-8")
 
 
 def load_space(name: str) -> Space:
@@ -54,8 +59,9 @@ def _read(name: str) -> str:
 
 def _parse(text: str, origin: str) -> Space:
     try:
-        return read_space(parse_toml(text), origin)
+        space = read_space(parse_toml(text), origin)
     except ValueError as error:
         raise SpaceError(f"{origin} is not valid TOML: {error}.") from error
     except RecursionError as error:
         raise SpaceError(f"{origin} is not a valid space: it is nested too deeply.") from error
+    return of_their_fields(space, space.parameters)

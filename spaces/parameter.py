@@ -1,12 +1,13 @@
 """One searched parameter: its range or choices, what of the recipe it sets, and when it applies."""
 
 from collections.abc import Iterator, Mapping
+from math import floor
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from cifar_core.recipe import current_name, with_current_names
+from cifar_core.recipe import current_name, takes_fractions, with_current_names
 from cifar_core.records import Record, no_control, shown
 from spaces.prior import Prior
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Change", "Name", "Parameter", "Title", "Value", "Values"]
 
 LARGEST = 1e18
+STEP_TOLERANCE = 1e-6
+"""Of a number of steps, for what a decimal fraction loses in binary."""
 
 
 def _number(value: object) -> object:
@@ -54,9 +57,12 @@ class Parameter(Record):
         sets: The recipe's field that it sets, such as ``network.channels1``; variants set several.
         choices: The values to choose from.
         variants: Named changes to the recipe to choose from, each a part of a recipe.
-        low: Smallest value; a whole number makes it an integer parameter.
+        low: Smallest value. Where it, `high` and `step` are whole numbers and the recipe's field holds
+            whole numbers, so are all values.
         high: Largest value.
         log: Search the logarithm.
+        step: Distance of neighbouring values, from `low` on; None for every value in between. `high` must
+            be one of them.
         measured: The LR-range test replaces `low` and `high`, which are what is searched without it.
         when: Other parameters and the values of theirs for which this one applies.
         prior: Where its best value is expected; None if it is not given.
@@ -71,6 +77,7 @@ class Parameter(Record):
     low: Number | None = None
     high: Number | None = None
     log: bool = False
+    step: Number | None = None
     measured: bool = False
     when: dict[Name, Annotated[list[Value], Field(min_length=1)]] = {}
     prior: Prior | None = None
@@ -86,7 +93,7 @@ class Parameter(Record):
         if self.choices is not None:
             if self._has_range:
                 raise ValueError(
-                    "`choices` cannot be combined with `low`, `high`, `log` or `measured`."
+                    "`choices` cannot be combined with `low`, `high`, `log`, `step` or `measured`."
                 )
             # Optuna takes 1, 1.0 and true for the same choice, as `==` and sets do.
             if len(set(self.choices)) != len(self.choices):
@@ -98,11 +105,31 @@ class Parameter(Record):
             raise ValueError(f"`low` must be at most `high`, but got {self.low} and {self.high}.")
         if self.log and self.low <= 0:
             raise ValueError(f"`low` must be above 0 where `log` is true, but got {self.low}.")
+        if self.step is not None:
+            self._check_step(float(self.low), float(self.high), float(self.step))
         return self
+
+    def _check_step(self, low: float, high: float, step: float) -> None:
+        if self.log or self.measured:
+            raise ValueError("`step` cannot be combined with `log` or `measured`.")
+        if step <= 0.0:
+            raise ValueError(f"`step` must be above 0, but got {self.step}.")
+        if self.is_integer and not isinstance(self.step, int):
+            raise ValueError(
+                f"`step` must be a whole number, as the range's ends are, but got {self.step}."
+            )
+        steps = (high - low) / step
+        if abs(steps - round(steps)) > STEP_TOLERANCE:
+            last = low + floor(steps) * step
+            raise ValueError(
+                f"`high` must lie a whole number of steps above `low`, such as {last:g} or "
+                f"{last + step:g}, but got {self.high}."
+            )
 
     @property
     def _has_range(self) -> bool:
-        return self.low is not None or self.high is not None or self.log or self.measured
+        limits = (self.low, self.high, self.step)
+        return self.log or self.measured or any(one is not None for one in limits)
 
     @property
     def options(self) -> list[Value] | None:
@@ -122,8 +149,18 @@ class Parameter(Record):
 
     @property
     def is_integer(self) -> bool:
-        """Both ends of its range are whole numbers."""
-        return isinstance(self.low, int) and isinstance(self.high, int)
+        """Both ends of its range, and its step if it has one, are whole numbers."""
+        ends = (self.low, self.high, 1 if self.step is None else self.step)
+        return all(isinstance(one, int) for one in ends)
+
+    def of_its_field(self) -> "Parameter":
+        """Return the parameter with a range of fractions if that is what its field of the recipe holds.
+
+        A file may say 0 and 1 where it means every number in between.
+        """
+        if self.low is None or self.high is None or not takes_fractions(self.sets or ""):
+            return self
+        return self.model_copy(update={"low": float(self.low), "high": float(self.high)})
 
     def extremes(self) -> list[Value]:
         """Every choice, or both ends of the range."""
@@ -141,14 +178,23 @@ class Parameter(Record):
         kinds = (int,) if self.is_integer else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds):
             return False
-        return low <= value <= high  # type: ignore[operator] # both are numbers here
+        inside = low <= value <= high  # type: ignore[operator] # both are numbers here
+        if not inside or self.step is None:
+            return inside
+        steps = (value - float(low)) / float(self.step)
+        return abs(steps - round(steps)) <= STEP_TOLERANCE
 
     def clip(self, value: Value) -> Value:
         """The nearest value of the range; a choice is left as it is."""
         if self.options is not None or isinstance(value, str):
             return value
         low, high = self.extremes()
-        return min(max(value, low), high)
+        nearest = min(max(value, low), high)
+        if self.step is None or self.contains(nearest):
+            return nearest
+        count = round((float(nearest) - float(low)) / float(self.step))
+        stepped = low + count * self.step  # type: ignore[operator] # both are numbers here
+        return stepped if self.is_integer else float(stepped)
 
     def prior_within(self) -> Prior | None:
         """The prior cut to the range or the choices: its value moved inside, other weights left out."""
@@ -172,8 +218,11 @@ class Parameter(Record):
             return chosen  # type: ignore[no-any-return]
         low, high = self.extremes()
         if self.is_integer:
-            return trial.suggest_int(name, int(low), int(high), log=self.log)
-        return trial.suggest_float(name, float(low), float(high), log=self.log)
+            return trial.suggest_int(
+                name, int(low), int(high), step=int(self.step or 1), log=self.log
+            )
+        step = None if self.step is None else float(self.step)
+        return trial.suggest_float(name, float(low), float(high), step=step, log=self.log)
 
     def described(self) -> str:
         """The range or the choices in a few words, such as ``0.001 to 0.1, log``."""
@@ -182,6 +231,8 @@ class Parameter(Record):
         if self.choices is not None:
             return ", ".join(self.choice_names)
         words = f"{self.low:g} to {self.high:g}"
+        if self.step is not None:
+            return f"{words}, step {self.step:g}"
         return f"{words}, log" if self.log else words
 
 

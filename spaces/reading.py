@@ -1,6 +1,6 @@
 """Spaces made from plain values, checked as a whole; and the same space with other ranges."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,7 +10,7 @@ from spaces.checks import problems_of
 from spaces.errors import SpaceError
 from spaces.space import Known, Space
 
-__all__ = ["quicker", "read_space", "with_ranges"]
+__all__ = ["of_their_fields", "quicker", "read_space", "with_ranges"]
 
 
 def read_space(values: object, origin: str) -> Space:
@@ -26,7 +26,7 @@ def read_space(values: object, origin: str) -> Space:
     try:
         space = Space.model_validate(values)
     except ValidationError as error:
-        problems = explain(error)
+        problems = explain(error, Space)
     else:
         problems = list(problems_of(space)) or _problems_of_quick(space)
     if problems:
@@ -53,11 +53,13 @@ def with_ranges(space: Space, ranges: Mapping[str, Mapping[str, Any]]) -> Space:
             raise SpaceError(f"Space {space.name} has no parameter {name!r}.")
         plain["parameters"][name] |= changes
     try:
-        changed = Space.model_validate({**plain, "known": []})
+        changed = of_their_fields(Space.model_validate({**plain, "known": []}), ranges)
     except ValidationError as error:
-        problems = "; ".join(explain(error))
+        problems = "; ".join(explain(error, Space))
         raise SpaceError(f"Space {space.name} with other ranges: {problems}") from error
     for name in ranges:
+        own = changed.parameters[name]
+        plain["parameters"][name] |= {"low": own.low, "high": own.high}
         prior = changed.parameters[name].prior_within()
         plain["parameters"][name]["prior"] = (
             None if prior is None else prior.model_dump(mode="python")
@@ -71,6 +73,15 @@ def with_ranges(space: Space, ranges: Mapping[str, Mapping[str, Any]]) -> Space:
             if all(changed.parameters[name].contains(v) for name, v in one.values.items())
         ]
     return read_space(plain, f"space {space.name} with other ranges")
+
+
+def of_their_fields(space: Space, names: Iterable[str]) -> Space:
+    """Return the space with ranges of fractions for those parameters whose fields hold them.
+
+    Studies keep the space that they were begun with, so it is not for one that comes from a study.
+    """
+    changed = {name: space.parameters[name].of_its_field() for name in names}
+    return space.model_copy(update={"parameters": {**space.parameters, **changed}})
 
 
 def quicker(space: Space) -> Space:

@@ -242,8 +242,8 @@ def test_reading_a_recipe_imports_no_torch() -> None:
             {"precision": "float16"},
             "precision: must be 'auto', 'float32' or 'bfloat16', but got 'float16'.",
         ),
-        ({"seed": 3}, "seed: no such key (found with the value 3)."),
-        ({"network": {"width": 3}}, "network.width: no such key (found with the value 3)."),
+        ({"seed": 3}, "seed: no such key (found with the value 3)"),
+        ({"network": {"width": 3}}, "network.width: no such key (found with the value 3)"),
         (
             {"network": {"name": "resnet"}},
             f"network.name: must be one of {NETWORK_NAMES}, but got 'resnet'.",
@@ -292,7 +292,7 @@ def test_reading_a_recipe_imports_no_torch() -> None:
         ({"augmentation": {"cutout": 33}}, "augmentation.cutout: must be at most 32, but got 33."),
         (
             {"augmentation": {"rotate": 5}},
-            "augmentation.rotate: no such key (found with the value 5).",
+            "augmentation.rotate: no such key (found with the value 5)",
         ),
         (
             {"optimizer": {"name": "rmsprop"}},
@@ -309,11 +309,11 @@ def test_reading_a_recipe_imports_no_torch() -> None:
         ),
         (
             {"optimizer": {"name": "sgd", "beta1": 0.9}},
-            "optimizer.beta1: no such key (found with the value 0.9).",
+            "optimizer.beta1: no such key (found with the value 0.9)",
         ),
         (
             {"optimizer": {"name": "adam", "momentum": 0.9}},
-            "optimizer.momentum: no such key (found with the value 0.9).",
+            "optimizer.momentum: no such key (found with the value 0.9)",
         ),
         (
             {"optimizer": {"name": "sgd", "momentum": 1.0}},
@@ -333,7 +333,7 @@ def test_reading_a_recipe_imports_no_torch() -> None:
         ),
         (
             {"schedule": {"name": "cosine", "warmup": 0.1}},
-            "schedule.warmup: no such key (found with the value 0.1).",
+            "schedule.warmup: no such key (found with the value 0.1)",
         ),
         (
             {"schedule": {"name": "one_cycle", "warmup": 1.0}},
@@ -347,7 +347,8 @@ def test_reading_a_recipe_imports_no_torch() -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_an_error_names_the_key_the_limit_and_what_was_found(values: object, sentence: str) -> None:
-    assert problems(values) == [sentence]
+    (found,) = problems(values)
+    assert found == sentence or found.startswith(f"{sentence}; ")  # a hint follows an unknown key
 
 
 def test_everything_that_is_wrong_is_named_at_once() -> None:
@@ -376,9 +377,8 @@ def test_an_unknown_key_is_refused_at_every_level(recipe: Recipe, data: st.DataO
     values = recipe.to_dict()
     section = data.draw(st.sampled_from(["", *sorted(SECTIONS)]))
     path = (section, "bogus") if section else ("bogus",)
-    assert problems(replaced(values, path, 1)) == [
-        f"{'.'.join(path)}: no such key (found with the value 1)."
-    ]
+    (found,) = problems(replaced(values, path, 1))
+    assert found.startswith(f"{'.'.join(path)}: no such key (found with the value 1); allowed: ")
 
 
 @given(values=json_values)

@@ -7,7 +7,7 @@ import tomli_w
 
 from cifar_core.text_files import LARGEST as LARGEST_FILE
 from spaces.errors import SpaceError
-from spaces.files import load_space, shipped_names
+from spaces.files import load_space, shipped_names, template
 from spaces.reading import read_space
 from tests.spaces.making import one_parameter, plain_space
 
@@ -110,3 +110,44 @@ def test_a_number_of_5000_digits_is_refused(tmp_path: Path) -> None:
 def test_a_hexadecimal_number_of_5000_digits_is_refused(tmp_path: Path, key: str) -> None:
     others = {name: value for name, value in LR.items() if name != key}
     error_of(f"{key} = 0x{'f' * 5_000}\n{tomli_w.dumps(others)}", tmp_path)
+
+
+def test_the_template_is_a_valid_space_that_uses_what_a_space_has(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(template())
+    space = load_space(str(file))
+    assert space.known
+    assert space.quick is not None
+
+
+@pytest.mark.parametrize(
+    ("values", "hint"),
+    [
+        ({"trails": 5}, "trails: no such key (found with the value 5); did you mean trials?"),
+        (
+            {"recipe": {"network": {"chanels1": 8}}},
+            "chanels1: no such key (found with the value 8); did you mean channels1?",
+        ),
+        (
+            {"recipe": {"optimizer": {"name": "adam", "momentum": 0.9}}},
+            "allowed: beta1, beta2, lr, name, weight_decay, weight_decay_per_image",
+        ),
+        ({"recipe": {"augmentation": {"flipp": 1.0}}}, "did you mean flip?"),
+        (
+            {"parameters": {"lr": {"sets": "optimizer.lr", "low": 0.1, "hihg": 1.0}}},
+            "did you mean high?",
+        ),
+        (
+            {"parameters": {"lr": {"sets": "network.chanels1", "low": 1, "high": 9}}},
+            "did you mean channels1?",
+        ),
+        (
+            {"quick": {"epochs": 1, "train_image": 10, "train_images": 10, "trials": 1}},
+            "did you mean train_images?",
+        ),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest_or_with_all(
+    tmp_path: Path, values: dict[str, object], hint: str
+) -> None:
+    assert hint in error_of(tomli_w.dumps({**LR, **values}), tmp_path)

@@ -134,7 +134,11 @@ def test_a_description_names_range_scale_and_choices() -> None:
         ({"low": 1, "high": 2, "sets": "Optimizer.LR"}, "should match pattern"),
         ({"low": 1, "high": 2, "sets": "optimizer..lr"}, "should match pattern"),
         ({"low": 1, "high": 2, "sets": ""}, "should match pattern"),
-        ({"low": 1, "high": 2, "step": 1}, "Extra inputs are not permitted"),
+        ({"low": 1, "high": 2, "stop": 1}, "Extra inputs are not permitted"),
+        ({"low": 0, "high": 1, "step": 0}, "`step` must be above 0, but got 0"),
+        ({"low": 1, "high": 2, "step": 0.1, "log": True}, "`step` cannot be combined with `log`"),
+        ({"low": 16, "high": 63, "step": 16}, "steps above `low`, such as 48 or 64, but got 63"),
+        ({"choices": [1], "step": 1}, "`choices` cannot be combined with"),
         ({"low": float("-inf"), "high": 2.0}, "must be a number"),
     ],
 )
@@ -150,3 +154,29 @@ def test_a_parameter_that_cannot_be_searched_is_refused(
 def test_choices_that_optuna_would_take_for_one_are_refused(choices: list[Value]) -> None:
     with pytest.raises(ValidationError, match="twice"):
         parameter(choices=choices)
+
+
+def test_a_range_with_steps_has_its_steps_alone() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    widths, rates = parameter(low=16, high=64, step=16), parameter(low=0.0, high=0.5, step=0.1)
+    trials = [study.ask() for _ in range(40)]
+    assert {widths.suggest("width", one) for one in trials} == {16, 32, 48, 64}
+    drawn = {rates.suggest("rate", one) for one in trials}
+    assert len(drawn) == 6
+    assert all(rates.contains(one) for one in drawn)
+    assert not widths.contains(17)
+    assert not rates.contains(0.25)
+    assert (widths.clip(41), widths.clip(100)) == (48, 64)
+    assert rates.clip(0.29) == pytest.approx(0.3)
+    assert rates.described() == "0 to 0.5, step 0.1"
+
+
+@pytest.mark.parametrize(("field", "kind"), [("augmentation.flip", float), ("batch_size", int)])
+def test_whole_ends_mean_whole_values_only_where_the_recipe_holds_them(
+    field: str, kind: type
+) -> None:
+    record = parameter(sets=field, low=1, high=2).of_its_field()
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    values = [record.suggest("it", study.ask()) for _ in range(20)]
+    assert {type(one) for one in values} == {kind}
+    assert any(one not in {1, 2} for one in values) == (kind is float)

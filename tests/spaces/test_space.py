@@ -156,11 +156,11 @@ def test_values_are_moved_into_their_ranges() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        ("nonsense", 1, "nonsense: no such key (found with the value 1)."),
-        ("parameters.channels1.step", 2, "parameters.channels1.step: no such key"),
-        ("known.1.score", 0.8, "known.1.score: no such key (found with the value 0.8)."),
-        ("lr_range.steps", 9, "lr_range.steps: no such key (found with the value 9)."),
-        ("quick.workers", 2, "quick.workers: no such key (found with the value 2)."),
+        ("nonsense", 1, "nonsense: no such key (found with the value 1)"),
+        ("parameters.channels1.stop", 2, "parameters.channels1.stop: no such key"),
+        ("known.1.score", 0.8, "known.1.score: no such key (found with the value 0.8)"),
+        ("lr_range.steps", 9, "lr_range.steps: no such key (found with the value 9)"),
+        ("quick.workers", 2, "quick.workers: no such key (found with the value 2)"),
         ("name", "two words", "name: "),
         ("name", "", "name: "),
         ("name", 5, "name: input should be a valid string, but got 5."),
@@ -261,7 +261,7 @@ def test_what_is_no_table_is_no_space(plain: object) -> None:
 @pytest.mark.parametrize(
     ("recipe", "words"),
     [
-        ({"nonsense": 1}, "recipe field nonsense: no such key (found with the value 1)."),
+        ({"nonsense": 1}, "recipe field nonsense: no such key (found with the value 1)"),
         ({"network": {"layers": 3}}, "recipe field network.layers: no such key"),
         ({"epochs": "12"}, "recipe field epochs: input should be a valid integer, but got '12'."),
         ({"epochs": 0}, "recipe field epochs: must be at least 1, but got 0."),

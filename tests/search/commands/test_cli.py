@@ -474,6 +474,17 @@ def test_spaces_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "cifar-search spaces NAME" in text
 
 
+def test_a_new_space_file_can_be_shown_and_is_never_written_over(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "my space.toml"
+    text = printed(capsys, "spaces", "--new", str(file))
+    assert f"cifar-search start --space '{file}'" in text
+    assert "channels1" in printed(capsys, "spaces", str(file))
+    assert run(["spaces", "--new", str(file)]) == 2
+    assert f"{file} is there already" in capsys.readouterr().err
+
+
 def test_spaces_are_listed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(printed(capsys, "spaces", "--json"))
     assert "baseline_constrained" in [one["name"] for one in found]
