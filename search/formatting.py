@@ -1,7 +1,7 @@
 """Wording of figures, times and trials, the same in every view and report."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cifar_core.text_files import one_line
 from search.events import BoundsFound
@@ -21,6 +21,7 @@ __all__ = [
     "points",
     "short",
     "why",
+    "words_for_foreign",
 ]
 
 
@@ -171,3 +172,15 @@ def _value(value: Value) -> str:
 
 def _plain(name: str) -> str:
     return name.replace("_", " ")
+
+
+def words_for_foreign(numbers: Sequence[int]) -> str:
+    """Say that trials of another program do not count.
+
+    >>> words_for_foreign([3]), words_for_foreign([3, 5])[:24]
+    ('Trial 3 was added by another program and does not count.', 'Trials 3, 5 were added b')
+    """
+    listed = ", ".join(map(str, numbers))
+    if len(numbers) > 1:
+        return f"Trials {listed} were added by another program and do not count."
+    return f"Trial {listed} was added by another program and does not count."

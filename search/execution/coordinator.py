@@ -27,7 +27,7 @@ from search.study import attributes
 from search.study.endings import Ending
 from search.study.rows import label_of, row_of
 from search.study.study import SearchStudy
-from search.study.trial_states import LostTrialError, known, writes
+from search.study.trial_states import LostTrialError, is_enqueued, known, writes
 from search.workers.messages import (
     Died,
     EpochsDone,
@@ -172,7 +172,9 @@ class Coordinator:
             try:
                 return self._queue.take()
             except InvalidTrialError as error:
-                self._finalizer.fail(error.trial, str(error.__cause__))
+                found = known(error.trial)
+                by_hand = is_enqueued(found) or attributes.RECIPE in found.user_attrs
+                self._finalizer.fail(error.trial, str(error.__cause__), by_hand=by_hand)
             except LostTrialError as error:
                 self._lose(error.number)
 

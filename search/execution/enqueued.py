@@ -11,11 +11,12 @@ from cifar_core.records import shown
 from cifar_core.text_files import last_line
 from search.policy.base import InvalidParametersError
 from search.policy.factory import SEED
+from search.study import attributes
 from search.study.trial_states import enqueued_values
 from spaces.parameter import Parameter
 from spaces.space import Space, Values
 
-__all__ = ["check_enqueued", "recipe_of"]
+__all__ = ["check_enqueued", "check_stored", "recipe_of"]
 
 
 def check_enqueued(space: Space, trial: FrozenTrial) -> None:
@@ -44,6 +45,27 @@ def check_enqueued(space: Space, trial: FrozenTrial) -> None:
             raise InvalidParametersError(
                 f"enqueued with {name} = {shown(value)}, which is not in {parameter.described()}"
             )
+
+
+def check_stored(trial: FrozenTrial) -> None:
+    """Refuse to continue a trial whose recipe or seed another program has damaged.
+
+    Raises:
+        InvalidParametersError: It cannot be trained with what the study has; the text says why.
+    """
+    notes = trial.user_attrs
+    try:
+        Recipe.read(notes.get(attributes.RECIPE))
+    except RecipeError as error:
+        problem = str(error).splitlines()[1].strip().rstrip(".")
+        raise InvalidParametersError(
+            f"its recipe was damaged by another program: {problem}"
+        ) from error
+    seed = notes.get(attributes.SEED)
+    if not isinstance(seed, int) or seed < 0:
+        raise InvalidParametersError(
+            f"its seed was damaged by another program: must be a number from 0 on, but got {shown(seed)}"
+        )
 
 
 def recipe_of(space: Space, values: Values) -> Recipe:

@@ -101,18 +101,19 @@ class Finalizer:
         self._end(trial, TrialState.PRUNED, ending, reason)
         self._failures = 0
 
-    def fail(self, trial: Trial, reason: str) -> None:
+    def fail(self, trial: Trial, reason: str, *, by_hand: bool = False) -> None:
         """End a trial that cannot be trained; give the search up if none can.
 
         Args:
             trial: The trial.
             reason: The reason in words.
+            by_hand: Somebody enqueued or damaged it, which says nothing about other trials.
 
         Raises:
             ServiceError: It is the last of several that failed in a row.
         """
         self._end(trial, TrialState.FAIL, "error", reason)
-        self._failures += 1
+        self._failures += not by_hand
         if self._failures >= FAILURES_IN_A_ROW:
             raise ServiceError(
                 f"The last {self._failures} trials all failed, the newest with: {reason}. The search "

@@ -142,6 +142,11 @@ def retrain(
         final=request.final,
         image=request.image,
     )
+    if request.recipe.batch_size > subject.identity.train:
+        remark(
+            f"batch_size is {request.recipe.batch_size}, but there are {subject.identity.train} training "
+            "images: each batch is cut to all of them. Choose a smaller one, or raise --train-images."
+        )
     with _writing_to(request.out):
         request.out.mkdir(parents=True, exist_ok=True)
     runs, files = list[Run](), list[Path]()

@@ -24,8 +24,10 @@ __all__ = [
     "begin",
     "check_unchanged",
     "enqueued_values",
+    "enqueued_waiting",
     "forget_deleted",
     "give_up",
+    "is_enqueued",
     "is_foreign",
     "is_paused",
     "is_queued",
@@ -165,6 +167,12 @@ def enqueued_values(trial: FrozenTrial) -> dict[str, Any]:
     return fixed
 
 
+def enqueued_waiting(study: optuna.Study) -> list[int]:
+    """Return the enqueued trials that wait to be started, by number, as the study has them now."""
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    return [trial.number for trial in waiting if is_queued(trial)]
+
+
 def forget_deleted(study: optuna.Study) -> None:
     """Have all trials of a study read again: Optuna's cache keeps one that another program has deleted."""
     storage = study._storage  # noqa: SLF001
@@ -195,6 +203,11 @@ def was_ended_outside(trial: FrozenTrial) -> bool:
 def is_paused(trial: FrozenTrial) -> bool:
     """Return whether a trial was started and waits to continue."""
     return trial.state is TrialState.WAITING and bool(trial.intermediate_values)
+
+
+def is_enqueued(trial: FrozenTrial) -> bool:
+    """Return whether a trial was enqueued, in whatever state it is now."""
+    return "fixed_params" in trial.system_attrs
 
 
 def is_queued(trial: FrozenTrial) -> bool:

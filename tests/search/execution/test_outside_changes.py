@@ -10,14 +10,16 @@ import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from search.events import Event, TrialEnded
+from search.events import Event, TrialEnded, TrialStarted
 from search.home import StudyFolder
 from search.storage.opening import open_storage
 from search.study.endings import ENDED_OUTSIDE
 from search.study.study import SearchStudy
 from search.study.trial_states import is_foreign
 from tests.search.scripted import (
+    Killed,
     ScriptedPool,
+    kill_at,
     new_study,
     reopened,
     search,
@@ -50,6 +52,15 @@ class Outside:
         try:
             trial = storage.get_trial_id_from_study_id_trial_number(1, number)
             storage.set_trial_state_values(trial, state, values or None)
+        finally:
+            storage.engine.dispose()
+
+    def enqueue(self, study: str, *configurations: dict[str, object]) -> None:
+        storage = RDBStorage(f"sqlite:///{self._database}")
+        try:
+            opened = optuna.load_study(study_name=study, storage=storage)
+            for values in configurations:
+                opened.enqueue_trial(values)
         finally:
             storage.engine.dispose()
 
@@ -172,6 +183,66 @@ def test_enqueued_nonsense_fails_with_its_reason_and_no_sampler_sees_it(
     more = reopened(study, trials=TRIALS + 2)
     assert search(more, ScriptedPool(), folder) == "finished"
     assert len(more.rows()) == TRIALS + 2
+
+
+def test_what_a_script_enqueues_while_the_search_runs_is_the_next_new_trial(
+    study: SearchStudy, folder: StudyFolder, tmp_path: Path
+) -> None:
+    outside, started = Outside(tmp_path / "studies.db"), list[int]()
+
+    def after(polls: int) -> None:
+        if polls == 3:
+            started.append(len(study.optuna.get_trials(deepcopy=False)))
+            outside.enqueue(study.name, {"dropout": 0.123}, {"dropout": 9.0})
+
+    events = list[Event]()
+    assert search(study, ScriptedPool(after=after), folder, events=events) == "finished"
+    rows = reopened(study, open_storage(f"sqlite:///{tmp_path}/studies.db")).rows()
+    (first,) = started
+    assert first < TRIALS - 2
+    assert [row.finished for row in rows] == [True] * TRIALS
+    assert rows[first].values["dropout"] == 0.123
+    assert rows[first + 1].reason == "enqueued with dropout = 9.0, which is not in 0 to 0.4"
+    begun = [event.number for event in events if isinstance(event, TrialStarted)]
+    assert list(dict.fromkeys(begun)) == [row.number for row in rows if row.state != "failed"]
+
+
+def test_any_number_of_enqueued_mistakes_does_not_end_the_search(
+    study: SearchStudy, folder: StudyFolder
+) -> None:
+    user = optuna.load_study(study_name=study.name, storage=study.optuna._storage)
+    for _ in range(TRIALS - 1):
+        user.enqueue_trial({"chanels1": 4})
+    assert search(study, ScriptedPool(), folder) == "finished"
+    assert states_of(reopened(study)) == ["failed"] * (TRIALS - 1) + ["complete"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("recipe", '{"epochs": 0}', "its recipe was damaged by another program: epochs: must"),
+        ("seed", "null", "its seed was damaged by another program: must be a number from 0 on"),
+    ],
+)
+def test_an_unfinished_trial_that_others_have_damaged_fails_and_the_others_continue(
+    study: SearchStudy, folder: StudyFolder, tmp_path: Path, key: str, value: str, words: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/studies.db"
+    study.optuna.enqueue_trial({}, user_attrs={"known": "base"})
+    with pytest.raises(Killed):
+        search(study, ScriptedPool(after=kill_at(2)), folder)
+    Outside(tmp_path / "studies.db").write(
+        "UPDATE trial_user_attributes SET value_json = ? WHERE key = ? AND trial_id = "
+        "(SELECT trial_id FROM trials WHERE number = 0)",
+        *(value, key),
+    )
+    again = reopened(study, open_storage(url))
+    assert again.rows()[0].unfinished
+    assert search(again, ScriptedPool(), folder) == "finished"
+    rows = reopened(study, open_storage(url)).rows()
+    assert (rows[0].state, str(rows[0].reason)[: len(words)]) == ("failed", words)
+    assert len(rows) == TRIALS
+    assert {row.state for row in rows[1:]} <= {"complete", "pruned"}
 
 
 @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.FAIL])
