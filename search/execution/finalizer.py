@@ -11,7 +11,7 @@ from search.execution.best_checkpoints import BestCheckpoints
 from search.execution.epoch_histories import Histories, frozen, reported
 from search.execution.trial_queue import TrialQueue
 from search.home import StudyFolder
-from search.policy.base import Policy
+from search.policy.base import InvalidTrialError, Policy
 from search.study import attributes
 from search.study.endings import CHANGED_OUTSIDE, ENDED_OUTSIDE, Ending
 from search.study.rows import row_of
@@ -22,6 +22,7 @@ from search.study.trial_states import (
     check_unchanged,
     forget_deleted,
     give_up,
+    is_enqueued,
     known,
     stored_state,
     writes,
@@ -101,19 +102,31 @@ class Finalizer:
         self._end(trial, TrialState.PRUNED, ending, reason)
         self._failures = 0
 
-    def fail(self, trial: Trial, reason: str, *, by_hand: bool = False) -> None:
+    def refuse(self, error: InvalidTrialError) -> None:
+        """End a trial that is not trained, or not further.
+
+        Raises:
+            ServiceError: As `fail` does. A trial that somebody has enqueued or damaged says nothing about
+                others, and is not counted.
+        """
+        trial, reason, notes = error.trial, str(error.__cause__), known(error.trial).user_attrs
+        if is_enqueued(known(trial)) or attributes.RECIPE in notes:
+            self._end(trial, TrialState.FAIL, "error", reason)
+        else:
+            self.fail(trial, reason)
+
+    def fail(self, trial: Trial, reason: str) -> None:
         """End a trial that cannot be trained; give the search up if none can.
 
         Args:
             trial: The trial.
             reason: The reason in words.
-            by_hand: Somebody enqueued or damaged it, which says nothing about other trials.
 
         Raises:
             ServiceError: It is the last of several that failed in a row.
         """
         self._end(trial, TrialState.FAIL, "error", reason)
-        self._failures += not by_hand
+        self._failures += 1
         if self._failures >= FAILURES_IN_A_ROW:
             raise ServiceError(
                 f"The last {self._failures} trials all failed, the newest with: {reason}. The search "

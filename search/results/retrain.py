@@ -18,6 +18,7 @@ from cifar_core.files import write_atomically
 from cifar_core.recipe import Recipe
 from cifar_core.trainer import Training
 from search.errors import ServiceError
+from search.formatting import words_for_cut_batches
 from search.results.subject import Run, Subject
 from search.study.settings import DataIdentity
 from search.study.study import versions
@@ -143,10 +144,7 @@ def retrain(
         image=request.image,
     )
     if request.recipe.batch_size > subject.identity.train:
-        remark(
-            f"batch_size is {request.recipe.batch_size}, but there are {subject.identity.train} training "
-            "images: each batch is cut to all of them. Choose a smaller one, or raise --train-images."
-        )
+        remark(words_for_cut_batches(request.recipe.batch_size, subject.identity.train))
     with _writing_to(request.out):
         request.out.mkdir(parents=True, exist_ok=True)
     runs, files = list[Run](), list[Path]()

@@ -84,7 +84,11 @@ class TrialRow:
 
 
 def rows_of(study: optuna.Study) -> list[TrialRow]:
-    """Return the trials of a study, by number, without those that another program added."""
+    """Return the trials of a study, by number, without those that another program added.
+
+    A search also has its storage hide those from Optuna's samplers, which read the study by themselves
+    (`RetryingStorage.hides`). Other storages hide nothing: a copy and the dashboard have all trials.
+    """
     return [row_of(trial) for trial in study.get_trials(deepcopy=False) if not is_foreign(trial)]
 
 

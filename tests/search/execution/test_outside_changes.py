@@ -1,7 +1,7 @@
 """Hands of others on a study while it is searched: its trials and its total stay in order."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -10,15 +10,19 @@ import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
+from cifar_core.recipe import Recipe
 from search.events import Event, TrialEnded, TrialStarted
 from search.home import StudyFolder
 from search.storage.opening import open_storage
 from search.study.endings import ENDED_OUTSIDE
 from search.study.study import SearchStudy
 from search.study.trial_states import is_foreign
+from search.workers.messages import Beat, TrainTask, WorkerMessage
+from search.workers.pool import Worker
 from tests.search.scripted import (
     Killed,
     ScriptedPool,
+    accuracy_of,
     kill_at,
     new_study,
     reopened,
@@ -127,6 +131,35 @@ def test_a_running_trial_that_others_end_is_over_and_its_worker_gets_another(
     idle = ScriptedPool()
     assert search(again, idle, folder) == "finished"
     assert idle.tasks == []
+
+
+def test_the_number_of_a_deleted_trial_is_given_again_and_its_worker_does_not_mix_them_up(
+    study: SearchStudy, folder: StudyFolder, tmp_path: Path
+) -> None:
+    """The newest trial is deleted while its worker is silent, and another worker gets a new one."""
+    pool = ScriptedPool(2)
+    silent = pool.workers[1]
+    newest = list[int]()
+    train = pool._work
+
+    def work(worker: Worker, task: TrainTask) -> Iterator[WorkerMessage]:
+        if worker is silent and not newest:
+            newest.append(task.number)
+            delete(Outside(tmp_path / "studies.db"), task.number)
+            while len(pool.tasks) < 3 or pool.tasks[-1].number != task.number:
+                yield Beat()
+            assert pool.workers[0].task is not task
+        yield from train(worker, task)
+
+    pool._work = work  # type: ignore[method-assign]
+    assert search(study, pool, folder) == "finished"
+    rows = reopened(study, open_storage(f"sqlite:///{tmp_path}/studies.db")).rows()
+    assert [row.number for row in rows] == list(range(TRIALS))
+    assert all(row.finished and row.ending != "outside" for row in rows)
+    for row in rows:
+        assert row.recipe is not None
+        recipe = Recipe.read(row.recipe)
+        assert row.scores == {one: accuracy_of(recipe, one) for one in row.scores}
 
 
 @pytest.mark.parametrize("strike", [fail, delete])
