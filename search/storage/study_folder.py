@@ -70,7 +70,9 @@ def _is_of(folder: StudyFolder, home: Home, storage: RetryingStorage) -> bool:
     """Return whether a folder belongs to this storage, or to one whose file is no longer there."""
     place = place_of(home, storage.url)
     before = folder.read_note().get("storage", place)
-    return before == place or ("://" not in str(before) and not (home.root / before).exists())
+    if not isinstance(before, str):
+        return True  # a damaged note says nothing
+    return before == place or ("://" not in before and not (home.root / before).exists())
 
 
 def notes_of(storage: BaseStorage, study: str) -> dict[str, Any]:

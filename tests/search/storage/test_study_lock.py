@@ -148,7 +148,9 @@ def test_a_study_that_does_not_exist_yet_is_held_too(
     assert storage.get_all_studies() == []
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", "null", "\0"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[1]", "null", "\0", '{"storage": 5, "identity": [1]}']
+)
 def test_a_damaged_note_does_not_free_the_study(
     sqlite_url: str, opened: Opener, here: Home, content: str
 ) -> None:
@@ -158,6 +160,8 @@ def test_a_damaged_note_does_not_free_the_study(
         assert owner(here, storage) == Owner()
         with pytest.raises(StudyHeldError, match="process unknown on"):
             StudyLock(here, opened(sqlite_url), NAME).__enter__()
+    with StudyLock(here, storage, NAME):
+        pass  # nor does it keep the study from being run
 
 
 def test_a_study_is_free_again_after_an_error(sqlite_url: str, opened: Opener, here: Home) -> None:
