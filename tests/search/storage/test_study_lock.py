@@ -340,6 +340,25 @@ def test_a_copy_made_with_optuna_does_not_share_the_folder_of_its_original(
     assert open_study(storage, "copy").folder(here).checkpoints() == {4}
 
 
+def test_a_study_that_was_copied_and_then_renamed_keeps_its_checkpoints(
+    sqlite_url: str, opened: Opener, here: Home
+) -> None:
+    storage = opened(sqlite_url)
+    new_study(storage)
+    with StudyLock(here, storage, NAME) as lock:
+        lock.folder.checkpoint(3).touch()
+    for name in ("renamed", "copy"):
+        optuna.copy_study(
+            from_study_name=NAME, from_storage=storage, to_storage=storage, to_study_name=name
+        )
+    optuna.delete_study(study_name=NAME, storage=storage)
+    # Which is which nobody can tell any more: the first that is run continues with the folder.
+    for name, checkpoints in (("renamed", {3}), ("copy", set[int]())):
+        with StudyLock(here, storage, name) as lock:
+            assert lock.folder.checkpoints() == checkpoints
+    assert open_study(storage, "renamed").folder(here).checkpoints() == {3}
+
+
 def test_studies_of_one_name_in_two_storages_have_a_folder_each(
     opened: Opener, here: Home, tmp_path: Path
 ) -> None:
