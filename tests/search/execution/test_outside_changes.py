@@ -17,12 +17,13 @@ from search.storage.opening import open_storage
 from search.study.endings import ENDED_OUTSIDE
 from search.study.study import SearchStudy
 from search.study.trial_states import is_foreign
-from search.workers.messages import Beat, TrainTask, WorkerMessage
+from search.workers.messages import Beat, EpochsDone, Finished, TrainTask, WorkerMessage
 from search.workers.pool import Worker
 from tests.search.scripted import (
     Killed,
     ScriptedPool,
     accuracy_of,
+    epoch_of,
     kill_at,
     new_study,
     reopened,
@@ -148,7 +149,10 @@ def test_the_number_of_a_deleted_trial_is_given_again_and_its_worker_does_not_mi
             delete(Outside(tmp_path / "studies.db"), task.number)
             while len(pool.tasks) < 3 or pool.tasks[-1].number != task.number:
                 yield Beat()
-            assert pool.workers[0].task is not task
+            yield EpochsDone(tuple(epoch_of(task.recipe, one) for one in (1, 2)))
+            assert not pool._goes_on.pop(worker.index), "told to stop"
+            yield Finished()
+            return
         yield from train(worker, task)
 
     pool._work = work  # type: ignore[method-assign]
