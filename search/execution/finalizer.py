@@ -8,6 +8,7 @@ from optuna.trial import Trial, TrialState
 from search.errors import ServiceError
 from search.events import Observer, TrialEnded
 from search.execution.best_checkpoints import BestCheckpoints
+from search.execution.enqueued import MadeByHandError
 from search.execution.epoch_histories import Histories, frozen, reported
 from search.execution.trial_queue import TrialQueue
 from search.home import StudyFolder
@@ -22,7 +23,6 @@ from search.study.trial_states import (
     check_unchanged,
     forget_deleted,
     give_up,
-    is_enqueued,
     known,
     stored_state,
     writes,
@@ -109,11 +109,10 @@ class Finalizer:
             ServiceError: As `fail` does. A trial that somebody has enqueued or damaged says nothing about
                 others, and is not counted.
         """
-        trial, reason, notes = error.trial, str(error.__cause__), known(error.trial).user_attrs
-        if is_enqueued(known(trial)) or attributes.RECIPE in notes:
-            self._end(trial, TrialState.FAIL, "error", reason)
+        if isinstance(error.__cause__, MadeByHandError):
+            self._end(error.trial, TrialState.FAIL, "error", str(error.__cause__))
         else:
-            self.fail(trial, reason)
+            self.fail(error.trial, str(error.__cause__))
 
     def fail(self, trial: Trial, reason: str) -> None:
         """End a trial that cannot be trained; give the search up if none can.

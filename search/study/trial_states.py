@@ -27,7 +27,6 @@ __all__ = [
     "enqueued_waiting",
     "forget_deleted",
     "give_up",
-    "is_enqueued",
     "is_foreign",
     "is_paused",
     "is_queued",
@@ -203,11 +202,6 @@ def was_ended_outside(trial: FrozenTrial) -> bool:
 def is_paused(trial: FrozenTrial) -> bool:
     """Return whether a trial was started and waits to continue."""
     return trial.state is TrialState.WAITING and bool(trial.intermediate_values)
-
-
-def is_enqueued(trial: FrozenTrial) -> bool:
-    """Return whether a trial was enqueued, in whatever state it is now."""
-    return "fixed_params" in trial.system_attrs
 
 
 def is_queued(trial: FrozenTrial) -> bool:
