@@ -1,7 +1,7 @@
 """Wording of figures, times and trials, the same in every view and report."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cifar_core.text_files import one_line
 from search.events import BoundsFound
@@ -12,6 +12,7 @@ from spaces.space import Values
 __all__ = [
     "about",
     "bounds_line",
+    "counted",
     "cut",
     "duration",
     "how_it_ended",
@@ -21,6 +22,8 @@ __all__ = [
     "points",
     "short",
     "why",
+    "words_for_cut_batches",
+    "words_for_foreign",
 ]
 
 
@@ -31,6 +34,15 @@ def percent(accuracy: float | None) -> str:
     ('54.3 %', '-')
     """
     return "-" if accuracy is None else f"{100 * accuracy:.1f} %"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "trial"), counted(2, "trial")
+    ('1 trial', '2 trials')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def points(difference: float) -> str:
@@ -171,3 +183,23 @@ def _value(value: Value) -> str:
 
 def _plain(name: str) -> str:
     return name.replace("_", " ")
+
+
+def words_for_foreign(numbers: Sequence[int]) -> str:
+    """Say that trials of another program do not count.
+
+    >>> words_for_foreign([3]), words_for_foreign([3, 5])[:24]
+    ('Trial 3 was added by another program and does not count.', 'Trials 3, 5 were added b')
+    """
+    listed = ", ".join(map(str, numbers))
+    if len(numbers) > 1:
+        return f"Trials {listed} were added by another program and do not count."
+    return f"Trial {listed} was added by another program and does not count."
+
+
+def words_for_cut_batches(batch_size: int, images: int) -> str:
+    """Say that a batch has fewer images than its size asks for."""
+    return (
+        f"batch_size is {batch_size}, but there are {images} training images: each batch is cut to all of "
+        "them. Choose a smaller one, or raise --train-images."
+    )

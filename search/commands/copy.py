@@ -36,7 +36,7 @@ def copy(
     continues as the study would have. An interrupted copy is discarded; run the command again.
     """
     from search.errors import UsageError
-    from search.formatting import one_line
+    from search.formatting import counted, one_line
     from search.storage.opening import existing_storage, open_storage
     from search.storage.study_copy import copy_study
     from search.storage.urls import where_flags
@@ -52,6 +52,6 @@ def copy(
         click.echo(f"note: {one_line(words)}", err=True)
     rest = f", {copied.unfinished} of them unfinished" if copied.unfinished else ""
     made = copied.study.name
-    click.echo(f"Copied: study {one_line(made)} with {copied.trials} trials{rest}.")
+    click.echo(f"Copied: study {one_line(made)} with {counted(copied.trials, 'trial')}{rest}.")
     look = command_line("status", made, flags=where_flags(place, target.url))
     click.echo(f"Look at it with: {look}")

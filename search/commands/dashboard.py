@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import click
@@ -60,10 +61,15 @@ def dashboard(
     place = place_of(host, port)
     public = None if url is None else PublicUrl.parse(url)
     access, generated = access_to(place, chosen_password(), read_only=read_only, public=public)
-    with serving(existing_storage(home, storage), place, home, access) as address:
+    opened = existing_storage(home, storage)
+    # Who needs a password is not decided by the permissions of a file.
+    access = replace(access, read_only=read_only or opened.read_only)
+    with serving(opened, place, home, access) as address:
         click.echo(f"The dashboard is at {public or address} (Ctrl-C ends it).")
         for line in _explained(place, access, urlsplit(address).port or 0, generated):
             click.echo(line)
+        if opened.read_only and not read_only:
+            click.echo("The reason: the database cannot be written to where it is.")
         # A Ctrl-C that comes while a connection's thread starts is noticed only when this one wakes up.
         while not threading.Event().wait(0.5):
             pass

@@ -123,7 +123,7 @@ def guarded(
         if refusal is None and access.read_only and environ["REQUEST_METHOD"] not in LOOKING:
             refusal = (
                 HTTPStatus.FORBIDDEN,
-                "This dashboard is served with --read-only: it shows studies and changes nothing.",
+                "This dashboard is read-only: it shows studies and changes nothing.",
             )
         refusal = refusal or _too_large(environ)
         return handle(environ) if refusal is None else message(environ, *refusal)

@@ -9,6 +9,8 @@ from search.errors import UsageError
 __all__ = ["PublicUrl"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+"""A name or an address, as browsers send it."""
 SEGMENT = r"[A-Za-z0-9_~][A-Za-z0-9._~-]*"
 PREFIX = re.compile(rf"(?:/{SEGMENT})*")
 """Characters that mean the same in a URL, in HTML and in a script."""
@@ -50,12 +52,7 @@ class PublicUrl:
             host, port = parts.hostname or "", parts.port
         except ValueError:
             parts, host, port = urlsplit(""), "", None
-        if (
-            parts.scheme not in DEFAULT_PORTS
-            or not host.isascii()
-            or not host
-            or "@" in parts.netloc
-        ):
+        if parts.scheme not in DEFAULT_PORTS or not HOST.fullmatch(host) or "@" in parts.netloc:
             raise UsageError(
                 f"{option} must be the address that browsers open, such as https://host/prefix/, but got "
                 f"{text!r}."

@@ -97,6 +97,7 @@ class Coordinator:
         )
         self._queue = TrialQueue(study, space, self._policy)
         self._active: dict[int, Trial] = {}
+        self._tasks: dict[int, TrainTask] = {}
         self._histories = Histories(folder)
         self._finalizer = Finalizer(
             study, folder, self._policy, self._queue, self._histories, observer
@@ -148,10 +149,13 @@ class Coordinator:
             notes = known(trial).user_attrs
             checkpoint = self._folder.checkpoint(trial.number)
             recipe = Recipe.read(notes[attributes.RECIPE])
-            self._active[trial.number] = trial
-            self._pool.assign(
-                worker, TrainTask(trial.number, recipe, notes[attributes.SEED], checkpoint)
-            )
+            if trial.number in self._active:  # somebody has deleted that one
+                self._forget(trial.number)
+                self._histories.forget(trial.number)
+                self._queue.started -= 1
+            task = TrainTask(trial.number, recipe, notes[attributes.SEED], checkpoint)
+            self._active[trial.number], self._tasks[trial.number] = trial, task
+            self._pool.assign(worker, task)
             label = label_of(known(trial))
             done = len(reported(trial))
             self._observe(TrialStarted(trial.number, label, dict(trial.params), done))
@@ -172,14 +176,15 @@ class Coordinator:
             try:
                 return self._queue.take()
             except InvalidTrialError as error:
-                self._finalizer.fail(error.trial, str(error.__cause__))
+                self._finalizer.refuse(error)
             except LostTrialError as error:
                 self._lose(error.number)
 
     def _handle(self, worker: Worker, task: Task | None, message: WorkerMessage) -> None:
         if not isinstance(task, TrainTask):
             return  # a worker came up, or died before it was given anything
-        trial = self._active.get(task.number)
+        # SQLite gives the number of a trial that somebody has deleted to the next one.
+        trial = self._active.get(task.number) if self._tasks[task.number] is task else None
         if isinstance(message, Remark):
             self._pass_on(message.text)
         elif trial is None:  # it is over although its worker has not heard of it yet
@@ -265,18 +270,20 @@ class Coordinator:
         else:
             self._queue.put_back(trial)
 
-    def _lose(self, number: int) -> None:
-        """Forget a trial that another process has ended, removed or changed."""
+    def _forget(self, number: int) -> None:
         self._endings.pop(number, None)
         self._pausing.discard(number)
+
+    def _lose(self, number: int) -> None:
+        """Forget a trial that another process has ended, removed or changed."""
+        self._forget(number)
         self._finalizer.lose(number, self._active.pop(number, None))
 
     def _continue_after_death(self, trial: Trial, reason: str) -> None:
         deaths = trial.user_attrs.get(attributes.INTERRUPTIONS, 0) + 1
         with writes(trial):
             trial.set_user_attr(attributes.INTERRUPTIONS, deaths)
-        self._endings.pop(trial.number, None)
-        self._pausing.discard(trial.number)
+        self._forget(trial.number)
         if deaths > CONTINUATIONS:
             self._finalizer.fail(trial, f"its worker ended {deaths} times, at last {reason}")
             return

@@ -11,11 +11,16 @@ from cifar_core.records import shown
 from cifar_core.text_files import last_line
 from search.policy.base import InvalidParametersError
 from search.policy.factory import SEED
+from search.study import attributes
 from search.study.trial_states import enqueued_values
 from spaces.parameter import Parameter
 from spaces.space import Space, Values
 
-__all__ = ["check_enqueued", "recipe_of"]
+__all__ = ["MadeByHandError", "check_enqueued", "check_stored", "recipe_of"]
+
+
+class MadeByHandError(InvalidParametersError):
+    """Somebody has enqueued or damaged this trial, which says nothing about others."""
 
 
 def check_enqueued(space: Space, trial: FrozenTrial) -> None:
@@ -26,7 +31,7 @@ def check_enqueued(space: Space, trial: FrozenTrial) -> None:
         trial: A trial whose parameters are to be chosen; one that was not enqueued has no values yet.
 
     Raises:
-        InvalidParametersError: A value is outside of its range or choices, or no parameter has its name.
+        MadeByHandError: A value is outside of its range or choices, or no parameter has its name.
     """
     for name, value in enqueued_values(trial).items():
         if name == SEED and space.grid is not None:
@@ -39,11 +44,30 @@ def check_enqueued(space: Space, trial: FrozenTrial) -> None:
                 if close
                 else f"there are {', '.join(space.parameters)}."
             )
-            raise InvalidParametersError(f"enqueued with {name}, which is no parameter; {hint}")
+            raise MadeByHandError(f"enqueued with {name}, which is no parameter; {hint}")
         if not _allows(parameter, value):
-            raise InvalidParametersError(
+            raise MadeByHandError(
                 f"enqueued with {name} = {shown(value)}, which is not in {parameter.described()}"
             )
+
+
+def check_stored(trial: FrozenTrial) -> None:
+    """Refuse to continue a trial whose recipe or seed another program has damaged.
+
+    Raises:
+        MadeByHandError: It cannot be trained with what the study has; the text says why.
+    """
+    notes = trial.user_attrs
+    try:
+        Recipe.read(notes.get(attributes.RECIPE))
+    except RecipeError as error:
+        problem = str(error).splitlines()[1].strip().rstrip(".")
+        raise MadeByHandError(f"its recipe was damaged by another program: {problem}") from error
+    seed = notes.get(attributes.SEED)
+    if not isinstance(seed, int) or seed < 0:
+        raise MadeByHandError(
+            f"its seed was damaged by another program: must be a number from 0 on, but got {shown(seed)}"
+        )
 
 
 def recipe_of(space: Space, values: Values) -> Recipe:

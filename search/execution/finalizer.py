@@ -8,10 +8,11 @@ from optuna.trial import Trial, TrialState
 from search.errors import ServiceError
 from search.events import Observer, TrialEnded
 from search.execution.best_checkpoints import BestCheckpoints
+from search.execution.enqueued import MadeByHandError
 from search.execution.epoch_histories import Histories, frozen, reported
 from search.execution.trial_queue import TrialQueue
 from search.home import StudyFolder
-from search.policy.base import Policy
+from search.policy.base import InvalidTrialError, Policy
 from search.study import attributes
 from search.study.endings import CHANGED_OUTSIDE, ENDED_OUTSIDE, Ending
 from search.study.rows import row_of
@@ -100,6 +101,18 @@ class Finalizer:
         """
         self._end(trial, TrialState.PRUNED, ending, reason)
         self._failures = 0
+
+    def refuse(self, error: InvalidTrialError) -> None:
+        """End a trial that is not trained, or not further.
+
+        Raises:
+            ServiceError: As `fail` does. A trial that somebody has enqueued or damaged says nothing about
+                others, and is not counted.
+        """
+        if isinstance(error.__cause__, MadeByHandError):
+            self._end(error.trial, TrialState.FAIL, "error", str(error.__cause__))
+        else:
+            self.fail(error.trial, str(error.__cause__))
 
     def fail(self, trial: Trial, reason: str) -> None:
         """End a trial that cannot be trained; give the search up if none can.

@@ -7,14 +7,14 @@ from typing import Any
 from optuna.trial import Trial
 
 from cifar_core.seeds import derive
-from search.execution.enqueued import check_enqueued, recipe_of
-from search.policy.base import Policy
+from search.execution.enqueued import check_enqueued, check_stored, recipe_of
+from search.policy.base import InvalidParametersError, InvalidTrialError, Policy
 from search.policy.factory import SEED, seeds_of
 from search.study import attributes
 from search.study.budget import enqueued_to, trials_in_all
 from search.study.rows import best_rows
 from search.study.study import SearchStudy
-from search.study.trial_states import LostTrialError, attach, known, writes
+from search.study.trial_states import LostTrialError, attach, forget_deleted, known, writes
 from spaces.space import Space
 
 __all__ = ["TrialQueue"]
@@ -70,22 +70,25 @@ class TrialQueue:
         """Return the next trial to train, written and running; None if there is none for now.
 
         Raises:
-            InvalidTrialError: The chosen parameters make no recipe; that trial is to be told as failed.
+            InvalidTrialError: The chosen parameters make no recipe, or the stored recipe is damaged; that
+                trial is to be told as failed.
             LostTrialError: Another process has ended the trial that was next.
         """
         if self._interrupted:
             trial = self._interrupted.pop(0)
             if attributes.RECIPE in trial.user_attrs:
-                return trial
+                return _checked(trial)
             with writes(trial):
                 return self._policy.complete(trial, self._prepare)
         promoted = self._policy.promote(last=not self._room)
         if promoted is not None or not self._room:
-            return promoted
+            return None if promoted is None else _checked(promoted)
         self.started += 1
         while True:
-            with suppress(LostTrialError):  # it was enqueued, and another process has removed it
+            try:
                 return self._policy.ask(self._prepare)
+            except LostTrialError:  # another process has ended or removed it before it had a recipe
+                forget_deleted(self._study.optuna)
 
     def put_back(self, trial: Trial, *, first: bool = False) -> None:
         """Take back a trial that has stopped before its end and is to continue."""
@@ -116,3 +119,12 @@ class TrialQueue:
             seed = derive(settings.seed, "trial", number)
         # The recipe comes last: a trial that has it can be trained.
         return {attributes.SEED: seed, attributes.RECIPE: recipe.to_dict()}
+
+
+def _checked(trial: Trial) -> Trial:
+    """Return a started trial that can be trained further; raises `InvalidTrialError`."""
+    try:
+        check_stored(known(trial))
+    except InvalidParametersError as error:
+        raise InvalidTrialError(trial) from error
+    return trial

@@ -16,6 +16,7 @@ from cifar_core.lr_range import Finding, Ramp
 from cifar_core.recipe import Constant, Recipe
 from search.errors import ServiceError, UsageError
 from search.events import Notice, Observer
+from search.formatting import words_for_cut_batches
 from search.lr_range.bounds import combine_all
 from search.lr_range.corners import Corner, corners_of, curves_document
 from search.lr_range.sweeps import measure
@@ -182,6 +183,9 @@ def _measured(
             (corner.recipe, _ramp(request, subject.space, corner.recipe, identity.train))
             for corner in subject.corners
         ]
+        largest = max(recipe.batch_size for recipe, _ in subjects)
+        if largest > identity.train:
+            observe(Notice(words_for_cut_batches(largest, identity.train)))
         seeds = request.seeds or subject.seeds
         with Pool(slots, images, folder / "logs") as pool:
             return identity, measure(

@@ -48,6 +48,7 @@ from search.study.trial_states import (
     LostTrialError,
     attach,
     begin,
+    enqueued_waiting,
     known,
     pause,
     take_up,
@@ -149,8 +150,11 @@ class FreezeThaw(Policy):
         Raises:
             InvalidTrialError: `prepare` refused what was chosen; the trial is written and running.
         """
+        self._members.queued = enqueued_waiting(self._study)  # a user may have enqueued more
         if self._members.queued:
-            return self.complete(take_up(self._study, self._members.queued.pop(0)), prepare)
+            enqueued = take_up(self._study, self._members.queued.pop(0))
+            with writes(enqueued):
+                return self.complete(enqueued, prepare)
         number = len(self._members)
         choice = self._choice(last=False)
         if choice is None or choice.number is not None:

@@ -8,6 +8,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import Trial
 
 from search.policy.base import Decision, InvalidParametersError, InvalidTrialError, Policy, Prepare
+from search.study.trial_states import writes
 
 __all__ = ["OptunaPolicy"]
 
@@ -45,12 +46,13 @@ class OptunaPolicy(Policy):
     def complete(self, trial: Trial, prepare: Prepare) -> Trial:
         """As `Policy` says."""
         self._study.sampler = self._sampler(trial.number)
-        try:
-            notes = prepare(trial, trial.number)
-        except InvalidParametersError as error:
-            raise InvalidTrialError(trial) from error
-        for key, value in notes.items():
-            trial.set_user_attr(key, value)
+        with writes(trial):
+            try:
+                notes = prepare(trial, trial.number)
+            except InvalidParametersError as error:
+                raise InvalidTrialError(trial) from error
+            for key, value in notes.items():
+                trial.set_user_attr(key, value)
         return trial
 
     def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:

@@ -20,7 +20,17 @@ from search.policy.base import (
 )
 from search.policy.draft_study import Drafts
 from search.policy.rungs import RungSystem
-from search.study.trial_states import attach, begin, is_paused, is_queued, known, pause, take_up
+from search.study.trial_states import (
+    attach,
+    begin,
+    enqueued_waiting,
+    is_paused,
+    is_queued,
+    known,
+    pause,
+    take_up,
+    writes,
+)
 
 __all__ = ["MOST_PAUSED", "Promotion"]
 
@@ -87,7 +97,6 @@ class Promotion(Policy):
         self._most_paused = most_paused
         self._candidates: dict[int, _Candidate] = {}
         self._paused: dict[int, int] = {}  # at which rung
-        self._queued: list[int] = []
         # Whom a sampler may be shown, the best first; the same by number; and who has changed since.
         self._worths: list[tuple[float, int]] = []
         self._places: dict[int, tuple[float, int]] = {}
@@ -96,9 +105,7 @@ class Promotion(Policy):
         self._all_hope: object = None
         self._drafts = Drafts()
         for trial in study.get_trials(deepcopy=False):
-            if is_queued(trial):
-                self._queued.append(trial.number)
-            else:
+            if not is_queued(trial):
                 self._add(trial)
 
     def _add(self, trial: FrozenTrial) -> None:
@@ -133,10 +140,10 @@ class Promotion(Policy):
         Raises:
             InvalidTrialError: `prepare` refused what was chosen; the trial is written and running.
         """
-        if self._queued:
-            number = self._queued.pop(0)
-            trial = take_up(self._study, number)
-            return self.complete(trial, prepare)
+        for number in enqueued_waiting(self._study)[:1]:  # also what was enqueued meanwhile
+            enqueued = take_up(self._study, number)
+            with writes(enqueued):
+                return self.complete(enqueued, prepare)
         drafted = self._drafts.new(self._sampler(len(self._candidates)), self._shown())
         refused = None
         try:

@@ -18,6 +18,7 @@ from cifar_core.files import write_atomically
 from cifar_core.recipe import Recipe
 from cifar_core.trainer import Training
 from search.errors import ServiceError
+from search.formatting import words_for_cut_batches
 from search.results.subject import Run, Subject
 from search.study.settings import DataIdentity
 from search.study.study import versions
@@ -142,6 +143,8 @@ def retrain(
         final=request.final,
         image=request.image,
     )
+    if request.recipe.batch_size > subject.identity.train:
+        remark(words_for_cut_batches(request.recipe.batch_size, subject.identity.train))
     with _writing_to(request.out):
         request.out.mkdir(parents=True, exist_ok=True)
     runs, files = list[Run](), list[Path]()

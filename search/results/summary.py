@@ -86,6 +86,7 @@ class Summary:
         sweep_epochs: Cost of the LR-range test, in epochs.
         bounds: Learning-rate ranges; none before they are known.
         exported: File of the best configuration, or None.
+        foreign: Numbers of the finished trials that another program has added, which count for nothing.
     """
 
     study: str
@@ -98,6 +99,7 @@ class Summary:
     sweep_epochs: float
     bounds: list[Bounds]
     exported: str | None
+    foreign: tuple[int, ...] = ()
 
     @property
     def trials(self) -> TrialCounts:
@@ -162,6 +164,7 @@ class Summary:
             "state": self.state,
             "data": self.settings.data.model_dump(mode="json"),
             "trials": asdict(self.trials),
+            "foreign": list(self.foreign),
             "epochs": {
                 "trained": float(self.trained_epochs),
                 "full_cost": float(self.full_cost),
@@ -223,6 +226,7 @@ def summarize(study: SearchStudy, storage_url: str, state: State, exported: str 
         sweep_epochs=swept.get("epochs", 0.0),
         bounds=study.lr_bounds() or [],
         exported=exported,
+        foreign=tuple(study.foreign()),
     )
 
 

@@ -10,6 +10,7 @@ from search.execution.coordinator import Coordinator, Outcome
 from search.execution.experience import note_experience
 from search.execution.prior_knowledge import described, knowledge_of
 from search.execution.stopwatch import Stopwatch
+from search.formatting import words_for_foreign
 from search.home import Home, StudyFolder
 from search.lr_range.plots import keep_plots
 from search.lr_range.study_bounds import bounded_space
@@ -65,9 +66,15 @@ class Session:
             ServiceError: Nothing works: workers keep dying, or trial after trial fails.
             StudyHeldError: Another process has taken the study over.
         """
-        outcome: Outcome = "finished"
         _say_what_is_foreign(self.study, self.observe)
         self.storage.hides = is_foreign  # so that no sampler learns from such a trial either
+        try:
+            return self._run()
+        finally:
+            self.storage.hides = None
+
+    def _run(self) -> Outcome:
+        outcome: Outcome = "finished"
         if not self.study.complete or any(row.unfinished for row in self.study.rows()):
             outcome = self._search()
         rows = self.study.rows()
@@ -171,17 +178,8 @@ def _say_what_is_cut(study: SearchStudy, observe: Observer) -> None:
 
 def _say_what_is_foreign(study: SearchStudy, observe: Observer) -> None:
     """Name the finished trials that another program has added to the study."""
-    foreign = [
-        str(one.number) for one in study.optuna.get_trials(deepcopy=False) if is_foreign(one)
-    ]
-    if foreign:
-        many = len(foreign) > 1
-        observe(
-            Notice(
-                f"{'Trials' if many else 'Trial'} {', '.join(foreign)} {'were' if many else 'was'} added "
-                f"by another program and {'count' if many else 'counts'} for nothing."
-            )
-        )
+    if foreign := study.foreign():
+        observe(Notice(words_for_foreign(foreign)))
 
 
 def _say_what_is_known(study: SearchStudy, space: Space, observe: Observer) -> None:

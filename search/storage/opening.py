@@ -130,8 +130,9 @@ def existing_storage(home: Home, url: str | None) -> RetryingStorage:
     url = url or home.storage_url()
     path = sqlite_file(url)
     if path is not None and not path.is_file():
+        problem = "is not a file" if path.exists() else "does not exist"
         raise UsageError(
-            f"There are no studies yet: {path} does not exist. Start one with "
+            f"There are no studies yet: {path} {problem}. Start one with "
             "cifar-search start --space baseline_constrained, or name another --home."
         )
     read_from = str(read_only_url(path)) if path is not None and is_read_only(path) else None

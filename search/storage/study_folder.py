@@ -32,17 +32,20 @@ def identity_to_run_with(home: Home, storage: RetryingStorage, study: str) -> st
     """Return the identity of a study, or one for a study that has none yet.
 
     `optuna.copy_study` copies the identity along with the other notes. Of two studies with one identity,
-    the one that the folder's note names keeps it.
+    the one that the folder's note names keeps it; if that one was renamed, the first that is run.
     """
     own = notes_of(storage, study).get(IDENTITY)
     studies = storage.get_all_studies()
-    others = [one.user_attrs.get(IDENTITY) for one in studies if one.study_name != study]
+    others = {one.study_name: one.user_attrs.get(IDENTITY) for one in studies}
+    others.pop(study, None)
     if isinstance(own, str):
-        if own not in others or home.study(study, own).read_note().get("study") == study:
+        sharing = {name for name, identity in others.items() if identity == own}
+        noted = home.study(study, own).read_note().get("study")
+        if not sharing or (isinstance(noted, str) and noted not in sharing):
             return own
         return secrets.token_hex(8)
     left = home.study(study)  # perhaps by a process that was killed before it had made the study
-    if left.identity is None or left.identity in others or not _is_of(left, home, storage):
+    if left.identity is None or left.identity in others.values() or not _is_of(left, home, storage):
         return secrets.token_hex(8)
     return left.identity
 
@@ -70,7 +73,9 @@ def _is_of(folder: StudyFolder, home: Home, storage: RetryingStorage) -> bool:
     """Return whether a folder belongs to this storage, or to one whose file is no longer there."""
     place = place_of(home, storage.url)
     before = folder.read_note().get("storage", place)
-    return before == place or ("://" not in str(before) and not (home.root / before).exists())
+    if not isinstance(before, str):
+        return True  # a damaged note says nothing
+    return before == place or ("://" not in before and not (home.root / before).exists())
 
 
 def notes_of(storage: BaseStorage, study: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import inf
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -16,6 +16,7 @@ from spaces.space import Values
 
 __all__ = ["TrialRow", "best_rows", "gains", "label_of", "row_of", "rows_of"]
 
+Kind = TypeVar("Kind")
 State = Literal["waiting", "running", "paused", "complete", "pruned", "failed"]
 
 STATES: dict[TrialState, State] = {
@@ -83,7 +84,11 @@ class TrialRow:
 
 
 def rows_of(study: optuna.Study) -> list[TrialRow]:
-    """Return the trials of a study, by number, without those that another program added."""
+    """Return the trials of a study, by number, without those that another program added.
+
+    A search also has its storage hide those from Optuna's samplers, which read the study by themselves
+    (`RetryingStorage.hides`). Other storages hide nothing: a copy and the dashboard have all trials.
+    """
     return [row_of(trial) for trial in study.get_trials(deepcopy=False) if not is_foreign(trial)]
 
 
@@ -100,8 +105,8 @@ def row_of(trial: FrozenTrial) -> TrialRow:
         validation_accuracy=None if last is None else trial.intermediate_values[last],
         epochs=last or 0,
         values=dict(trial.params),
-        recipe=notes.get(attributes.RECIPE),
-        seed=notes.get(attributes.SEED),
+        recipe=_if(dict, notes.get(attributes.RECIPE)),
+        seed=_if(int, notes.get(attributes.SEED)),
         label=label_of(trial),
         known=attributes.KNOWN in notes,
         reason=notes.get(attributes.REASON),
@@ -117,6 +122,11 @@ def _state_of(trial: FrozenTrial, ending: Ending | None) -> State:
     if ending == "outside":
         return "failed"  # also one that was told a value: it has not come to its last epoch
     return "paused" if is_paused(trial) else STATES[trial.state]
+
+
+def _if(kind: type[Kind], value: object) -> Kind | None:
+    """Return a note of this kind; None for anything else, which another program has written."""
+    return value if isinstance(value, kind) else None
 
 
 def label_of(trial: FrozenTrial | Trial) -> str | None:

@@ -21,6 +21,7 @@ from search.study.bounds import Bounds
 from search.study.budget import best_position, enqueued_to, trials_in_all
 from search.study.rows import TrialRow, rows_of
 from search.study.settings import Budget, DataIdentity, Settings, differences
+from search.study.trial_states import is_foreign
 from search.study.validation import check_notes, readable
 
 __all__ = [
@@ -72,6 +73,11 @@ class SearchStudy:
     def rows(self) -> list[TrialRow]:
         """Return its trials, by number."""
         return rows_of(self.optuna)
+
+    def foreign(self) -> list[int]:
+        """Return the numbers of the finished trials that another program has added."""
+        trials = self.optuna.get_trials(deepcopy=False)
+        return [trial.number for trial in trials if is_foreign(trial)]
 
     @property
     def data(self) -> DataIdentity:

@@ -24,6 +24,7 @@ __all__ = [
     "begin",
     "check_unchanged",
     "enqueued_values",
+    "enqueued_waiting",
     "forget_deleted",
     "give_up",
     "is_foreign",
@@ -163,6 +164,12 @@ def enqueued_values(trial: FrozenTrial) -> dict[str, Any]:
     """Return the parameters that an enqueued trial is to have; of any other trial those that it has."""
     fixed: dict[str, Any] = trial.system_attrs.get("fixed_params", trial.params)
     return fixed
+
+
+def enqueued_waiting(study: optuna.Study) -> list[int]:
+    """Return the enqueued trials that wait to be started, by number, as the study has them now."""
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    return [trial.number for trial in waiting if is_queued(trial)]
 
 
 def forget_deleted(study: optuna.Study) -> None:

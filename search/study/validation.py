@@ -16,8 +16,6 @@ from pydantic import (
     model_validator,
 )
 
-from cifar_core.errors import RecipeError
-from cifar_core.recipe import Recipe
 from cifar_core.records import explain, no_control
 from cifar_core.text_files import one_line
 from search.errors import ServiceError
@@ -147,11 +145,14 @@ class _TrialNotes(_Notes):
     interruptions: int = 0
     known: Shown | None = None
     reason: str | None = None
-    recipe: dict[str, Any] | None = None
     seconds: float = 0.0
-    seed: int | None = None
     suggested: Shown | None = None
     warm_start: Shown | None = None
+
+
+class _TrainedNotes(_TrialNotes):
+    recipe: dict[str, Any] | None = None
+    seed: int | None = None
 
 
 def _problem_of_study(notes: dict[str, Any]) -> str | None:
@@ -168,8 +169,10 @@ def _problem_of_study(notes: dict[str, Any]) -> str | None:
 
 
 def _problem_of_trial(trial: FrozenTrial) -> str | None:
+    # An unfinished trial with a damaged recipe fails when it is to continue, and the others do not.
+    trained = trial.state in {TrialState.COMPLETE, TrialState.PRUNED}
     try:
-        notes = _TrialNotes.model_validate(trial.user_attrs)
+        (_TrainedNotes if trained else _TrialNotes).model_validate(trial.user_attrs)
     except ValidationError as error:
         return explain(error)[0].rstrip(".")
     if not all(isinstance(one, float) for one in trial.intermediate_values.values()):
@@ -177,11 +180,7 @@ def _problem_of_trial(trial: FrozenTrial) -> str | None:
     complete = trial.state is TrialState.COMPLETE
     if complete and not trial.intermediate_values and not was_ended_outside(trial):
         return "it is complete without an epoch"
-    if notes.recipe is not None and notes.seed is None:
+    notes = trial.user_attrs
+    if trained and notes.get(attributes.RECIPE) and notes.get(attributes.SEED) is None:
         return f"it has no {attributes.SEED}"
-    if notes.recipe is not None and not trial.state.is_finished():  # it will continue
-        try:
-            Recipe.read(notes.recipe)
-        except RecipeError as error:
-            return f"{attributes.RECIPE}: {str(error).splitlines()[1].strip().rstrip('.')}"
     return None

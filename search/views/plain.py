@@ -14,7 +14,17 @@ from search.events import (
     TrialPaused,
     TrialStarted,
 )
-from search.formatting import about, bounds_line, cut, how_it_ended, one_line, percent, short, why
+from search.formatting import (
+    about,
+    bounds_line,
+    counted,
+    cut,
+    how_it_ended,
+    one_line,
+    percent,
+    short,
+    why,
+)
 from search.study.rows import TrialRow
 from search.views.progress import Clock, Progress
 
@@ -72,7 +82,7 @@ class PlainView:
             self._write(f"LR-range test: {done}/{total} sweeps")
 
     def _write_start(self, search: SearchStarted) -> None:
-        size = f"{search.trials} trials of {search.epochs} epoch{'' if search.epochs == 1 else 's'}"
+        size = f"{counted(search.trials, 'trial')} of {counted(search.epochs, 'epoch')}"
         self._write(f"study {search.study}: {size}, {search.workers}")
         self._write(f"all figures are validation accuracy on {search.data}")
         if self.progress.done:

@@ -16,6 +16,7 @@ from search.formatting import (
     points,
     short,
     why,
+    words_for_foreign,
 )
 from search.results.reader import UnreadableStudy
 from search.results.summary import Summary
@@ -72,6 +73,8 @@ def study_page(summary: Summary, where: str = "") -> RenderableType:
     for one in summary.bounds:
         line = f"{one.optimizer} lr {number(one.low)} to {number(one.high)}, {one.how}"
         parts.append(Text(one_line(line), style="dim"))
+    if summary.foreign:
+        parts.append(Text(words_for_foreign(summary.foreign), style="dim"))
     if summary.cells is not None:
         parts += [Text(), summary_table(summary)]
     else:

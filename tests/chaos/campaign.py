@@ -150,8 +150,10 @@ class Campaign:
             self._keep(number, scenario, str(error), folder)
             return
         trials = search.probe.trials()
-        broken = list(differences(scenario, reference, trials))
-        for trial in sample(trials, RETRAINED, random):
+        struck = {one.number for one in search.struck}
+        broken = list(differences(scenario, reference, trials, struck))
+        untouched = [trial for trial in trials if trial.number not in struck]
+        for trial in sample(untouched, RETRAINED, random):
             broken += self._trainer.differences(trial)
         if broken:
             self._keep(number, scenario, search.story("\n".join(broken)), folder)

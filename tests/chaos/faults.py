@@ -9,12 +9,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from tests.chaos.hands import HANDS, Hand, takes_file
 from tests.chaos.timing import Phase
 from tests.search.running import Running
 
-__all__ = ["Fault", "draw_fault", "ends", "inject", "kills_workers", "wrong_code"]
+__all__ = ["FAILED", "Fault", "draw_fault", "ends", "inject", "kills_workers", "wrong_code"]
 
-Fault = Literal[
+Signal = Literal[
     "SIGKILL to the coordinator",
     "SIGKILL to the group",
     "SIGKILL to a worker",
@@ -26,6 +27,7 @@ Fault = Literal[
     "SIGHUP",
     "SIGSTOP for a second",
 ]
+Fault = Signal | Hand
 FAULTS: Mapping[Fault, float] = {
     "SIGKILL to the coordinator": 5,
     "SIGKILL to the group": 4,
@@ -37,11 +39,19 @@ FAULTS: Mapping[Fault, float] = {
     "SIGINT twice": 1.5,
     "SIGHUP": 1,
     "SIGSTOP for a second": 1,
+    "a trial told to fail": 2,
+    "a trial told to be complete": 1.5,
+    "a trial deleted": 1.5,
+    "a value outside enqueued": 1,
+    "a misspelled parameter enqueued": 1,
+    "a foreign trial added": 1,
+    "the database removed": 1,
+    "the database replaced": 1,
 }
 """The relative frequency of each."""
-assert FAULTS.keys() == set(get_args(Fault))
+assert FAULTS.keys() == {*get_args(Signal), *HANDS}
 
-INTERRUPTED = 130
+FAILED, INTERRUPTED = 1, 130
 NOBODY_LISTENS: set[Phase] = {"before the study", "start", "end"}
 """Phases in which a signal ends a command without a message: everything is saved."""
 
@@ -67,13 +77,14 @@ def kills_workers(kind: Fault) -> bool:
 
 def ends(kind: Fault) -> bool:
     """Return whether the command ends."""
-    return not kills_workers(kind) and kind != "SIGSTOP for a second"
+    goes_on = kills_workers(kind) or kind == "SIGSTOP for a second" or kind in HANDS
+    return not goes_on or takes_file(kind)
 
 
 def inject(
     kind: Fault, running: Running, workers: Sequence[int], random: np.random.Generator
 ) -> None:
-    """Inject a fault.
+    """Inject a fault that is a signal.
 
     Args:
         kind: The fault.
@@ -116,7 +127,9 @@ def wrong_code(kind: Fault | None, phase: Phase, code: int) -> str | None:
     allowed = {0}  # it may have been done at that moment
     if kind is not None and "SIGKILL" in kind:
         allowed |= {-signal.SIGKILL}
-    elif kind is not None:
+    elif kind is not None and takes_file(kind):
+        allowed |= {FAILED}
+    elif kind is not None and kind not in HANDS:
         allowed |= {INTERRUPTED}
         if phase in NOBODY_LISTENS:
             allowed |= {-signal.Signals[kind.split()[0]]}

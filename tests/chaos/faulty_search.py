@@ -1,16 +1,27 @@
 """One small search with random faults injected into it, and its study checked after each."""
 
 import contextlib
+import json
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from search.study import attributes
-from tests.chaos.faults import Fault, draw_fault, ends, inject, kills_workers, wrong_code
+from tests.chaos.faults import (
+    FAILED,
+    Fault,
+    draw_fault,
+    ends,
+    inject,
+    kills_workers,
+    wrong_code,
+)
+from tests.chaos.hands import HANDS, Hand, Struck, accounted, moved_away, strike, takes_file
 from tests.chaos.invariants import (
     Expected,
     broken_at_the_end,
@@ -22,7 +33,7 @@ from tests.chaos.invariants import (
 from tests.chaos.probe import Progress, Snapshot, StudyProbe
 from tests.chaos.scenario import Pace, Scenario
 from tests.chaos.timing import SECONDS_UNTIL_STUCK, FaultTiming, Phase, Trigger
-from tests.search.running import Ended, Running, begin, maps_images
+from tests.search.running import Ended, Running, begin, maps_images, run
 
 __all__ = ["BrokenInvariantError", "FaultySearch", "InjectedFault"]
 
@@ -91,6 +102,7 @@ class FaultySearch:
     Attributes:
         faults: The faults so far.
         sessions: Every command so far, with its output.
+        struck: The trials that were added, ended or deleted as another program does it.
     """
 
     scenario: Scenario
@@ -105,12 +117,15 @@ class FaultySearch:
     told: Callable[[InjectedFault], None] = lambda _: None
     faults: list[InjectedFault] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
+    struck: list[Struck] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.home = self.folder / "home"
         self.probe = StudyProbe(self.home, self.study, self.storage)
         self._temporary = self.folder / "temporary"
-        self._temporary.mkdir()
+        self._aside = self.folder / "aside"
+        for made in (self._temporary, self._aside):
+            made.mkdir()
         self._expected = Expected(self.scenario.trials, self.scenario.workers)
         self._seen: Snapshot | None = None
         self._worker_kills = self._early_kills = 0
@@ -130,6 +145,7 @@ class FaultySearch:
                 *broken_at_the_end(end, self._expected, self._worker_kills, self.home, self.study),
                 *left_behind(self.home, self.study, self._temporary),
                 *self._in_logs(),
+                *self._in_status(end),
             )
         except (AssertionError, pytest.fail.Exception) as error:
             raise BrokenInvariantError(self.story(str(error))) from error
@@ -197,15 +213,22 @@ class FaultySearch:
         workers = self._workers_to_kill(running) if kills_workers(kind) else []
         if kills_workers(kind) and not workers:
             kind = "SIGKILL to the coordinator"
+        if kind in HANDS and not self._is_open_to(kind, phase):
+            kind = "SIGKILL to the coordinator"
         seconds = timing.seconds
         trained = [worker for worker in running.workers() if maps_images(worker)]
-        inject(kind, running, workers, self.random)
-        self._worker_kills += {"SIGKILL to a worker": 1}.get(kind, len(workers))
         result: Ended | None = None
-        if ends(kind):
-            result = running.wait(SECONDS_TO_STOP)
-            running.assert_gone(SECONDS_OF_ORPHANS)
-        now = self._check(before)
+        if takes_file(kind):
+            with moved_away(kind, self.home / "studies.db", self._aside):
+                result = self._waited(running)
+        elif kind in HANDS:
+            kind = self._strike(kind)
+        else:
+            inject(kind, running, workers, self.random)
+            self._worker_kills += {"SIGKILL to a worker": 1}.get(kind, len(workers))
+            if ends(kind):
+                result = self._waited(running)
+        now = self._check(None if kind == "a trial deleted" else before)
         at_once = "SIGKILL" in kind or kind == "SIGINT twice"
         busy = len(now.in_state("RUNNING")) if now is not None and phase == "trials" else 0
         busy = min(busy, len(workers) if kills_workers(kind) else len(trained)) if at_once else 0
@@ -219,6 +242,27 @@ class FaultySearch:
             phase = "end"  # it was, when the signal came
         _demand(*self._wrong_end(result, kind, phase))
         return result.code
+
+    def _waited(self, running: Running) -> Ended:
+        result = running.wait(SECONDS_TO_STOP)
+        running.assert_gone(SECONDS_OF_ORPHANS)
+        return result
+
+    def _is_open_to(self, kind: Fault, phase: Phase) -> bool:
+        """Return whether another program can do this to the study now."""
+        if takes_file(kind):
+            # A command that has not opened its database yet would make a new one.
+            return self.storage is None and phase in {"LR-range test", "trials"}
+        now = self.probe.look()
+        return now is not None and attributes.SETTINGS in now.notes
+
+    def _strike(self, kind: Fault) -> Fault:
+        """Do what another program does to the study; return what it was."""
+        struck = strike(cast("Hand", kind), self.probe.url, self.study, self.random)
+        self.struck.append(struck)
+        numbers = frozenset(one.number for one in self.struck)
+        self._expected = replace(self._expected, struck=numbers)
+        return struck.hand
 
     def _workers_to_kill(self, running: Running) -> list[int]:
         """Return the workers, unless the search cannot survive any more deaths."""
@@ -244,7 +288,8 @@ class FaultySearch:
             return now
         broken = list(broken_now(now, self._expected))
         if self._seen is not None:
-            broken += broken_between(self._seen, now)
+            seen = self._seen.without(self._expected.struck)
+            broken += broken_between(seen, now)
         if before is not None:
             broken += fell(before, now.progress)
         _demand(*broken)
@@ -260,6 +305,24 @@ class FaultySearch:
             yield "There is a traceback."
         if result.code == 0 and result.err:
             yield f"It has ended well, but says: {result.err}"
+        if kind is not None and takes_file(kind) and result.code == FAILED:
+            done = kind.rpartition(" ")[2]
+            if f" was {done} " not in result.err or "everything is saved" in result.err:
+                yield f"{kind.capitalize()}, but it says: {result.err}"
+
+    def _in_status(self, end: Snapshot) -> Iterator[str]:
+        """What `status` says wrongly of a study that others have changed."""
+        if not self.struck:
+            return
+        storage = () if self.storage is None else ("--storage", self.storage)
+        command = ("status", self.study, "--json", "--home", self.home, *storage)
+        told = run(*command, folder=self.folder, data=self.data, core=self.core)
+        if told.code != 0 or told.err:
+            yield f"The status ends with {told.code}: {told.err}"
+            return
+        states = {trial.number: trial.state for trial in end.trials}
+        trials = self.scenario.trials
+        yield from accounted(json.loads(told.out), trials, self.struck, states)
 
     def _in_logs(self) -> Iterator[str]:
         for log in sorted(self.probe.folder.logs.iterdir()):

@@ -1,8 +1,8 @@
 """A study at one moment, read from outside: its rows in the database and its files."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import sleep
 from typing import Any, NamedTuple, TypeVar
@@ -32,7 +32,7 @@ class Progress(NamedTuple):
 
     Attributes:
         trials: Trials, in whatever state.
-        finished: Trials that are final.
+        finished: Trials of the search that are final.
         epochs: Epochs that have been reported.
         notes: Notes about trials.
         bounds: 1 once the learning-rate bounds are stored, else 0.
@@ -77,6 +77,11 @@ class TrialSnapshot:
         return self.state in FINISHED
 
     @property
+    def foreign(self) -> bool:
+        """Whether another program has added the trial, already finished."""
+        return self.finished and not {attributes.RECIPE, attributes.REASON} & self.notes.keys()
+
+    @property
     def paused(self) -> bool:
         """Whether the trial was started and waits to continue."""
         return self.state == "WAITING" and bool(self.epochs)
@@ -109,11 +114,16 @@ class Snapshot:
         """How far the study is."""
         return Progress(
             trials=len(self.trials),
-            finished=sum(trial.finished for trial in self.trials),
+            finished=sum(trial.finished and not trial.foreign for trial in self.trials),
             epochs=sum(len(trial.epochs) for trial in self.trials),
             notes=sum(len(trial.notes) for trial in self.trials),
             bounds=int(attributes.LR_BOUNDS in self.notes),
         )
+
+    def without(self, numbers: Container[int]) -> "Snapshot":
+        """Return the same moment without some trials."""
+        left = tuple(trial for trial in self.trials if trial.number not in numbers)
+        return replace(self, trials=left)
 
     def in_state(self, *states: str) -> list[TrialSnapshot]:
         """The trials in one of these states."""
@@ -146,7 +156,9 @@ class StudyProbe:
         question = f"""
             SELECT (SELECT count(*) FROM trials WHERE trial_id IN {OWN}),
                 (SELECT count(*) FROM trials WHERE trial_id IN {OWN}
-                    AND state IN ('COMPLETE', 'PRUNED', 'FAIL')),
+                    AND state IN ('COMPLETE', 'PRUNED', 'FAIL')
+                    AND trial_id IN (SELECT trial_id FROM trial_user_attributes
+                        WHERE key IN ('recipe', 'reason'))),
                 (SELECT count(*) FROM trial_intermediate_values WHERE trial_id IN {OWN}),
                 (SELECT count(*) FROM trial_user_attributes WHERE trial_id IN {OWN}),
                 (SELECT count(*) FROM study_user_attributes

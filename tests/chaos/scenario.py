@@ -1,7 +1,7 @@
 """Small searches to be killed, each with what it gives if it is left alone."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 IMAGES = 400
+KNOWN = 2
+"""Known configurations of the space, which are its first trials."""
 SECONDS_LEFT_ALONE = 600.0
 
 GRID = """
@@ -223,10 +225,25 @@ class Trainer:
 
 
 def differences(
-    scenario: Scenario, reference: Reference, trials: Sequence[FrozenTrial]
+    scenario: Scenario,
+    reference: Reference,
+    trials: Sequence[FrozenTrial],
+    struck: Container[int] | None = None,
 ) -> Iterator[str]:
-    """In what a search that was killed again and again differs from one that was left alone."""
-    found = values_of(list(trials))
+    """In what a search that was killed again and again differs from one that was left alone.
+
+    Args:
+        scenario: What was searched.
+        reference: The same, left alone.
+        trials: The trials.
+        struck: Numbers of those that another program has added or ended; None if it did nothing. With
+            them the others were chosen in another way.
+    """
+    found = [one for one in values_of(list(trials)) if not struck or one["number"] not in struck]
+    if struck:
+        undisturbed = [one for one in reference.values if one["number"] not in struck]
+        yield from _differences_of_known(scenario, found, undisturbed)
+        return
     failed = [one["number"] for one in found if one["state"] == "FAIL"]
     # What follows on a failed trial may be chosen in another way.
     same = min(failed, default=len(found)) if scenario.repeatable else 0
@@ -236,19 +253,29 @@ def differences(
         for key, value in undisturbed.items():
             if one[key] != value:
                 yield f"Trial {one['number']}: {key} is {one[key]}, but undisturbed {value}."
+    yield from _differences_of_known(scenario, found[same:], reference.values[same:])
+
+
+def _differences_of_known(
+    scenario: Scenario, found: Sequence[dict[str, Any]], undisturbed: Sequence[dict[str, Any]]
+) -> Iterator[str]:
     # The first two are known configurations in every search: the same whatever else happens.
-    known = 2 if scenario.sampler is not None else 0
-    for one, undisturbed in zip(found[same:known], reference.values[same:known], strict=False):
+    if scenario.sampler is None:
+        return
+    alone = {one["number"]: one for one in undisturbed if one["number"] < KNOWN}
+    for one in found:
+        if (expected := alone.get(one["number"])) is None:
+            continue
         epochs = len(one["losses"])
         for key in ("params", "seed", "recipe"):
-            if one[key] != undisturbed[key]:
-                yield f"Trial {one['number']}: {key} is {one[key]}, but undisturbed {undisturbed[key]}."
-        if one["losses"] != undisturbed["losses"][:epochs] or not (
-            one["state"] == "FAIL" or epochs == len(undisturbed["losses"])
+            if one[key] != expected[key]:
+                yield f"Trial {one['number']}: {key} is {one[key]}, but undisturbed {expected[key]}."
+        if one["losses"] != expected["losses"][:epochs] or not (
+            one["state"] == "FAIL" or epochs == len(expected["losses"])
         ):
             yield (
                 f"Trial {one['number']}: its losses are {one['losses']}, "
-                f"but undisturbed {undisturbed['losses']}."
+                f"but undisturbed {expected['losses']}."
             )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+import optuna
 import pytest
 
 from search import __version__
@@ -605,6 +606,19 @@ def test_a_status_shows_every_trial_and_what_it_was_measured_on(
     assert "CIFAR-10, 45,000 training / 5,000 validation, split 0123456789abcdef" in text
     assert f"Best: trial {study.optuna.best_trial.number}" in text
     assert "sgd lr 0.004 to 0.4, measured" in text
+
+
+def test_a_status_names_the_trials_of_other_programs(
+    capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    study = make_study(home)
+    assert json.loads(printed(capsys, "status", "--json", "--home", str(home)))["foreign"] == []
+    for _ in range(2):
+        study.optuna.add_trial(optuna.trial.create_trial(value=0.99))
+    text = printed(capsys, "status", "--home", str(home))
+    assert "Trials 3, 4 were added by another program and do not count." in text
+    found = json.loads(printed(capsys, "status", "--json", "--home", str(home)))
+    assert (found["foreign"], found["trials"]["finished"]) == ([3, 4], 3)
 
 
 def test_watching_a_study_that_does_not_run_ends_at_once(

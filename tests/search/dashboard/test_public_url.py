@@ -32,7 +32,16 @@ def test_it_is_read_as_browsers_send_it(text: str, expected: tuple[str, str, str
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "host", "host/prefix", "ftp://host/", "https://", "https://:80/", "https://h:99999/"),
+        *(
+            "",
+            "host",
+            "host/prefix",
+            "ftp://host/",
+            "https://",
+            "https://a b/",
+            "https://:80/",
+            "https://h:99999/",
+        ),
         *("https://me:secret@host/", "https://host/a b", 'https://host/"', "https://host/<x>"),
         *("https://host/?a=b", "https://host/#a", "https://host/../x", "https://host/a//b"),
         *(f"https://host/{first}/x" for first in OWN_PATHS),

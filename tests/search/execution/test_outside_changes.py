@@ -1,7 +1,7 @@
 """Hands of others on a study while it is searched: its trials and its total stay in order."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -10,14 +10,21 @@ import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from search.events import Event, TrialEnded
+from cifar_core.recipe import Recipe
+from search.events import Event, TrialEnded, TrialStarted
 from search.home import StudyFolder
 from search.storage.opening import open_storage
 from search.study.endings import ENDED_OUTSIDE
 from search.study.study import SearchStudy
 from search.study.trial_states import is_foreign
+from search.workers.messages import Beat, EpochsDone, Finished, TrainTask, WorkerMessage
+from search.workers.pool import Worker
 from tests.search.scripted import (
+    Killed,
     ScriptedPool,
+    accuracy_of,
+    epoch_of,
+    kill_at,
     new_study,
     reopened,
     search,
@@ -50,6 +57,15 @@ class Outside:
         try:
             trial = storage.get_trial_id_from_study_id_trial_number(1, number)
             storage.set_trial_state_values(trial, state, values or None)
+        finally:
+            storage.engine.dispose()
+
+    def enqueue(self, study: str, *configurations: dict[str, object]) -> None:
+        storage = RDBStorage(f"sqlite:///{self._database}")
+        try:
+            opened = optuna.load_study(study_name=study, storage=storage)
+            for values in configurations:
+                opened.enqueue_trial(values)
         finally:
             storage.engine.dispose()
 
@@ -118,6 +134,38 @@ def test_a_running_trial_that_others_end_is_over_and_its_worker_gets_another(
     assert idle.tasks == []
 
 
+def test_the_number_of_a_deleted_trial_is_given_again_and_its_worker_does_not_mix_them_up(
+    study: SearchStudy, folder: StudyFolder, tmp_path: Path
+) -> None:
+    """The newest trial is deleted while its worker is silent, and another worker gets a new one."""
+    pool = ScriptedPool(2)
+    silent = pool.workers[1]
+    newest = list[int]()
+    train = pool._work
+
+    def work(worker: Worker, task: TrainTask) -> Iterator[WorkerMessage]:
+        if worker is silent and not newest:
+            newest.append(task.number)
+            delete(Outside(tmp_path / "studies.db"), task.number)
+            while len(pool.tasks) < 3 or pool.tasks[-1].number != task.number:
+                yield Beat()
+            yield EpochsDone(tuple(epoch_of(task.recipe, one) for one in (1, 2)))
+            assert not pool._goes_on.pop(worker.index), "told to stop"
+            yield Finished()
+            return
+        yield from train(worker, task)
+
+    pool._work = work  # type: ignore[method-assign]
+    assert search(study, pool, folder) == "finished"
+    rows = reopened(study, open_storage(f"sqlite:///{tmp_path}/studies.db")).rows()
+    assert [row.number for row in rows] == list(range(TRIALS))
+    assert all(row.finished and row.ending != "outside" for row in rows)
+    for row in rows:
+        assert row.recipe is not None
+        recipe = Recipe.read(row.recipe)
+        assert row.scores == {one: accuracy_of(recipe, one) for one in row.scores}
+
+
 @pytest.mark.parametrize("strike", [fail, delete])
 @pytest.mark.parametrize("policy", POLICIES[:2], ids=lambda policy: policy[0])
 def test_a_paused_trial_that_others_end_is_not_taken_up(
@@ -172,6 +220,66 @@ def test_enqueued_nonsense_fails_with_its_reason_and_no_sampler_sees_it(
     more = reopened(study, trials=TRIALS + 2)
     assert search(more, ScriptedPool(), folder) == "finished"
     assert len(more.rows()) == TRIALS + 2
+
+
+def test_what_a_script_enqueues_while_the_search_runs_is_the_next_new_trial(
+    study: SearchStudy, folder: StudyFolder, tmp_path: Path
+) -> None:
+    outside, started = Outside(tmp_path / "studies.db"), list[int]()
+
+    def after(polls: int) -> None:
+        if polls == 3:
+            started.append(len(study.optuna.get_trials(deepcopy=False)))
+            outside.enqueue(study.name, {"dropout": 0.123}, {"dropout": 9.0})
+
+    events = list[Event]()
+    assert search(study, ScriptedPool(after=after), folder, events=events) == "finished"
+    rows = reopened(study, open_storage(f"sqlite:///{tmp_path}/studies.db")).rows()
+    (first,) = started
+    assert first < TRIALS - 2
+    assert [row.finished for row in rows] == [True] * TRIALS
+    assert rows[first].values["dropout"] == 0.123
+    assert rows[first + 1].reason == "enqueued with dropout = 9.0, which is not in 0 to 0.4"
+    begun = [event.number for event in events if isinstance(event, TrialStarted)]
+    assert list(dict.fromkeys(begun)) == [row.number for row in rows if row.state != "failed"]
+
+
+def test_any_number_of_enqueued_mistakes_does_not_end_the_search(
+    study: SearchStudy, folder: StudyFolder
+) -> None:
+    user = optuna.load_study(study_name=study.name, storage=study.optuna._storage)
+    for _ in range(TRIALS - 1):
+        user.enqueue_trial({"chanels1": 4})
+    assert search(study, ScriptedPool(), folder) == "finished"
+    assert states_of(reopened(study)) == ["failed"] * (TRIALS - 1) + ["complete"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("recipe", '{"epochs": 0}', "its recipe was damaged by another program: epochs: must"),
+        ("seed", "null", "its seed was damaged by another program: must be a number from 0 on"),
+    ],
+)
+def test_an_unfinished_trial_that_others_have_damaged_fails_and_the_others_continue(
+    study: SearchStudy, folder: StudyFolder, tmp_path: Path, key: str, value: str, words: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/studies.db"
+    study.optuna.enqueue_trial({}, user_attrs={"known": "base"})
+    with pytest.raises(Killed):
+        search(study, ScriptedPool(after=kill_at(2)), folder)
+    Outside(tmp_path / "studies.db").write(
+        "UPDATE trial_user_attributes SET value_json = ? WHERE key = ? AND trial_id = "
+        "(SELECT trial_id FROM trials WHERE number = 0)",
+        *(value, key),
+    )
+    again = reopened(study, open_storage(url))
+    assert again.rows()[0].unfinished
+    assert search(again, ScriptedPool(), folder) == "finished"
+    rows = reopened(study, open_storage(url)).rows()
+    assert (rows[0].state, str(rows[0].reason)[: len(words)]) == ("failed", words)
+    assert len(rows) == TRIALS
+    assert {row.state for row in rows[1:]} <= {"complete", "pruned"}
 
 
 @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.FAIL])

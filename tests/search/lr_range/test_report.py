@@ -566,3 +566,12 @@ def test_rates_that_make_no_sweep_are_refused_before_images_are_prepared(
     with pytest.raises(RampError):
         bench.run(config=recipe, low=1.0, high=0.1)
     assert not bench.prepared
+
+
+def test_a_batch_size_above_the_training_images_is_said(bench: Bench, recipe: Path) -> None:
+    bench.run(config=recipe)
+    assert bench.notices == []
+    recipe.write_text(RECIPE.replace("batch_size = 100", f"batch_size = {IMAGES + 1}"))
+    bench.run(config=recipe)
+    (said,) = bench.notices
+    assert said.startswith(f"batch_size is {IMAGES + 1}, but there are {IMAGES} training images: ")

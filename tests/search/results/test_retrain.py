@@ -286,6 +286,15 @@ def test_the_synthetic_images_have_their_own_class_names(
     assert "plane" not in out
 
 
+def test_a_batch_size_above_the_training_images_is_said(
+    capsys: pytest.CaptureFixture[str], config: Path, plain_images: Path
+) -> None:
+    options = ("--train-images", 40, "--no-plots", "--seeds", 2)
+    _, err = trained(capsys, config, plain_images, *options)
+    words = "note: batch_size is 50, but there are 40 training images: each batch is cut to all of them."
+    assert err.count(words) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

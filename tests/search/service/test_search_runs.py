@@ -2,6 +2,9 @@
 
 import json
 import re
+import shlex
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,15 @@ from cifar_core.models import network_of
 from cifar_core.recipe import Recipe
 from search.recipe_files import read_configuration
 from tests.search.conftest import Here, Undisturbed
-from tests.search.running import FAST, Database, Ended, run, space_file, without_test_files
+from tests.search.running import (
+    COMMAND,
+    FAST,
+    Database,
+    Ended,
+    run,
+    space_file,
+    without_test_files,
+)
 
 WAYS_OUT = ("--data DIR", "internet", "--data synthetic")
 
@@ -145,6 +156,22 @@ def test_the_same_command_again_says_that_the_search_is_finished_and_trains_noth
         "lock",
         "logs",
     ]
+
+
+def test_too_few_open_files_end_a_search_in_a_sentence(plain_images: Path, tmp_path: Path) -> None:
+    words = ("start", "--space", space_file(tmp_path), "--workers", 12, "--device", "cpu")
+    more = ("--train-images", 400, "--lr-bounds", "off", "--data", plain_images, "--home", "home")
+    command = shlex.join(map(str, (COMMAND, *words, *more)))
+    ended = subprocess.run(
+        [str(shutil.which("bash")), "-c", f"ulimit -n 24; exec {command}"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr.decode().strip()) == (
+        1,
+        "Error: Too many open files. Allow more open files (ulimit -n), or use fewer --workers.",
+    )
 
 
 @pytest.mark.slow

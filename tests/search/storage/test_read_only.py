@@ -1,23 +1,29 @@
 """Studies on a read-only file system are read; where that cannot be, the cause is named."""
 
+import base64
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
 
 from search.cli import run
+from search.dashboard import app
+from search.dashboard.access import Access
+from search.dashboard.app import dashboard_of
 from search.doctor.paths import storage_check
 from search.errors import ServiceError
 from search.home import Home
 from search.storage.opening import existing_storage, open_storage
 from search.storage.read_only import read_only_url
+from search.storage.retrying import RetryingStorage
 from search.storage.study_lock import StudyLock
+from tests.search.asking import asked
 from tests.search.scripted import NAME, ScriptedPool, new_study, search
 
 
@@ -68,6 +74,29 @@ def test_what_only_reads_changes_nothing_in_the_home(
         monkeypatch.setattr(Home, "create", lambda self: self.root.mkdir(parents=True))
     assert run([*command, "--home", str(home.root)]) == 0
     assert files_in(home.root) == before
+
+
+@pytest.mark.usefixtures("read_only")
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 - the address under test
+def test_the_dashboard_shows_the_study_and_changes_nothing(
+    home: Home, host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def serving(
+        storage: RetryingStorage, _place: object, home: Home, access: Access
+    ) -> AbstractContextManager[str]:
+        handle = dashboard_of(storage, home, access)
+        word = base64.b64encode(f"me:{access.password}".encode()).decode()
+        login = {"HTTP_AUTHORIZATION": f"Basic {word}"}
+        seen.append(handle(asked("/api/studies/1", **login)).code)
+        note = handle(asked("/api/studies/1/note", "PUT", b'{"body": "", "version": 1}', **login))
+        seen.append(note.code)
+        assert (access.password is None) is (host == "127.0.0.1"), "still asked for"
+        raise KeyboardInterrupt
+
+    seen, before = list[int](), files_in(home.root)
+    monkeypatch.setattr(app, "serving", serving)
+    assert run(["dashboard", "--home", str(home.root), "--host", host]) == 130
+    assert (seen, files_in(home.root)) == ([200, 403], before)
 
 
 @pytest.mark.usefixtures("read_only")

@@ -148,7 +148,9 @@ def test_a_study_that_does_not_exist_yet_is_held_too(
     assert storage.get_all_studies() == []
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", "null", "\0"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[1]", "null", "\0", '{"storage": 5, "identity": [1]}']
+)
 def test_a_damaged_note_does_not_free_the_study(
     sqlite_url: str, opened: Opener, here: Home, content: str
 ) -> None:
@@ -158,6 +160,8 @@ def test_a_damaged_note_does_not_free_the_study(
         assert owner(here, storage) == Owner()
         with pytest.raises(StudyHeldError, match="process unknown on"):
             StudyLock(here, opened(sqlite_url), NAME).__enter__()
+    with StudyLock(here, storage, NAME):
+        pass  # nor does it keep the study from being run
 
 
 def test_a_study_is_free_again_after_an_error(sqlite_url: str, opened: Opener, here: Home) -> None:
@@ -334,6 +338,25 @@ def test_a_copy_made_with_optuna_does_not_share_the_folder_of_its_original(
     with StudyLock(here, storage, NAME) as lock:
         assert lock.folder.checkpoints() == {3}
     assert open_study(storage, "copy").folder(here).checkpoints() == {4}
+
+
+def test_a_study_that_was_copied_and_then_renamed_keeps_its_checkpoints(
+    sqlite_url: str, opened: Opener, here: Home
+) -> None:
+    storage = opened(sqlite_url)
+    new_study(storage)
+    with StudyLock(here, storage, NAME) as lock:
+        lock.folder.checkpoint(3).touch()
+    for name in ("renamed", "copy"):
+        optuna.copy_study(
+            from_study_name=NAME, from_storage=storage, to_storage=storage, to_study_name=name
+        )
+    optuna.delete_study(study_name=NAME, storage=storage)
+    # Which is which nobody can tell any more: the first that is run continues with the folder.
+    for name, checkpoints in (("renamed", {3}), ("copy", set[int]())):
+        with StudyLock(here, storage, name) as lock:
+            assert lock.folder.checkpoints() == checkpoints
+    assert open_study(storage, "renamed").folder(here).checkpoints() == {3}
 
 
 def test_studies_of_one_name_in_two_storages_have_a_folder_each(

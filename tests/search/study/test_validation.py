@@ -131,11 +131,16 @@ def test_a_complete_trial_of_another_program_counts_for_nothing(study: SearchStu
     assert found.complete
 
 
-def test_an_unfinished_trial_whose_recipe_is_none_is_not_gone_on_with(study: SearchStudy) -> None:
+@pytest.mark.parametrize("recipe", [{"epochs": 0}, "none"])
+def test_an_unfinished_trial_with_a_damaged_recipe_does_not_make_the_study_unreadable(
+    study: SearchStudy, recipe: object
+) -> None:
     trial = study.optuna.ask()
-    trial.set_user_attr("seed", 0)
-    trial.set_user_attr("recipe", {"epochs": 0})
-    assert "trial 3: recipe: epochs: must be at least 1, but got 0" in refusal(study)
+    trial.set_user_attr("recipe", recipe)
+    found = open_study(study.optuna._storage, NAME)
+    assert [row.state for row in found.rows()][3] == "running"
+    study.optuna.tell(trial, state=optuna.trial.TrialState.FAIL)
+    assert len(open_study(study.optuna._storage, NAME).rows()) == 4
 
 
 def test_a_space_that_does_not_fit_itself_any_more_is_named(study: SearchStudy) -> None:
