@@ -106,7 +106,10 @@ def test_a_search_says_what_it_found_and_what_it_gained(undisturbed: Undisturbed
     assert "sgd lr" in said
     assert "measured by an LR-range test at 1 corner of the space" in said
     assert re.search(r"epochs trained after \d+ for the LR-range test", said)
-    assert "CIFAR-10 (not the official files), 400 training / 2,500 validation / 2,500 confirming" in said
+    assert (
+        "CIFAR-10 (not the official files), 400 training / 2,500 validation / 2,500 confirming"
+        in said
+    )
     assert undisturbed.ended.err == ""
 
 
