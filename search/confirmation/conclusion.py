@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from search.confirmation.elimination import Runs, answers_of, runs_of, tied
 from search.confirmation.statistics import LEVEL, Estimate, Noise
@@ -66,25 +67,25 @@ class _Field:
     trained: Sequence[Contender]
     noise: Noise
 
-    @property
+    @cached_property
     def places(self) -> list[int]:
         """The places, the highest mean first; of equal ones the cheaper."""
         return sorted(range(len(self.trained)), key=lambda one: (-self._mean(one), self._cost(one)))
 
-    @property
+    @cached_property
     def leader(self) -> int:
         return self.places[0]
 
-    @property
+    @cached_property
     def tied(self) -> list[int]:
         return tied(self.noise, self.places)
 
-    @property
+    @cached_property
     def reference(self) -> int | None:
         """The reference of the highest mean."""
         return next((one for one in self.places if self.trained[one].role == "reference"), None)
 
-    @property
+    @cached_property
     def winner(self) -> int:
         """The cheapest of those that are as good as the leader, in every way that can be told."""
         alike = self.tied
@@ -180,7 +181,7 @@ class _Field:
         return gap.told_apart and gap.value > 0.0
 
     def _mean(self, place: int) -> float:
-        return self.noise.mean(place).value
+        return self.noise.value(place)
 
     def _cost(self, place: int) -> int:
         return self.trained[place].multiply_adds

@@ -76,7 +76,7 @@ def answers_of(runs: Runs, contender: Contender, upto: int) -> Answers:
 
 def tied(noise: Noise, contenders: Sequence[int]) -> list[int]:
     """Return those of the contenders that cannot be told apart from the one of the highest mean."""
-    leader = max(contenders, key=lambda one: noise.mean(one).value)
+    leader = max(contenders, key=noise.value)
     return [
         one for one in contenders if one == leader or not noise.difference(leader, one).told_apart
     ]

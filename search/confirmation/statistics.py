@@ -21,7 +21,7 @@ __all__ = ["LEVEL", "Estimate", "Noise"]
 
 LEVEL = 0.95
 """Share of confirmations in which all intervals of differences hold."""
-TYPICAL_SPREAD = 0.006
+TYPICAL_SPREAD = 0.007
 """Standard deviation of an accuracy between seeds, on infinitely many images, before anything is measured.
 See docs/CONFIRMATION.md."""
 TRUST = 4.0
@@ -64,14 +64,19 @@ class Noise:
         self._shares = [one.mean(axis=0) for one in answers]  # (N,) of the trainings that are right
         self._accuracies = [one.mean(axis=1) for one in answers]  # (n,)
         self._comparisons = max(1, len(answers) - 1 if comparisons is None else comparisons)
+        self._known: dict[tuple[int, ...], Estimate] = {}
+
+    def value(self, contender: int) -> float:
+        """Return a contender's mean accuracy, 0 to 1."""
+        return float(np.mean(self._accuracies[contender]))
 
     def mean(self, contender: int) -> Estimate:
         """Return a contender's mean accuracy, 0 to 1, and its interval, taken by itself."""
-        return self._estimate([(contender, 1)], comparisons=1)
+        return self._estimate((contender,), comparisons=1)
 
     def difference(self, one: int, other: int) -> Estimate:
         """Return the mean accuracy of one contender less that of another, -1 to 1, and its interval."""
-        return self._estimate([(one, 1), (other, -1)], comparisons=self._comparisons)
+        return self._estimate((one, other), comparisons=self._comparisons)
 
     @cached_property
     def _rests(self) -> list[float]:
@@ -101,15 +106,22 @@ class Noise:
         squares = sum(float(np.sum((one - one.mean()) ** 2)) for one in self._accuracies)
         return float((TRUST * usual + squares) / self._freedom)
 
-    def _estimate(self, signs: Sequence[tuple[int, int]], comparisons: int) -> Estimate:
-        of_images = sum(sign * self._shares[index] for index, sign in signs)  # (N,)
-        seeds = sum(self.seed_variance / self._counts[index] for index, _ in signs)
-        rest = sum(self._rests[index] / self._counts[index] for index, _ in signs)
+    def _estimate(self, places: tuple[int, ...], comparisons: int) -> Estimate:
+        """Estimate the mean of the first place, less that of the second if there is one."""
+        if places in self._known:
+            return self._known[places]
+        of_images = self._shares[places[0]]  # (N,)
+        for other in places[1:]:
+            of_images = of_images - self._shares[other]
+        seeds = sum(self.seed_variance / self._counts[one] for one in places)
+        rest = sum(self._rests[one] / self._counts[one] for one in places)
         # What the means over seeds leave of the rest is in the seed part already.
         images = max(0.0, float(np.var(of_images, ddof=1)) - rest) / self._images
         freedom = (seeds + images) ** 2 / (seeds**2 / self._freedom + 1e-30)
         share = LEVEL ** (1.0 / comparisons)  # Sidak 1967
-        return Estimate(float(np.mean(of_images)), _quantile(share, freedom) * sqrt(seeds + images))
+        half_width = _quantile(share, freedom) * sqrt(seeds + images)
+        found = self._known[places] = Estimate(float(np.mean(of_images)), half_width)
+        return found
 
 
 def _quantile(share: float, freedom: float) -> float:
