@@ -21,6 +21,7 @@ from search.formatting import (
 from search.results.reader import UnreadableStudy
 from search.results.summary import Summary
 from search.study.rows import TrialRow
+from search.views.confirmation_table import confirmation_words
 from search.views.grid_table import summary_table
 from search.views.next_steps import resume_command
 
@@ -79,6 +80,8 @@ def study_page(summary: Summary, where: str = "") -> RenderableType:
         parts += [Text(), summary_table(summary)]
     else:
         parts += _best(summary)
+        if summary.confirmation is not None:
+            parts += [Text(), *confirmation_words(summary.confirmation)]
     parts += [Text(), _trial_table(summary.rows, summary.state == "running")]
     if summary.state == "stopped":
         parts.append(
@@ -97,7 +100,8 @@ def _best(summary: Summary) -> list[RenderableType]:
     best = summary.best
     if best is None:
         return []
-    line = f"Best: trial {best.number}, {percent(best.validation_accuracy)}"
+    name = "Best" if summary.confirmation is None else "Best of the search"
+    line = f"{name}: trial {best.number}, {percent(best.validation_accuracy)}"
     over = ", ".join(summary.comparisons)
     parts: list[RenderableType] = [Text(f"{line} ({over})" if over else line, style="bold green")]
     if (recent := summary.last_hour) is not None:

@@ -154,7 +154,7 @@ class Campaign:
         broken = list(differences(scenario, reference, trials, struck))
         untouched = [trial for trial in trials if trial.number not in struck]
         for trial in sample(untouched, RETRAINED, random):
-            broken += self._trainer.differences(trial)
+            broken += self._trainer.differences(trial, scenario)
         if broken:
             self._keep(number, scenario, search.story("\n".join(broken)), folder)
             return
