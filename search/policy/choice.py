@@ -24,6 +24,8 @@ RANDOM, CHANGED = 300, 500
 """New configurations that are considered: random ones, and changes of the best."""
 BEST = 3
 """Number of the best configurations, by score and by predicted end, that are mutated."""
+PREDICTED = 128
+"""Trials with the best scores, whose ends are predicted together with those of the paused ones."""
 BELIEVED = 1 / 3
 """Share of the random ones that are drawn as beliefs have it."""
 TRUST = 3.0
@@ -146,7 +148,7 @@ def choose_next(
     units = np.array([one.unit for one in situation.trials])
     features = encoding.features(units)
     training = np.array([one.until > one.at for one in situation.trials])
-    ends, _ = forecasts.predict(features, np.full(len(units), last))
+    ends = _ends(situation, features, forecasts)
     if training.any():
         until = np.array([one.until for one in situation.trials])
         forecasts = forecasts.believing(features[training], until[training])
@@ -245,6 +247,19 @@ def _candidates(
         return found
     target = np.full(len(done), last) if situation.finish else next_look(done, situation.looks)
     return found.some(np.flatnonzero(target - done <= situation.most))
+
+
+def _ends(situation: Situation, features: Floats, forecasts: Forecasts) -> Floats:
+    """(n,) predicted ends of the trials; minus infinity for those that are surely not among the best."""
+    trials = situation.trials
+    scores = np.array([one.best for one in trials])
+    some = np.zeros(len(trials), dtype=np.bool_)
+    some[np.argsort(-scores, kind="stable")[:PREDICTED]] = True
+    some |= np.array([one.paused for one in trials])
+    ends = np.full(len(trials), -np.inf)
+    last = np.full(int(some.sum()), situation.looks[-1])
+    ends[some] = forecasts.predict(features[some], last)[0]
+    return ends
 
 
 def _new(

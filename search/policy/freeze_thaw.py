@@ -58,8 +58,9 @@ from search.study.trial_states import (
 __all__ = ["MOST_PAUSED", "FreezeThaw"]
 
 MOST_PAUSED = 64
-"""Trials that may be paused, each with a checkpoint. The first to be given up are predicted to end
-worst."""
+"""Trials that may be paused, each with a checkpoint. Those predicted to end worst are given up first ..."""
+SPARE = 8
+"""... so many at a time, because predicting all ends takes a while."""
 FIRST = 8
 """Trials that are drawn at random before the model is asked."""
 WORKERS_A_CHOICE = 4
@@ -227,11 +228,13 @@ class FreezeThaw(Policy):
             return []
         ends = self._ends(waiting)
         worst = sorted(waiting, key=lambda number: (ends[number], -number))
-        return [attach(self._study, number) for number in worst[: len(waiting) - MOST_PAUSED]]
+        most = MOST_PAUSED - SPARE
+        return [attach(self._study, number) for number in worst[: len(waiting) - most]]
 
     def ended(self, number: int, state: TrialState) -> None:
         """Take note that a trial has become final."""
-        self._newest = None  # it may have been the one that was to continue
+        if self._newest is not None and (choice := self._newest[1]) and choice.number == number:
+            self._newest = None
         self._members[number].state = STATES[state]
         with suppress(LostTrialError):  # then it has none
             self._members.note_seconds(known(attach(self._study, number)))

@@ -91,6 +91,7 @@ class Members:
         self._epoch_cost = epoch_cost or seconds_of
         self._allowance, self._exempt = allowance, exempt
         self._members: dict[int, Member] = {}
+        self._final: dict[int, Standing] = {}  # of the trials that change no more
         trials = study.get_trials(deepcopy=False)
         self.queued = [trial.number for trial in trials if is_queued(trial)]
         self._exempt_queued = {
@@ -111,6 +112,7 @@ class Members:
 
     def add(self, trial: FrozenTrial) -> None:
         """Remember a trial that was started, as it stands in the study."""
+        self._final.pop(trial.number, None)
         self._exempt_queued.discard(trial.number)
         state: State = "running"
         if is_paused(trial):
@@ -136,6 +138,7 @@ class Members:
 
     def note_seconds(self, trial: FrozenTrial) -> None:
         """Remember what the epochs of a trial that paused or ended have taken."""
+        self._final.pop(trial.number, None)
         member = self._members[trial.number]
         member.cost, member.seconds = self._epoch_cost(trial), seconds_of(trial)
 
@@ -201,6 +204,14 @@ class Members:
         return allowance.total(exempt) - sum(one.granted for one in self)
 
     def _standing(self, number: int, member: Member, stopping: int | None) -> Standing:
+        if number in self._final:
+            return self._final[number]
+        standing = self._current(number, member, stopping)
+        if member.state in {"complete", "ended", "failed"}:
+            self._final[number] = standing
+        return standing
+
+    def _current(self, number: int, member: Member, stopping: int | None) -> Standing:
         at = member.at
         paused = member.state == "paused" or (number == stopping and not member.exempt)
         return Standing(

@@ -133,7 +133,6 @@ class Spy(RandomSampler):
 def told(study: optuna.Study, policy: Promotion, x: float, epochs: int, end: Any = None) -> Trial:
     """A trial that has come so far."""
     study.enqueue_trial({"x": x})
-    policy._queued.append(len(study.trials) - 1)
     trial = policy.ask(lambda one, _number: choose(one) and {})
     scores = dict(list(curve({"x": x}))[:epochs])
     for epoch, accuracy in scores.items():
