@@ -5,6 +5,7 @@ import os
 import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy.typing as npt
@@ -74,6 +75,11 @@ class Backend:
     evaluation_batch: int = 250
     images_together: int = 512
     fewer_kernels: bool = False
+
+    @cached_property
+    def unit(self) -> Tensor:
+        """The gradient of a loss with respect to itself, (), kept because each step would make it anew."""
+        return torch.ones((), device=self.device)
 
     def precision(self) -> AbstractContextManager[object]:
         """Return the context for forward passes. bfloat16 needs no loss scaling."""

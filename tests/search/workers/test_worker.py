@@ -263,7 +263,7 @@ NOT_COMPILED = Remark(
 
 def epochs_told(talk: Talk) -> list[list[int]]:
     """The numbers of the epochs in each message; all others must be the remark."""
-    others = [each for each in talk.heard if not isinstance(each, EpochsDone)]
+    others = [each for each in talk.heard if not isinstance(each, EpochsDone | Beat)]
     assert others in ([], [NOT_COMPILED])
     return [[e.number for e in each.epochs] for each in talk.heard if isinstance(each, EpochsDone)]
 
