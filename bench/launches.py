@@ -62,7 +62,7 @@ FEW, MANY = 8, 64 + 8
 """Steps of a short and of a long epoch: their difference is a whole number of groups of images."""
 
 
-class Launches(TorchDispatchMode):
+class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the operations that compute on a device, each of which is one kernel or a few.
 
     A convolution's or BatchNorm's backward pass counts once, and so does a fused optimizer's step.
@@ -72,7 +72,7 @@ class Launches(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.counts: Counter[str] = Counter()
 
     @property
@@ -136,7 +136,8 @@ def launches_of_an_epoch(recipe: Recipe, steps: int) -> Counter[str]:
             Launches() as launches,
         ):
             next(training.epochs())
-    return launches.counts
+    counts: Counter[str] = launches.counts
+    return counts
 
 
 def launches_of_steps(recipe: Recipe) -> dict[str, float]:

@@ -8,8 +8,9 @@ dimension, by `torch.func.stack_module_state` and `vmap`. A step of the stack th
 operations than a step of one network. Each network has its own batch, dropout and learning rate (SGD with
 momentum).
 
-It prints the operations of a step, counted as by `bench.launches`, and on the CPU the images/s of a stack
-against the same networks one after another, in turns. docs/PERFORMANCE.md has the verdict.
+It prints the operations of a step, counted as by `bench.launches`, and on the CPU the images in a second of
+CPU time of a stack against the same networks one after another, in turns: medians. docs/PERFORMANCE.md has
+the verdict.
 """
 
 import argparse
@@ -132,15 +133,16 @@ def launches_of(step: Callable[[Tensor, Tensor], object], count: int, size: int)
         step(images, labels)  # what is made once is made
     with Launches() as launches:
         step(images, labels)
-    return launches.total
+    total: int = launches.total
+    return total
 
 
 def rate_of(
     step: Callable[[Tensor, Tensor], object], batches: tuple[Tensor, Tensor], seconds: float
 ) -> float:
-    """Return the images/s of all networks together."""
-    steps, began = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - began) < seconds:
+    """Return the images of all networks together in a second of this process's CPU time."""
+    steps, began = 0, time.process_time()
+    while (elapsed := time.process_time() - began) < seconds:
         step(*batches)
         steps += 1
     return steps * batches[1].numel() / elapsed
@@ -154,7 +156,7 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 2, 4, 8], metavar="K")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N")
     parser.add_argument("--rounds", type=int, default=5, help="turns of both ways")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of a turn")
+    parser.add_argument("--seconds", type=float, default=2.0, help="CPU time of a turn")
     parser.add_argument("--channels", type=int, nargs=2, default=[6, 16], metavar="N")
     parser.add_argument("--batch-norm", action="store_true")
     wanted = parser.parse_args()
