@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,18 @@ class Deadline:
     def left(self) -> float:
         """Seconds that are left, 0 at least."""
         return max(0.0, self._ends - time.monotonic())
+
+    def interrupt(self, before: float) -> None:
+        """Let whatever runs in the main thread so many seconds before the end fail, with `TimeoutError`.
+
+        What is then under way, such as compiling, may take longer than a whole part has.
+        """
+
+        def fail(*_: object) -> None:
+            raise TimeoutError("there was no more time for it")
+
+        signal.signal(signal.SIGALRM, fail)
+        signal.setitimer(signal.ITIMER_REAL, max(0.01, self.left - before))
 
 
 class Report:

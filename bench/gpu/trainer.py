@@ -39,6 +39,8 @@ TURNS = 5
 SECONDS = 0.25
 """Of a turn, at the speed of the bare step's first one."""
 PROFILED_STEPS = 40
+MARGIN = 8.0
+"""Seconds before the end of its time at which this part stops what it does: its turns are still to come."""
 CAPTURED, COMPILED = "ours, captured", "ours, compiled"
 
 
@@ -171,6 +173,7 @@ def main() -> None:
     report = Report(wanted.json, device)
     splits = images_for(wanted.data, wanted.rehearse).to(device)
     turns = 1 if wanted.rehearse else TURNS
+    deadline.interrupt(MARGIN)
     for comparison in COMPARISONS:
         for name, (network, batch_size) in (REHEARSED if wanted.rehearse else CELLS).items():
             key = f"{name}, {comparison.name}"

@@ -12,7 +12,7 @@ import torch
 from bench.gpu import trainer as gpu_trainer
 from bench.gpu.__main__ import MINUTES, parts_of
 from bench.gpu.kernels import summary_of
-from bench.gpu.report import Report
+from bench.gpu.report import Deadline, Report
 from bench.gpu.running import Part, run_all
 from bench.gpu.search import DEFAULT_WORKERS, LARGEST, best_count
 from bench.gpu.watching import gpu_watched
@@ -161,6 +161,14 @@ def test_our_training_is_measured_in_every_mode_also_where_it_falls_back(
     assert "fell_back" not in found["ours"]
     assert found[modes[1]]["fell_back"] == "CUDA graphs need a CUDA device, not cpu"
     assert found[modes[2]]["fell_back"] == "RuntimeError: no compiler"
+
+
+def test_what_takes_longer_than_a_part_has_fails_in_time_for_the_rest() -> None:
+    deadline = Deadline(0.4)
+    deadline.interrupt(before=0.2)
+    with pytest.raises(TimeoutError, match="no more time"):
+        time.sleep(30)
+    assert deadline.left < 0.4
 
 
 def script(folder: Path, name: str, text: str) -> None:

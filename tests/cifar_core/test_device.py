@@ -1,7 +1,10 @@
 """Devices by name, and what is done differently on a GPU."""
 
+import inspect
 import os
+import re
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -223,6 +226,24 @@ def test_a_look_at_a_backend_changes_no_setting_of_the_process() -> None:
     before = cudnn.benchmark, cudnn.allow_tf32, torch.get_float32_matmul_precision()
     backend_of(Recipe(), torch.device("cuda"))
     assert (cudnn.benchmark, cudnn.allow_tf32, torch.get_float32_matmul_precision()) == before
+
+
+def test_settings_of_the_process_are_made_where_it_settles_and_nowhere_else() -> None:
+    setting = re.compile(
+        r"set_float32_matmul_precision\(|backends\.[\w.]+ = |set_per_process_memory_fraction\("
+        r"|cuda\.set_device\(|use_deterministic_algorithms\(|set_default_d\w+\("
+    )
+    root = Path(devices.__file__).parents[1]
+    found = {
+        path.relative_to(root).as_posix(): len(setting.findall(path.read_text(encoding="utf-8")))
+        for package in ("cifar_core", "spaces", "search")
+        for path in (root / package).rglob("*.py")
+    }
+    settled = len(setting.findall(inspect.getsource(devices.settle_on)))
+    assert settled == 5
+    assert {path: count for path, count in found.items() if count} == {
+        "cifar_core/device.py": settled
+    }
 
 
 def test_bfloat16_is_what_convolutions_compute_in_only_within_precision() -> None:
