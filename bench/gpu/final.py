@@ -30,8 +30,9 @@ def winner_of(home: Path) -> Recipe:
     code, text = command("export", "--home", home)
     if code:
         sys.exit("There is no study, or no trial of it is complete: there is no winner to train.")
-    with Path(text.strip()).open("rb") as file:
-        return Recipe.read(tomllib.load(file)["recipe"], text.strip())
+    path, *_ = text.splitlines()  # its trained network comes after it
+    with Path(path).open("rb") as file:
+        return Recipe.read(tomllib.load(file)["recipe"], path)
 
 
 def fastest() -> Recipe:

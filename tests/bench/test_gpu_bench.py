@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.gpu import final
 from bench.gpu import trainer as gpu_trainer
 from bench.gpu.__main__ import MINUTES, parts_of
 from bench.gpu.kernels import summary_of
@@ -107,6 +108,23 @@ def test_without_figures_of_workers_the_search_has_a_default(tmp_path: Path) -> 
     assert best_count(tmp_path / "none.json") == DEFAULT_WORKERS
     (tmp_path / "half.json").write_text('{"images_per')
     assert best_count(tmp_path / "half.json") == DEFAULT_WORKERS
+
+
+def test_the_winner_is_what_the_service_exports_also_with_its_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = tmp_path / "best-1.toml"
+    best.write_text("[recipe]\nepochs = 7\n")
+    monkeypatch.setattr(final, "command", lambda *_: (0, f"{best}\n{tmp_path / 'best-1.pt'}\n"))
+    assert final.winner_of(tmp_path) == Recipe(epochs=7)
+    monkeypatch.setattr(final, "command", lambda *_: (2, ""))
+    with pytest.raises(SystemExit, match="no winner to train"):
+        final.winner_of(tmp_path)
+
+
+def test_the_fast_networks_run_is_its_spaces_first_known_configuration() -> None:
+    recipe = final.fastest()
+    assert (recipe.network.name, recipe.epochs) == ("speednet", 12)
 
 
 def test_kernels_that_overlap_are_busy_once() -> None:
