@@ -40,7 +40,7 @@ SECONDS = 0.25
 """Of a turn, at the speed of the bare step's first one."""
 PROFILED_STEPS = 40
 MARGIN = 0.1
-"""Share of its time that is kept for the turns of what is interrupted at its beginning, and for the exit."""
+"""Share of its time that is kept for the turns of a mode that is interrupted, and for the exit."""
 CAPTURED, COMPILED = "ours, captured", "ours, compiled"
 
 
