@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.loaders import RIVALS, Level, MissingRivalError
+from bench.loaders import ON_DEVICE, RIVALS, Level, MissingRivalError
 from cifar_core.data.resident import Normalization, Part, Splits, training_batches
 from cifar_core.device import backend_of, wait_for
 from cifar_core.models import network_of
@@ -125,9 +125,8 @@ class Fed:
         clock: Clock,
     ) -> None:
         self.name = name
-        self._rival = RIVALS[name](
-            splits.train.to(torch.device("cpu")), recipe.batch_size, level, 0
-        )
+        part = splits.train if name in ON_DEVICE else splits.train.to(torch.device("cpu"))
+        self._rival = RIVALS[name](part, recipe.batch_size, level, 0)
         self._step, _ = _step_of(recipe, splits, device)
         self._device, self._clock = device, clock
 

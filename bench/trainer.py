@@ -26,7 +26,7 @@ from bench.machine import described_machine
 from cifar_core.data.dataset import AUTO, open_data
 from cifar_core.data.resident import Part, Splits, splits_of
 from cifar_core.data.split import split
-from cifar_core.device import available_cores
+from cifar_core.device import available_cores, settle_on
 from cifar_core.networks import Net, Network, ResNet18ImageNet
 from cifar_core.recipe import Recipe, Sgd
 from cifar_core.throughput import measure_throughput
@@ -165,6 +165,7 @@ def main() -> None:
         parser.error("--threads and --repetitions must be at least 1, --seconds above 0.")
     torch.set_num_threads(wanted.threads)
     device = torch.device(wanted.device)
+    settle_on(device)
 
     found = open_data(wanted.data)
     labelled = found.read_train()

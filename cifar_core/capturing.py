@@ -96,4 +96,4 @@ class Capture:
         kept_images.copy_(images)
         kept_labels.copy_(labels)
         loss, logits = self._replay()
-        return loss.clone(), logits  # the next step writes into the same ones
+        return loss.clone(), logits.clone()  # the next step writes into the same ones

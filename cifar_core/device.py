@@ -1,10 +1,11 @@
-"""Device policy: the one place that knows how a CPU and a GPU are used differently."""
+"""Device policy: the one place that knows how a CPU, a CUDA GPU and an Apple GPU (mps) differ in use."""
 
 import gc
 import os
 import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy.typing as npt
@@ -20,21 +21,27 @@ __all__ = [
     "Backend",
     "available_cores",
     "backend_of",
+    "captures_steps",
+    "has_memory_shares",
+    "is_gpu",
     "ran_out_of_memory",
     "release_memory",
     "resolve_devices",
     "sent",
     "settle_on",
     "still_works",
+    "visible_gpus",
     "wait_for",
+    "with_float64",
 ]
 
 CONTEXT_BYTES = 2**30
 """Kept free for each process on a GPU: what its CUDA context and the libraries' kernels and handles take
 is not PyTorch's to count or to bound. An estimate on the safe side."""
 CAPTURE_STEPS = False
-"""Whether trainings capture their steps in CUDA graphs unless told otherwise: the one switch. It is off
-because no GPU has shown yet what it gains; `python -m bench.gpu` measures it."""
+"""Whether trainings on CUDA capture their steps in CUDA graphs unless told otherwise: the one switch. It is
+off because it has never run: what `python -m bench.gpu` shows of it decides (docs/GPU.md)."""
+NONE_OF = {"cuda": "no CUDA device", "mps": "no Apple GPU"}
 OUT_OF_MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
@@ -69,6 +76,11 @@ class Backend:
     images_together: int = 512
     fewer_kernels: bool = False
 
+    @cached_property
+    def unit(self) -> Tensor:
+        """The gradient of a loss with respect to itself, (), kept because each step would make it anew."""
+        return torch.ones((), device=self.device)
+
     def precision(self) -> AbstractContextManager[object]:
         """Return the context for forward passes. bfloat16 needs no loss scaling."""
         if self.autocast is None:
@@ -82,7 +94,17 @@ class Backend:
 
 
 def backend_of(recipe: Recipe, device: torch.device) -> Backend:
-    """Return how `recipe` is trained on `device`. Settings of the process are `settle_on`'s."""
+    """Return how `recipe` is trained on `device`. Settings of the process are `settle_on`'s.
+
+    Raises:
+        DeviceError: The recipe asks for a precision that the device is not used with.
+    """
+    if device.type == "mps":
+        if recipe.precision == "bfloat16":
+            raise DeviceError(
+                "precision bfloat16 is not available on mps; use auto or float32, or another device."
+            )
+        return Backend(device, None, evaluation_batch=1_000, fewer_kernels=True)
     on_gpu = device.type == "cuda"
     if recipe.precision == "auto":
         autocast = torch.bfloat16 if on_gpu else None
@@ -95,31 +117,54 @@ def backend_of(recipe: Recipe, device: torch.device) -> Backend:
     return Backend(device, autocast)
 
 
+def is_gpu(device: torch.device) -> bool:
+    """Return whether `device` is a GPU of any kind."""
+    return device.type != "cpu"
+
+
+def has_memory_shares(device: torch.device) -> bool:
+    """Return whether several processes on `device` can each be held to a part of its memory."""
+    return device.type == "cuda"
+
+
+def captures_steps(device: torch.device) -> bool:
+    """Return whether trainings on `device` capture their steps unless told otherwise."""
+    return CAPTURE_STEPS and device.type == "cuda"
+
+
+def visible_gpus() -> list[torch.device]:
+    """Return the GPUs that PyTorch can use here: CUDA's, then Apple's."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = [torch.device("cuda", index) for index in range(count)]
+    # With an index, as tensors name the device that they are on.
+    return [*gpus, torch.device("mps", 0)] if torch.backends.mps.is_available() else gpus
+
+
 def resolve_devices(wanted: str) -> list[torch.device]:
     """Return the devices that a word names.
 
     Args:
-        wanted: ``auto`` (every GPU, or the CPU where there is none), ``cpu``, ``cuda`` (every GPU), or
-            names such as ``cuda:0,cuda:1``.
+        wanted: ``auto`` (every CUDA GPU, or the CPU where there is none), ``cpu``, ``cuda`` (every CUDA
+            GPU), ``mps`` (the Apple GPU), or names such as ``cuda:0,cuda:1``.
 
     Raises:
         DeviceError: The name is not a device's, or this machine has no such device.
     """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    gpus = [torch.device("cuda", index) for index in range(count)]
+    gpus = visible_gpus()
+    cuda = [gpu for gpu in gpus if gpu.type == "cuda"]
     if wanted == "auto":
-        return gpus or [torch.device("cpu")]
-    if wanted == "cuda" and gpus:
-        return gpus
+        return cuda or [torch.device("cpu")]  # mps has never been tried, so it must be asked for
+    if wanted == "cuda" and cuda:
+        return cuda
     named = [_device(name.strip(), wanted) for name in wanted.split(",")]
     if len(set(named)) != len(named):
         raise DeviceError(f"{wanted!r} names a device twice.")
     for device in named:
-        if device.type == "cuda" and device not in gpus:
-            here = ", ".join(str(gpu) for gpu in gpus) or "no CUDA device"
+        if is_gpu(device) and device not in gpus:
+            alike = ", ".join(str(gpu) for gpu in gpus if gpu.type == device.type)
             raise DeviceError(
-                f"The device {device} was asked for, but PyTorch sees {here} here. "
-                "Use cpu, or auto to take what there is."
+                f"The device {device} was asked for, but PyTorch sees {alike or NONE_OF[device.type]} "
+                "here. Use cpu, or auto to take what there is."
             )
     return named
 
@@ -135,6 +180,8 @@ def sent(values: npt.NDArray[Any], device: torch.device) -> Tensor:
         A tensor of the same shape and type.
     """
     tensor = torch.from_numpy(values)
+    if device.type == "mps":
+        return tensor.to(device)  # it shares the host's memory, of which none need be pinned
     if device.type == "cpu":
         return tensor
     # From ordinary memory the copy would first wait for all that the device still has to do.
@@ -147,18 +194,25 @@ def wait_for(device: torch.device) -> None:
     """Wait until `device` has finished its work; a clock read earlier measures only the launches."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def with_float64(values: Tensor) -> Tensor:
+    """Return `values` on a device that has float64: as they are, or on the CPU if they are on mps."""
+    return values.cpu() if values.device.type == "mps" else values
 
 
 def settle_on(device: torch.device, share: float | None = None) -> None:
     """Make `device` the one that this process works on. Call this once, before anything trains there.
 
-    On a GPU this enables TF32 and cuDNN's search for the fastest algorithms for the whole process, and
+    On a CUDA GPU this enables TF32 and cuDNN's search for the fastest algorithms for the whole process, and
     limits the memory that tensors may take. Requests beyond the limit are out-of-memory errors of this
     process and of none of those that have the other shares.
 
     Args:
-        device: Where everything will be. Nothing is changed for a CPU.
-        share: This process's part of a GPU's memory, its CUDA context included, above 0 and up to 1.
+        device: Where everything will be. Nothing is changed for a CPU or an Apple GPU.
+        share: This process's part of a CUDA GPU's memory, its CUDA context included, above 0 and up to 1.
             None for no limit.
     """
     if device.type != "cuda":
@@ -183,6 +237,8 @@ def release_memory(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
@@ -216,9 +272,11 @@ def available_cores() -> int:
 
 
 def _device(name: str, wanted: str) -> torch.device:
-    found = re.fullmatch(r"cpu|cuda(?::(0|[1-9][0-9]{0,1}))?", name)
+    found = re.fullmatch(r"cpu|mps(?::0)?|cuda(?::(0|[1-9][0-9]{0,1}))?", name)
     if found is None:
         raise DeviceError(
-            f"A device must be auto, cpu, cuda, or a list such as cuda:0,cuda:1, but got {wanted!r}."
+            "A device must be auto, cpu, cuda, mps, or a list such as cuda:0,cuda:1, "
+            f"but got {wanted!r}."
         )
-    return torch.device("cpu") if name == "cpu" else torch.device("cuda", int(found[1] or 0))
+    kind = name.partition(":")[0]
+    return torch.device("cpu") if kind == "cpu" else torch.device(kind, int(found[1] or 0))

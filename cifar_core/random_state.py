@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from cifar_core.device import is_gpu
 from cifar_core.seeds import derive
 
 __all__ = ["RandomState"]
@@ -24,7 +25,8 @@ class RandomState:
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self._gpus = [device] if device.type == "cuda" else []
+        self._gpus = [device] if is_gpu(device) else []
+        self._kind = device.type
         self.generator = torch.Generator(device).manual_seed(derive(seed, "pictures"))
         # Not by torch.manual_seed, which would seed every GPU of the process for good.
         start = derive(seed, "network")
@@ -35,12 +37,12 @@ class RandomState:
 
     def apart(self) -> AbstractContextManager[None]:
         """Within this context draws from PyTorch's global generators have no effect outside of it."""
-        return torch.random.fork_rng(self._gpus)
+        return torch.random.fork_rng(self._gpus, device_type=self._kind)
 
     @contextmanager
     def active(self) -> Iterator[None]:
         """Within this context PyTorch's global generators are this training's."""
-        with torch.random.fork_rng(self._gpus):
+        with torch.random.fork_rng(self._gpus, device_type=self._kind):
             self._restore()
             yield
             self._states = self._capture()
@@ -58,9 +60,11 @@ class RandomState:
         self._states = states
 
     def _capture(self) -> list[torch.Tensor]:
-        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(gpu) for gpu in self._gpus)]
+        # PyTorch's modules of the kinds of GPUs have the same functions.
+        module = torch.get_device_module(self._kind)
+        return [torch.get_rng_state(), *(module.get_rng_state(gpu) for gpu in self._gpus)]
 
     def _restore(self) -> None:
         torch.set_rng_state(self._states[0])
         for gpu, state in zip(self._gpus, self._states[1:], strict=True):
-            torch.cuda.set_rng_state(state, gpu)
+            torch.get_device_module(self._kind).set_rng_state(state, gpu)

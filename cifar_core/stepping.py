@@ -51,7 +51,7 @@ def train_step(
     with backend.precision():
         logits = forward(images)  # (B, 10)
         loss = _loss(logits, labels, label_smoothing, backend.fewer_kernels)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward(gradient=backend.unit)  # type: ignore[no-untyped-call]
     optimizer.step()
     return loss.detach(), logits.detach()
 

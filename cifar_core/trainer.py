@@ -22,7 +22,7 @@ from torch import Tensor
 from cifar_core.capturing import Capture, lacks_for_capturing
 from cifar_core.compiling import Forward, compiled
 from cifar_core.data.resident import Normalization, Part, Splits, training_batches
-from cifar_core.device import CAPTURE_STEPS, backend_of
+from cifar_core.device import backend_of, captures_steps
 from cifar_core.epoch import Epoch
 from cifar_core.errors import CheckpointError
 from cifar_core.optimizers import make_capturable, optimizer_of, plain_state
@@ -53,7 +53,7 @@ class Training:
         compile_network: Train with a compiled network if that can be done here (see `compiling`). Figures
             agree with those of the network as it is but for rounding.
         capture_steps: Train with steps captured in a CUDA graph if that can be done here (see `capturing`).
-            Figures agree with those of other steps but for rounding.
+            Figures agree with those of other steps but for rounding. None for what `captures_steps` says.
         each_step: Called after every optimizer step.
 
     Attributes:
@@ -74,7 +74,7 @@ class Training:
         device: torch.device,
         clock: Clock = time.perf_counter,
         compile_network: bool = False,
-        capture_steps: bool = CAPTURE_STEPS,
+        capture_steps: bool | None = None,
         each_step: Callable[[], object] = lambda: None,
     ) -> None:
         self.recipe = recipe
@@ -90,9 +90,10 @@ class Training:
         with self._random.active():
             self.network = new_network(recipe, self._splits, self._normalize, self._backend)
         self._optimizer = optimizer_of(recipe, self.network.parameters())
-        self._lacks_for_capturing = lacks_for_capturing(device) if capture_steps else None
+        captures = captures_steps(device) if capture_steps is None else capture_steps
+        self._lacks_for_capturing = lacks_for_capturing(device) if captures else None
         self._capture: Capture | None = None
-        if capture_steps and self._lacks_for_capturing is None:
+        if captures and self._lacks_for_capturing is None:
             self._capture = Capture(self._plain_step)
             make_capturable(self._optimizer, device)
         self.steps_per_epoch = len(self._splits.train) // min(
@@ -150,13 +151,13 @@ class Training:
             loss, logits = self._step(images, labels)
             # Sums stay on the device: reading one here would make the host wait for every step.
             loss_sum += loss
-            predicted.append(logits.argmax(1))
+            predicted.append(logits)  # compared at the end, by few kernels; 40 bytes an image
             # Of a mixed image the label with the largest share counts.
             actual.append(labels if labels.ndim == 1 else labels.argmax(1))
             seen += len(labels)
             step += 1
             self._each_step()
-        correct = (torch.cat(predicted) == torch.cat(actual)).sum()
+        correct = (torch.cat(predicted).argmax(1) == torch.cat(actual)).sum()
         train_loss = loss_sum.item() / self.steps_per_epoch
         trained = self._clock()
         validation_loss, validation_accuracy = evaluate(

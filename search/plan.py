@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 
+from cifar_core.device import is_gpu
 from search.errors import UsageError
 from search.request import StartRequest
 from search.study.choices import DEFAULT_CONFIRM
@@ -46,7 +47,7 @@ def plan_of(request: StartRequest, space: Space, devices: list[torch.device]) ->
     Raises:
         UsageError: The space has no quick version, or options do not go together.
     """
-    on_gpu = any(device.type == "cuda" for device in devices)
+    on_gpu = any(is_gpu(device) for device in devices)
     if request.scale == "quick" and space.quick is None:
         raise UsageError(
             f"Space {space.name} has no [quick] section, so --scale quick has no meaning."

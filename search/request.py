@@ -33,7 +33,7 @@ class StartRequest:
         epochs: Epochs of a trial; the space's by default.
         train_images: Images to train on; all by default, fewer in a quick run.
         workers: Worker processes; by device by default.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:0,cuda:1``.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``, ``cuda:0,cuda:1``.
         data: ``auto``, ``synthetic``, or a folder.
         lr_bounds: ``auto``, ``off`` or ``LOW:HIGH``.
         sampler: Method by which configurations are chosen; the model of freeze-thaw by default.

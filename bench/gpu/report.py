@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,37 @@ from cifar_core.data.dataset import open_data
 from cifar_core.data.resident import Splits, splits_of
 from cifar_core.data.split import split
 
-__all__ = ["Report", "images_for", "parser_of"]
+__all__ = ["Deadline", "Report", "images_for", "parser_of"]
 
 REHEARSAL_IMAGES = 600
+
+
+class Deadline:
+    """The end of a part's time.
+
+    Args:
+        seconds: From now on.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left, 0 at least."""
+        return max(0.0, self._ends - time.monotonic())
+
+    def interrupt(self, before: float) -> None:
+        """Let whatever runs in the main thread so many seconds before the end fail, with `TimeoutError`.
+
+        What is then under way, such as compiling, may take longer than a whole part has.
+        """
+
+        def fail(*_: object) -> None:
+            raise TimeoutError("there was no more time for it")
+
+        signal.signal(signal.SIGALRM, fail)
+        signal.setitimer(signal.ITIMER_REAL, max(0.01, self.left - before))
 
 
 class Report:
@@ -52,6 +82,7 @@ def parser_of(module: str, about: str) -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, required=True, help="file for the figures")
     parser.add_argument("--device", default="cuda:0", help="such as cuda:0 or cpu")
     parser.add_argument("--data", default="auto", help="folder, auto or synthetic")
+    parser.add_argument("--seconds", type=float, default=60.0, help="for all of this part")
     parser.add_argument("--rehearse", action="store_true", help="tiny numbers")
     return parser
 

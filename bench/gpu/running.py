@@ -24,11 +24,13 @@ class Part:
         name: Names its files.
         arguments: What Python runs, such as ``("-m", "pytest", "-m", "gpu")``.
         seconds: Its time limit, above 0.
+        told: Whether it is told its limit, as ``--seconds``, to fill it.
     """
 
     name: str
     arguments: tuple[str, ...]
     seconds: float
+    told: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,10 @@ def run_all(parts: Sequence[Part], seconds: float, out: Path) -> list[Done]:
 
 def _run(part: Part, limit: float, log: Path) -> Done:
     began = time.monotonic()
+    seconds = ("--seconds", f"{limit:.1f}") if part.told else ()
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-u", *part.arguments],
+            [sys.executable, "-u", *part.arguments, *seconds],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -1,23 +1,21 @@
-"""The main search at full scale on a GPU, and the final training of its winner on the test split.
+"""The main search at full scale on a GPU: `start --space baseline_constrained`.
 
-`start --space baseline_constrained`: 12 epochs, 45,000 images, up to 256 channels, for most of the time
-that this part has; then `train --final` of the exported winner. The published mark is 83 %.
+12 epochs, 45,000 images, up to 256 channels, for as long as this part has. The next part trains its winner.
 """
 
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from bench.gpu.commands import command
 from bench.gpu.report import REHEARSAL_IMAGES, Report, parser_of
 
-SECONDS = 140
-"""Of the search itself; its last epochs, its export and the final training come after them."""
-SEEDS = 2
+RESERVE = 14.0
+"""Seconds for start-up, the last epochs and the export, which the search's own clock does not count."""
+LEAST = 10.0
 DEFAULT_WORKERS = 4
 LARGEST = "net 256/256 at 256"
 
@@ -30,51 +28,16 @@ def best_count(figures: Path) -> int:
         return DEFAULT_WORKERS
     plain = {int(count): rate[LARGEST] for count, rate in rates.items() if count.isdigit()}
     # More workers than needed take turns, so the fewest of about the best are taken.
-    most = max(plain.values())
-    return min(count for count, rate in plain.items() if rate >= 0.95 * most)
-
-
-def command(*words: object) -> tuple[int, str]:
-    """Run `cifar-search`, its progress on this process's output; return its exit code and its document."""
-    done = subprocess.run(
-        [sys.executable, "-m", "search", *map(str, words)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
+    most = max(plain.values(), default=0.0)
+    return min(
+        (count for count, rate in plain.items() if rate >= 0.95 * most), default=DEFAULT_WORKERS
     )
-    return done.returncode, done.stdout
-
-
-def train_final(
-    recipe: Path, seeds: int, out: Path, common: tuple[str, ...], rehearse: bool
-) -> dict[str, Any]:
-    """Train a recipe on all images and test it; return accuracies and seconds of each seed.
-
-    A rehearsal trains once on a few images, and opens no test split.
-    """
-    began = time.monotonic()
-    size = ("--train-images", REHEARSAL_IMAGES) if rehearse else ("--final", "--seeds", seeds)
-    code, text = command("train", recipe, *size, "--out", out, "--no-plots", "--json", *common)
-    if code:
-        return {"code": code}
-    document = json.loads(text)
-    runs = document["runs"]
-    return {
-        "code": code,
-        "split": document["measured_on"],
-        "accuracy": [run["accuracy"] for run in runs],
-        "seconds_of_training": [
-            round(sum(epoch["seconds"] for epoch in run["epochs"]), 2) for run in runs
-        ],
-        "seconds_of_the_command": round(time.monotonic() - began, 1),
-    }
 
 
 def main() -> None:
-    """Read the command line, search, train, and write."""
+    """Read the command line, search, and write."""
     parser = parser_of("search", __doc__ or "")
-    parser.add_argument("--folder", type=Path, required=True, help="where the study goes")
+    parser.add_argument("--home", type=Path, required=True, help="home of the study")
     parser.add_argument(
         "--workers-from", type=Path, required=True, help="figures of bench.gpu.workers"
     )
@@ -82,27 +45,21 @@ def main() -> None:
     report = Report(wanted.json, torch.device(wanted.device))
     workers = best_count(wanted.workers_from)
     report.add("workers", workers)
-    common = ("--device", wanted.device, "--data", wanted.data)
-    home = wanted.folder / "home"
-    tiny = ("--trials", 2, "--epochs", 1, "--train-images", REHEARSAL_IMAGES, "--lr-bounds", "off")
-    size = (
-        tiny
-        if wanted.rehearse
-        else ("--scale", "full", "--timeout", f"{SECONDS}s", "--trials", 10_000)
-    )
+    size: tuple[object, ...] = ("--scale", "full", "--trials", 10_000)
+    if wanted.rehearse:
+        size = ("--trials", 2, "--epochs", 1, "--train-images", REHEARSAL_IMAGES)
+    seconds = max(LEAST, wanted.seconds - RESERVE)
+    report.add("seconds", round(seconds, 1))
     began = time.monotonic()
     code, text = command(
-        *("start", "--space", "baseline_constrained", "--workers", workers, "--home", home),
-        *(*size, *common, "--json"),
+        *("start", "--space", "baseline_constrained", "--workers", workers, "--home", wanted.home),
+        *(*size, "--timeout", f"{seconds:.0f}s"),
+        *("--device", wanted.device, "--data", wanted.data, "--json"),
     )
     report.add("search", {"code": code, "seconds": round(time.monotonic() - began, 1)})
-    summary = json.loads(text)
-    report.add("summary", summary)
-    if summary["best"] is None:
-        sys.exit("No trial was complete, so there is no winner to train.")
-    recipe = Path(summary["best"]["exported"])
-    out = wanted.folder / "final"
-    report.add("final", train_final(recipe, SEEDS, out, common, wanted.rehearse))
+    if code:
+        sys.exit(f"The search ended with exit code {code}.")
+    report.add("summary", json.loads(text))
 
 
 if __name__ == "__main__":

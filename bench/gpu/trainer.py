@@ -1,23 +1,24 @@
 """The trainer against its limit on a GPU: images/s, utilisation, and the time between kernels.
 
-For each network: the bare step on one batch that lies on the device, our training as it is, with
-``torch.compile`` and with CUDA graphs, and the same steps fed by airbench's loader. Contenders take
-turns; the figures are medians and all turns. A mode that fails is reported with its reason.
+For each network: the bare step on one batch that lies on the device, our training as it is, the same steps
+fed by airbench's loader; then our training with CUDA graphs, and with ``torch.compile``. What is compared
+takes turns; the figures are medians and all turns. A mode that fails is reported with its reason.
 """
 
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from bench.contenders import Contender, Fed, Limit, Ours
 from bench.gpu.kernels import kernels_of
-from bench.gpu.report import Report, images_for, parser_of
+from bench.gpu.report import Deadline, Report, images_for, parser_of
 from bench.loaders import AUGMENTATIONS
 from cifar_core.data.resident import Part, Splits
-from cifar_core.device import settle_on
+from cifar_core.device import settle_on, still_works
 from cifar_core.networks import Net, Network, ResNet18Cifar, SpeedNet
 from cifar_core.recipe import Recipe, Sgd
 
@@ -35,80 +36,128 @@ REHEARSED: dict[str, tuple[Network, int]] = {
     "speednet at 128": (SpeedNet(), 128),
 }
 TURNS = 5
-SECONDS = 0.5
+SECONDS = 0.25
 """Of a turn, at the speed of the bare step's first one."""
-COMPILED = ("net 256/256 at 512", "speednet at 128")
-"""Compiling takes half a minute, so only these are compiled."""
+PROFILED_STEPS = 40
+MARGIN = 0.1
+"""Share of its time that is kept for the turns of a mode that is interrupted, and for the exit."""
+CAPTURED, COMPILED = "ours, captured", "ours, compiled"
 
 
-def contenders_of(
-    name: str, recipe: Recipe, splits: Splits, device: torch.device
-) -> dict[str, Callable[[], Contender]]:
-    """Return how each contender of a cell is made, by its name."""
-    clock = time.perf_counter
-    modes: dict[str, Callable[[], Contender]] = {
-        "limit": lambda: Limit(recipe, splits, device, clock),
-        "ours": lambda: Ours(recipe, splits, device, clock),
-        "ours, captured": lambda: Ours(recipe, splits, device, clock, capture_steps=True),
-        "airbench": lambda: Fed("airbench", recipe, "standard", splits, device, clock),
-    }
-    if name in COMPILED:
-        modes["ours, compiled"] = lambda: Ours(recipe, splits, device, clock, compile_network=True)
-    return modes
+@dataclass(frozen=True)
+class Comparison:
+    """Modes that take turns.
+
+    Attributes:
+        name: What is compared.
+        modes: The contenders.
+        seconds: Left at least for it to be begun.
+        profiled: The mode whose kernels are looked at, or None.
+    """
+
+    name: str
+    modes: tuple[str, ...]
+    seconds: float
+    profiled: str | None
+
+
+COMPARISONS = (
+    Comparison("plain", ("limit", "ours", "airbench"), 3.0, "ours"),
+    Comparison("captured", ("ours", CAPTURED), 3.0, CAPTURED),
+    Comparison("compiled", ("ours", COMPILED), 35.0, None),
+)
+"""The safest first: an error may leave the process without a device. The slowest last."""
+
+
+def contender_of(mode: str, recipe: Recipe, splits: Splits, device: torch.device) -> Contender:
+    """Make a contender."""
+    if mode == "limit":
+        return Limit(recipe, splits, device, time.perf_counter)
+    if mode == "airbench":
+        return Fed("airbench", recipe, "standard", splits, device, time.perf_counter)
+    return Ours(
+        recipe,
+        splits,
+        device,
+        time.perf_counter,
+        compile_network=mode == COMPILED,
+        capture_steps=mode == CAPTURED,
+    )
 
 
 def measure(
-    name: str, network: Network, batch_size: int, splits: Splits, device: torch.device, turns: int
+    modes: tuple[str, ...],
+    recipe: Recipe,
+    splits: Splits,
+    device: torch.device,
+    turns: int,
+    profiled: str | None = None,
 ) -> dict[str, Any]:
-    """Return the figures of one network.
+    """Let modes take turns on one network.
 
     Returns:
-        By contender, ``images_per_second`` with all turns, ``median``, and ``error`` where there is one;
-        and ``kernels``, of our training.
+        By mode, ``images_per_second`` with all turns, their ``median``, that ``of_first`` mode's rate in
+        the same turns, and ``error`` or ``fell_back`` with a reason; of the profiled mode on a GPU also
+        ``kernels`` and ``utilisation``.
     """
-    recipe = Recipe(
-        network=network,
-        # So small that weights stay what they are: no contender's arithmetic gets easier than another's.
-        optimizer=Sgd(lr=1e-5),
-        batch_size=batch_size,
-        augmentation=AUGMENTATIONS["standard"],
-        normalization="standard",
-    )
-    few = _some(splits, 4 * batch_size)
-    speed = _warm_speed(Limit(recipe, few, device, time.perf_counter))
-    steps = max(4, min(len(splits.train), int(SECONDS * speed)) // batch_size)
-    some = _some(splits, steps * batch_size)
-    found: dict[str, Any] = {"batch_size": batch_size, "steps_in_a_turn": steps}
+    size = recipe.batch_size
+    speed = _warm_speed(Limit(recipe, _some(splits, 4 * size), device, time.perf_counter))
+    steps = max(4, min(len(splits.train), int(SECONDS * speed)) // size)
+    some = _some(splits, steps * size)
+    found: dict[str, Any] = {"batch_size": size, "steps_in_a_turn": steps}
     made: dict[str, Contender] = {}
-    for mode, make in contenders_of(name, recipe, some, device).items():
+    for mode in modes:
         try:
-            made[mode] = make()
-            made[mode].turn()  # memory is taken, kernels are chosen, something may be compiled
-            found[mode] = {"images_per_second": []}
-            _say_what_was_not_done(made[mode], found[mode])
+            contender = contender_of(mode, recipe, some, device)
+            contender.turn()  # memory is taken, kernels are chosen, something may be compiled
         except Exception as error:  # whatever fails, the other modes are measured
-            found[mode] = {"error": f"{type(error).__name__}: {error}"[:500]}
-            made.pop(mode, None)
+            found[mode] = {"error": described(error)}
+            continue
+        made[mode] = contender
+        found[mode] = {"images_per_second": [], **_fallback(contender)}
     for turn in range(turns):
         for mode in made if turn % 2 else reversed(list(made)):
             found[mode]["images_per_second"].append(round(made[mode].turn(), 1))
-    for mode in made:
-        found[mode]["median"] = statistics.median(found[mode]["images_per_second"])
-        made[mode].close()
-    if device.type == "cuda":
-        found["kernels"] = {
-            mode: kernels_of(one.training, device)
-            for mode, one in made.items()
-            if isinstance(one, Ours)
-        }
+    first = next(iter(made), None)
+    for mode, contender in made.items():
+        rates = found[mode]["images_per_second"]
+        found[mode]["median"] = statistics.median(rates)
+        if first is not None and mode != first:
+            pairs = zip(rates, found[first]["images_per_second"], strict=True)
+            found[mode]["of_first"] = round(statistics.median(a / b for a, b in pairs), 3)
+        contender.close()
+        if device.type == "cuda" and mode == profiled:
+            found[mode] |= _activity(mode, recipe, splits, device, found[mode]["median"])
     return found
 
 
-def _say_what_was_not_done(contender: Contender, figures: dict[str, Any]) -> None:
-    if isinstance(contender, Ours):
-        for reason in (contender.training.not_compiled, contender.training.not_captured):
-            if reason is not None:
-                figures["fell_back"] = reason
+def described(error: Exception) -> str:
+    """Return an error as it stands in the figures."""
+    return f"{type(error).__name__}: {error}"[:500]
+
+
+def _activity(
+    mode: str, recipe: Recipe, splits: Splits, device: torch.device, rate: float
+) -> dict[str, Any]:
+    """Return the kernels of a mode, and the share of its unprofiled time in which any of them runs."""
+    size = recipe.batch_size
+    few = _some(splits, PROFILED_STEPS * size)
+    try:
+        made = contender_of(mode, recipe, few, device)
+        assert isinstance(made, Ours)
+        kernels = kernels_of(made, max(1, len(few.train) // size), device)
+    except Exception as error:  # a profiler that does not work here
+        return {"kernels": {"error": described(error)}}
+    busy = kernels["per_step"] * kernels.get("microseconds", 0.0) * 1e-6  # seconds of a step
+    return {"kernels": kernels, "utilisation": round(busy * rate / size, 3)}
+
+
+def _fallback(contender: Contender) -> dict[str, str]:
+    if not isinstance(contender, Ours):
+        return {}
+    training = contender.training
+    reason = training.not_compiled or training.not_captured
+    return {} if reason is None else {"fell_back": reason}
 
 
 def _warm_speed(limit: Limit) -> float:
@@ -124,18 +173,35 @@ def _some(splits: Splits, count: int) -> Splits:
 def main() -> None:
     """Read the command line, measure, print, and write."""
     wanted = parser_of("trainer", __doc__ or "").parse_args()
-    device = torch.device(wanted.device)
+    deadline, device = Deadline(wanted.seconds), torch.device(wanted.device)
     settle_on(device)
     if wanted.rehearse:
         torch.set_num_threads(1)
     report = Report(wanted.json, device)
     splits = images_for(wanted.data, wanted.rehearse).to(device)
-    for name, (network, batch_size) in (REHEARSED if wanted.rehearse else CELLS).items():
-        turns = 1 if wanted.rehearse else TURNS
-        try:
-            report.add(name, measure(name, network, batch_size, splits, device, turns))
-        except Exception as error:  # the other networks are measured all the same
-            report.add(name, {"error": f"{type(error).__name__}: {error}"[:500]})
+    turns = 1 if wanted.rehearse else TURNS
+    deadline.interrupt(MARGIN * wanted.seconds)
+    for comparison in COMPARISONS:
+        for name, (network, batch_size) in (REHEARSED if wanted.rehearse else CELLS).items():
+            key = f"{name}, {comparison.name}"
+            if deadline.left < comparison.seconds:
+                report.add(key, {"skipped": f"only {deadline.left:.0f} s were left"})
+                continue
+            recipe = Recipe(
+                network=network,
+                # So small that weights stay what they are: no contender's arithmetic gets easier.
+                optimizer=Sgd(lr=1e-5),
+                batch_size=batch_size,
+                augmentation=AUGMENTATIONS["standard"],
+                normalization="standard",
+            )
+            try:
+                modes, profiled = comparison.modes, comparison.profiled
+                report.add(key, measure(modes, recipe, splits, device, turns, profiled))
+            except Exception as error:  # the other networks are measured all the same
+                report.add(key, {"error": described(error)})
+            if not still_works(device):
+                sys.exit(f"After {key} the device does not answer any more.")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from bench.loaders.rival import AUGMENTATIONS, Factory, Level, MissingRivalError
 
 __all__ = [
     "AUGMENTATIONS",
+    "ON_DEVICE",
     "RIVALS",
     "AirbenchLoader",
     "BatchedLoader",
@@ -27,3 +28,5 @@ RIVALS: dict[str, Factory] = {
     "airbench": AirbenchLoader,
 }
 """Every rival by a short name."""
+ON_DEVICE = frozenset({"airbench"})
+"""Those that keep the images where the training is, and augment them there."""

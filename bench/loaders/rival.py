@@ -27,7 +27,9 @@ class MissingRivalError(Exception):
 
 
 class Rival(Protocol):
-    """A loader: an endless supply of epochs of one part of the images, which lies on the CPU.
+    """A loader: an endless supply of epochs of one part of the images.
+
+    The images lie on the CPU, or where the training is for the loaders in `ON_DEVICE`.
 
     The seed decides the order of the images, and what worker processes draw. What else torchvision draws
     comes from PyTorch's global generator, which is the caller's to seed: keeping a state of its own
@@ -61,7 +63,7 @@ class Factory(Protocol):
         """A rival over `part`.
 
         Args:
-            part: The images, on the CPU.
+            part: The images.
             batch_size: Images in a batch; all images if there are fewer.
             level: What happens to each image.
             seed: See `Rival`.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's own documentation uses
 
+from cifar_core.device import with_float64
 from cifar_core.models.layers import CLASSES
 from cifar_core.recipe import SpeedNet
 
@@ -78,7 +79,7 @@ class SpeedNetwork(nn.Module):
         """
         if not self.whitening:
             return
-        kernels = _whitening(images).view(DIRECTIONS, 3, PATCH, PATCH)
+        kernels = _whitening(with_float64(images)).view(DIRECTIONS, 3, PATCH, PATCH)
         self.first.weight.copy_(torch.cat([kernels, -kernels]))  # (24, 3, 3, 3)
 
 

@@ -164,7 +164,8 @@ def device(command: Command) -> Command:
         default="auto",
         show_default=True,
         metavar="NAME",
-        help="auto, cpu, cuda, or a list such as cuda:0,cuda:1.",
+        help="auto (all CUDA GPUs, or the CPU), cpu, cuda, mps (an Apple GPU; never tried), or a list "
+        "such as cuda:0,cuda:1.",
     )(command)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from cifar_core.device import available_cores, backend_of
+from cifar_core.device import available_cores, backend_of, visible_gpus
 from cifar_core.recipe import Recipe
 from cifar_core.text_files import first_line
 from search.doctor.check import Check, Verdict
@@ -89,12 +89,12 @@ def scale_check(plan: Plan) -> Check:
 
 
 def lacks_for_compiling(device: str) -> list[str]:
-    """Return what torch.compile needs on `device`, ``cpu`` or ``cuda``, and is missing here.
+    """Return what torch.compile needs on `device`, ``cpu``, ``cuda`` or ``mps``, and is missing here.
 
     Nothing is compiled, so that an empty list is a good sign but no proof.
     """
     # PyTorch itself looks for these: torch/_inductor/config.py for C++, and Triton's build for C.
-    if device == "cpu":
+    if device != "cuda":
         name = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
         lacking = [] if shutil.which(name) else [f"a C++ compiler ({name})"]
     else:
@@ -162,12 +162,19 @@ def _gpus() -> Check:
 
 
 def _visible_gpus() -> list[dict[str, Any]]:
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    every = [torch.cuda.get_device_properties(index) for index in range(count)]
-    return [
-        {"device": f"cuda:{index}", "name": one.name, "memory_bytes": one.total_memory}
-        for index, one in enumerate(every)
-    ]
+    return [_described(gpu) for gpu in visible_gpus()]
+
+
+def _described(gpu: torch.device) -> dict[str, Any]:
+    if gpu.type == "mps":
+        memory = torch.mps.recommended_max_memory()
+        return {"device": str(gpu), "name": "Apple GPU", "memory_bytes": memory}
+    properties = torch.cuda.get_device_properties(gpu.index)
+    return {
+        "device": str(gpu),
+        "name": properties.name,
+        "memory_bytes": properties.total_memory,
+    }
 
 
 def _precision(device: torch.device) -> Check:

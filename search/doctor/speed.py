@@ -8,7 +8,7 @@ from cifar_core.recipe import Recipe
 from cifar_core.throughput import Throughput
 from search.errors import ServiceError
 from search.workers.messages import Died, Failed, SpeedDone, SpeedTask
-from search.workers.pool import Pool
+from search.workers.pool import Pool, Worker
 
 __all__ = ["Speed", "measure_speeds"]
 
@@ -55,13 +55,16 @@ class Speed:
         }
 
 
-def measure_speeds(recipes: Mapping[str, Recipe], seconds: float, pool: Pool) -> list[Speed]:
+def measure_speeds(
+    recipes: Mapping[str, Recipe], seconds: float, pool: Pool, count: int | None = None
+) -> list[Speed]:
     """Train each recipe for some seconds in every worker, all workers at the same time.
 
     Args:
         recipes: The recipes by name.
         seconds: Time for each, after a warm-up.
         pool: The workers.
+        count: Number of workers to train in, the others idle; None for all.
 
     Raises:
         ServiceError: A worker fails or dies.
@@ -69,20 +72,20 @@ def measure_speeds(recipes: Mapping[str, Recipe], seconds: float, pool: Pool) ->
     while not all(worker.idle for worker in pool.workers):
         pool.poll(TICK)
     return [
-        Speed(name, recipe, _in_all_workers(SpeedTask(recipe, seconds), pool))
+        Speed(name, recipe, _in_workers(SpeedTask(recipe, seconds), pool, pool.workers[:count]))
         for name, recipe in recipes.items()
     ]
 
 
-def _in_all_workers(task: SpeedTask, pool: Pool) -> tuple[Throughput, ...]:
-    for worker in pool.workers:
+def _in_workers(task: SpeedTask, pool: Pool, workers: list[Worker]) -> tuple[Throughput, ...]:
+    for worker in workers:
         pool.assign(worker, task)
     done: dict[int, Throughput] = {}
-    while len(done) < len(pool.workers):
+    while len(done) < len(workers):
         for worker, _, message in pool.poll(TICK):
             match message:
                 case SpeedDone(throughput):
                     done[worker.index] = throughput
                 case Failed(reason) | Died(reason):
                     raise ServiceError(f"A worker on {worker.slot.device} cannot train: {reason}")
-    return tuple(done[worker.index] for worker in pool.workers)
+    return tuple(done[worker.index] for worker in workers)

@@ -185,7 +185,11 @@ def _train(
     )
     if training.not_compiled is not None and seed == request.first_seed:
         remark(f"The network is trained uncompiled, as compiling fails: {training.not_compiled}")
+    remarked = seed != request.first_seed
     for epoch in training.epochs():
+        if training.not_captured is not None and not remarked:  # known after some steps
+            remarked = True
+            remark(f"Steps are taken without CUDA graphs, which fail here: {training.not_captured}")
         observe(seed, epoch)
     return training
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from cifar_core.device import available_cores
+from cifar_core.device import available_cores, has_memory_shares, is_gpu
 
 __all__ = ["Slot", "slots_of"]
 
@@ -14,9 +14,9 @@ class Slot:
     """A share of a device.
 
     Attributes:
-        device: Such as ``cpu`` or ``cuda:0``.
+        device: Such as ``cpu``, ``cuda:0`` or ``mps:0``.
         threads: CPU threads of the worker.
-        memory_share: The worker's part of a GPU's memory, above 0 and up to 1; None on a CPU.
+        memory_share: The worker's part of a CUDA GPU's memory, above 0 and up to 1; None elsewhere.
     """
 
     device: str
@@ -32,14 +32,14 @@ def slots_of(devices: list[torch.device], workers: int | None) -> list[Slot]:
 
     On the CPU the default is a worker for each core, up to eight: for networks of this size two trainings
     with one thread each are faster than one with two. On GPUs the default is one worker for each; several
-    workers of one GPU have equal shares of its memory.
+    workers of one CUDA GPU have equal shares of its memory.
 
     Args:
         devices: The devices, all CPU or all GPU.
         workers: Number of workers; by device by default.
     """
     cores = available_cores()
-    if devices[0].type == "cuda":
+    if is_gpu(devices[0]):
         count = workers or len(devices)
         threads = 1  # the CPU only launches kernels
     else:
@@ -47,6 +47,6 @@ def slots_of(devices: list[torch.device], workers: int | None) -> list[Slot]:
         threads = max(1, cores // count)
     places = [devices[index % len(devices)] for index in range(count)]
     return [
-        Slot(str(place), threads, 1 / places.count(place) if place.type == "cuda" else None)
+        Slot(str(place), threads, 1 / places.count(place) if has_memory_shares(place) else None)
         for place in places
     ]

@@ -60,9 +60,9 @@ def work(
 
     Args:
         connection: To the coordinator.
-        device: The device to train on, such as ``cpu`` or ``cuda:0``.
+        device: The device to train on, such as ``cpu``, ``cuda:0`` or ``mps:0``.
         threads: CPU threads to use.
-        memory_share: This process's part of a GPU's memory; None on a CPU.
+        memory_share: This process's part of a CUDA GPU's memory; None elsewhere.
         images: File of the prepared images.
         log: File of this process's output.
         compile_networks: Train trials, not sweeps, with compiled networks, where that works.
@@ -151,7 +151,15 @@ def _train(
         connection.send(EpochsDone(tuple(training.history)))
         if not connection.recv():
             return Finished()
+    remarked = False
     for epoch in training.epochs():
+        if training.not_captured is not None and not remarked:  # known after some steps
+            remarked = True
+            connection.send(
+                Remark(
+                    f"Steps are taken without CUDA graphs, which fail here: {training.not_captured}"
+                )
+            )
         if not _saves(training, task.checkpoint, connection):
             return Finished()
         connection.send(EpochsDone((epoch,)))

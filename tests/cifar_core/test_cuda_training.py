@@ -10,9 +10,10 @@ from torch import Tensor
 
 from cifar_core import trainer
 from cifar_core.data.resident import Splits
+from cifar_core.device import settle_on
 from cifar_core.lr_range import Ramp, sweep
 from cifar_core.lr_range.sweep import CHECK_EVERY
-from cifar_core.recipe import Adam, Augmentation, Recipe
+from cifar_core.recipe import Adam, Augmentation, Recipe, Sgd, SpeedNet
 from cifar_core.trainer import Training
 from tests.cifar_core.test_trainer_cuda import CUDA, QUICK, gpu, on_gpu
 from tests.cifar_core.test_waiting import HARMLESS, WAITING
@@ -22,6 +23,13 @@ from tests.test_conformance import augmentations
 pytestmark = gpu
 
 Batch = tuple[Tensor, Tensor]
+SPEED = Recipe(
+    network=SpeedNet(),
+    optimizer=Sgd(nesterov=True),
+    batch_size=20,
+    label_smoothing=0.1,
+    normalization="standard",
+)
 NOT_SEEN_BY_CUDA = {
     "an unpinned copy",  # the driver waits, of which PyTorch knows nothing
     "an unpinned copy into place",
@@ -113,6 +121,38 @@ def test_bfloat16_and_float32_agree_over_the_first_steps(small_splits: Splits) -
         losses[precision] = torch.stack(list(training.steps([0.001] * 8))).tolist()
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.03)
     assert losses["bfloat16"] != losses["float32"]  # they are two precisions, after all
+
+
+@pytest.mark.parametrize("recipe", [QUICK, SPEED], ids=["quick", "speed"])
+def test_captured_steps_have_the_losses_of_others_from_equal_weights(
+    small_splits: Splits, recipe: Recipe
+) -> None:
+    """This decides about `device.CAPTURE_STEPS`, with the speed that `bench.gpu` measures."""
+    settle_on(CUDA)
+    recipe, losses = recipe.model_copy(update={"precision": "float32"}), []
+    for captures in (True, False):
+        training = Training(recipe, small_splits, seed=0, device=CUDA, capture_steps=captures)
+        losses.append(torch.stack(list(training.steps([0.001] * 10))).tolist())
+        assert training.not_captured is None
+        assert (training._capture is not None) == captures
+    assert losses[0] == pytest.approx(losses[1], rel=2e-3)
+
+
+@pytest.mark.parametrize("recipe", [QUICK, EVERYTHING], ids=["quick", "everything"])
+def test_captured_epochs_learn_and_their_state_is_taken_over_by_others(
+    small_splits: Splits, recipe: Recipe
+) -> None:
+    captured = Training(recipe, small_splits, seed=0, device=CUDA, capture_steps=True)
+    plain = on_gpu(recipe, small_splits)
+    history = list(captured.epochs())
+    assert captured.not_captured is None
+    for found, expected in zip(history, plain.epochs(), strict=True):
+        assert found.train_loss == pytest.approx(expected.train_loss, rel=0.1)
+    other = on_gpu(recipe, small_splits)
+    other.load_state_dict(captured.state_dict())
+    assert other.evaluate(small_splits.validation)[0] == pytest.approx(
+        history[-1].validation_loss, rel=0.01
+    )
 
 
 @pytest.mark.parametrize("recipe", [QUICK, EVERYTHING], ids=["quick", "everything"])

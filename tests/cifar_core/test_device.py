@@ -1,19 +1,38 @@
 """Devices by name, and what is done differently on a GPU."""
 
+import inspect
 import os
+import re
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cifar_core.device import Backend, available_cores, backend_of, resolve_devices
+from cifar_core import device as devices
+from cifar_core.device import (
+    Backend,
+    available_cores,
+    backend_of,
+    captures_steps,
+    has_memory_shares,
+    is_gpu,
+    resolve_devices,
+    sent,
+    visible_gpus,
+    with_float64,
+)
 from cifar_core.errors import DeviceError
 from cifar_core.recipe import Recipe
 
 CPU = torch.device("cpu")
+MPS = torch.device("mps", 0)
 GPUS = [torch.device("cuda", 0), torch.device("cuda", 1)]
 
 
@@ -28,6 +47,11 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     # A driver without a usable GPU can still count some.
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+@pytest.fixture
+def an_apple_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
 
 
 @pytest.mark.usefixtures("two_gpus")
@@ -65,6 +89,64 @@ def test_a_gpu_that_is_asked_for_and_not_there_is_an_error_with_the_ways_out(wan
     )
 
 
+@pytest.mark.usefixtures("no_gpu", "an_apple_gpu")
+@pytest.mark.parametrize(
+    ("wanted", "devices"),
+    [
+        ("mps", [MPS]),
+        ("mps:0", [MPS]),
+        ("cpu,mps", [CPU, MPS]),
+        ("auto", [CPU]),  # it has never been tried, so nobody gets it without asking
+    ],
+)
+def test_an_apple_gpu_is_taken_where_it_is_asked_for(
+    wanted: str, devices: list[torch.device]
+) -> None:
+    assert resolve_devices(wanted) == devices
+    assert visible_gpus() == [MPS]
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_an_apple_gpu_that_is_not_there_is_an_error_that_names_no_other_gpu() -> None:
+    with pytest.raises(
+        DeviceError, match="mps:0 was asked for, but PyTorch sees no Apple GPU here"
+    ):
+        resolve_devices("mps")
+
+
+@pytest.mark.usefixtures("two_gpus", "an_apple_gpu")
+def test_a_missing_cuda_gpu_is_told_with_the_cuda_gpus_alone() -> None:
+    with pytest.raises(DeviceError, match=r"cuda:7 .* sees cuda:0, cuda:1 here"):
+        resolve_devices("cuda:7")
+
+
+def test_an_apple_gpu_is_used_without_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Autocast, shares of its memory, CUDA graphs, pinned memory and float64."""
+    monkeypatch.setattr(devices, "CAPTURE_STEPS", True)
+    backend = backend_of(Recipe(), MPS)
+    assert (backend.autocast, backend.fewer_kernels) == (None, True)
+    assert [has_memory_shares(one) for one in (CPU, MPS, GPUS[1])] == [False, False, True]
+    assert [captures_steps(one) for one in (CPU, MPS, GPUS[1])] == [False, False, True]
+    assert [is_gpu(one) for one in (CPU, MPS, GPUS[1])] == [False, True, True]
+    with pytest.raises(DeviceError, match="precision bfloat16 is not available on mps"):
+        backend_of(Recipe(precision="bfloat16"), MPS)
+    moved = []
+
+    class OnMps:
+        device = MPS
+
+        def cpu(self) -> str:
+            return "on the CPU"
+
+    monkeypatch.setattr(torch, "from_numpy", lambda _: mock.Mock(to=moved.append))
+    sent(np.zeros(1), MPS)
+    assert moved == [MPS]  # and nothing was pinned
+    images: Any = OnMps()
+    assert with_float64(images) == "on the CPU"
+    here = torch.zeros(1)
+    assert with_float64(here) is here
+
+
 @pytest.mark.usefixtures("two_gpus")
 def test_a_gpu_too_many_is_an_error_that_names_those_there_are() -> None:
     with pytest.raises(
@@ -95,13 +177,14 @@ def test_the_cpu_is_one_device_whatever_its_name() -> None:
 @pytest.mark.usefixtures("two_gpus")
 @pytest.mark.parametrize(
     "wanted",
-    ["", "gpu", "mps", "meta", "CPU", "cpu,", "cuda:", "cuda:-1", "cuda:x", "0", "auto,cpu"],
+    ["", "gpu", "meta", "CPU", "cpu,", "cuda:", "cuda:-1", "cuda:x", "mps:1", "0", "auto,cpu"],
 )
 def test_what_is_no_device_of_ours_is_an_error_with_the_words_there_are(wanted: str) -> None:
     with pytest.raises(DeviceError) as caught:
         resolve_devices(wanted)
     assert str(caught.value) == (
-        f"A device must be auto, cpu, cuda, or a list such as cuda:0,cuda:1, but got {wanted!r}."
+        "A device must be auto, cpu, cuda, mps, or a list such as cuda:0,cuda:1, "
+        f"but got {wanted!r}."
     )
 
 
@@ -127,6 +210,8 @@ def test_there_is_at_least_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
         ("float32", "cuda", None),
         ("bfloat16", "cpu", torch.bfloat16),
         ("bfloat16", "cuda", torch.bfloat16),
+        ("auto", "mps", None),
+        ("float32", "mps", None),
     ],
 )
 def test_the_type_that_is_computed_in(
@@ -141,6 +226,24 @@ def test_a_look_at_a_backend_changes_no_setting_of_the_process() -> None:
     before = cudnn.benchmark, cudnn.allow_tf32, torch.get_float32_matmul_precision()
     backend_of(Recipe(), torch.device("cuda"))
     assert (cudnn.benchmark, cudnn.allow_tf32, torch.get_float32_matmul_precision()) == before
+
+
+def test_settings_of_the_process_are_made_where_it_settles_and_nowhere_else() -> None:
+    setting = re.compile(
+        r"set_float32_matmul_precision\(|backends\.[\w.]+ = |set_per_process_memory_fraction\("
+        r"|cuda\.set_device\(|use_deterministic_algorithms\(|set_default_d\w+\("
+    )
+    root = Path(devices.__file__).parents[1]
+    found = {
+        path.relative_to(root).as_posix(): len(setting.findall(path.read_text(encoding="utf-8")))
+        for package in ("cifar_core", "spaces", "search")
+        for path in (root / package).rglob("*.py")
+    }
+    settled = len(setting.findall(inspect.getsource(devices.settle_on)))
+    assert settled == 5
+    assert {path: count for path, count in found.items() if count} == {
+        "cifar_core/device.py": settled
+    }
 
 
 def test_bfloat16_is_what_convolutions_compute_in_only_within_precision() -> None:

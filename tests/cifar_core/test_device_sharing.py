@@ -19,6 +19,7 @@ from cifar_core.device import (
 
 CPU = torch.device("cpu")
 GPU = torch.device("cuda", 1)
+MPS = torch.device("mps", 0)
 Calls = list[tuple[Any, ...]]
 
 
@@ -100,6 +101,20 @@ def test_on_a_cpu_there_is_nothing_to_settle_or_to_release(calls: Calls) -> None
     assert calls == []
 
 
+def test_an_apple_gpu_is_waited_for_and_released_and_nothing_else_is_settled(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("synchronize", "empty_cache"):
+        monkeypatch.setattr(torch.mps, name, lambda name=name: calls.append((f"mps.{name}",)))
+    precision = torch.get_float32_matmul_precision()
+    settle_on(MPS, 0.5)
+    assert torch.get_float32_matmul_precision() == precision
+    assert calls == []
+    assert still_works(MPS)
+    release_memory(MPS)
+    assert calls == [("mps.synchronize",), ("mps.empty_cache",)]
+
+
 def test_what_is_released_is_collected_before_the_cache_is_emptied(
     calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +148,7 @@ def test_what_is_released_is_collected_before_the_cache_is_emptied(
         RuntimeError("FIND was unable to find an engine to execute this computation"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9 GB, max allowed: 9 GB)."),
     ],
     ids=lambda error: str(error)[:40] or "MemoryError",
 )

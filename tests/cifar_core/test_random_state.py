@@ -59,3 +59,27 @@ def test_a_training_on_the_cpu_does_not_seed_the_gpus(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
     RandomState(0, CPU)
     assert seeded == []
+
+
+def test_an_apple_gpus_generator_is_the_trainings_while_it_is_active_and_then_as_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is none here: another generator stands for it."""
+    make, global_one = torch.Generator, torch.Generator().manual_seed(7)
+    monkeypatch.setattr(torch, "Generator", lambda _: make())
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda _: global_one.get_state())
+    monkeypatch.setattr(torch.mps, "set_rng_state", lambda state, _: global_one.set_state(state))
+
+    def drawn(state: RandomState) -> float:
+        with state.active():
+            return torch.rand((), generator=global_one).item()
+
+    before = global_one.get_state()
+    one, other = (RandomState(0, torch.device("mps", 0)) for _ in range(2))
+    numbers = [drawn(one) for _ in range(3)]
+    assert torch.equal(global_one.get_state(), before)
+    assert numbers == [drawn(other) for _ in range(3)]
+    assert len(set(numbers)) == 3
+    with one.apart():
+        torch.rand((), generator=global_one)
+    assert torch.equal(global_one.get_state(), before)

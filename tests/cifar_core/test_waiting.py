@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's own documentation uses
 
+from bench.launches import CUDA, META, empty_splits, trainable_on_meta
 from cifar_core import trainer
 from cifar_core.data.resident import Normalization, training_batches
 from cifar_core.device import Backend, sent
@@ -21,15 +22,7 @@ from cifar_core.recipe import Augmentation, Recipe
 from cifar_core.stepping import evaluate
 from cifar_core.trainer import Training
 from tests.cifar_core.trainings import EVERYTHING
-from tests.cifar_core.waiting import (
-    CUDA,
-    META,
-    WAITS,
-    HostWaitsError,
-    empty_splits,
-    trainable_on_meta,
-    watching,
-)
+from tests.cifar_core.waiting import WAITS, HostWaitsError, watching
 from tests.test_conformance import RECIPES, augmentations
 
 BASE = Recipe(batch_size=8, epochs=1)

@@ -14,12 +14,10 @@ there is a GPU, `test_cuda_training.py` has CUDA itself say whether anything wai
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
@@ -29,24 +27,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from cifar_core import trainer
-from cifar_core.data.resident import Part, Splits
-from cifar_core.device import Backend, backend_of
-from cifar_core.recipe import Recipe
-
 __all__ = [
-    "CUDA",
-    "META",
     "WAITS",
     "HostWaitsError",
     "Watch",
-    "empty_splits",
-    "trainable_on_meta",
     "watching",
 ]
-
-CUDA = torch.device("cuda", 0)
-META = torch.device("meta")
 
 COUNTED = "how many there are is the size of the result"
 FACTORISED = "the library's word on whether it worked is read"
@@ -228,53 +214,6 @@ class _WatchForValues(TorchFunctionMode):
                 f"{func} makes the host wait in {_caller()}: its values are copied"
             )
         return result
-
-
-def empty_splits(device: torch.device, train: int = 70, validation: int = 33) -> Splits:
-    """Images on a device, of no content where the device is none that is there."""
-    train_part, validation_part = (
-        Part(
-            torch.zeros(count, 3, 32, 32, dtype=torch.uint8, device=device),
-            torch.zeros(count, dtype=torch.int64, device=device),
-        )
-        for count in (train, validation)
-    )
-    return Splits(train_part, validation_part, (120.0, 121.0, 122.0), (60.0, 61.0, 62.0), "digest")
-
-
-@contextmanager
-def trainable_on_meta() -> Iterator[None]:
-    """Makes a `Training` possible on ``meta``, which has neither generators nor fused optimizers."""
-    with (
-        mock.patch.object(trainer, "RandomState", _NoRandomState),
-        mock.patch.object(trainer, "backend_of", lambda _, device: as_on_a_gpu(device)),
-        mock.patch(
-            "torch.optim.optimizer._get_fused_kernels_supported_devices", return_value=["meta"]
-        ),
-    ):
-        yield
-
-
-def as_on_a_gpu(device: torch.device) -> Backend:
-    """The backend that a GPU has, but for autocast, which wants a GPU that is there."""
-    return replace(backend_of(Recipe(), CUDA), device=device, autocast=None, evaluation_batch=10)
-
-
-class _NoRandomState:
-    """Stands for `RandomState`, whose generators live on the device: here all draws are as empty."""
-
-    generator = None
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def active(self) -> Any:
-        return nullcontext()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    load_state_dict: Callable[..., None] = lambda *_: None
 
 
 def _is_on_device(tensor: Tensor) -> bool:

@@ -7,9 +7,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pytest
 import torch
 from torch import Tensor
 
+from cifar_core import trainer
+from cifar_core.capturing import Capture
 from cifar_core.recipe import Net, Recipe
 from search.workers.messages import (
     Died,
@@ -28,6 +31,7 @@ __all__ = [
     "Said",
     "all_ready",
     "cannot_compile",
+    "capture_badly",
     "end_of",
     "ready_again",
     "task",
@@ -87,6 +91,17 @@ def cannot_compile(*_: object, **_options: object) -> Callable[[Tensor], NoRetur
         raise RuntimeError("no compiler was found\nand no second line is shown")
 
     return refuse
+
+
+def capture_badly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let trainings try to capture their steps, also where there is no GPU, and fail."""
+
+    def refuse(_: object) -> NoReturn:
+        raise RuntimeError("no step is captured\nand no second line is shown")
+
+    monkeypatch.setattr(trainer, "captures_steps", lambda _: True)
+    monkeypatch.setattr(trainer, "lacks_for_capturing", lambda _: None)
+    monkeypatch.setattr(trainer, "Capture", lambda step: Capture(step, refuse))
 
 
 def work_in_little_memory(connection: Connection, *args: Any) -> None:

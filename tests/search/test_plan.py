@@ -27,6 +27,7 @@ def request(**wishes: object) -> StartRequest:
         ("full", GPU, "full"),
         ("quick", CPU, "quick"),
         ("quick", GPU, "quick"),
+        ("auto", [torch.device("mps", 0)], "full"),
     ],
 )
 def test_a_run_is_quick_where_it_is_asked_for_or_there_is_no_gpu(

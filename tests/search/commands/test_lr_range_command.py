@@ -211,7 +211,7 @@ def test_a_wrong_call_is_refused_in_a_line_and_nothing_is_measured(
         (["--space", "nonsense"], "There is no space named 'nonsense'."),
         (["--space", "./none.toml"], "There is no space file none.toml"),
         (["--config", "none.toml"], "none.toml cannot be read: No such file or directory."),
-        (["--space", "x", "--device", "tpu"], "A device must be auto, cpu, cuda, or a list"),
+        (["--space", "x", "--device", "tpu"], "A device must be auto, cpu, cuda, mps, or a list"),
         (["--space", "scheduler", "--scale", "quick"], "has no [quick] section"),
         (["--space", "scheduler", "--train-images", "45001"], "--train-images must be from 10"),
     ],

@@ -91,6 +91,13 @@ def test_gpus_are_listed_with_their_memory(monkeypatch: pytest.MonkeyPatch) -> N
     assert gpu.facts["gpus"][1] == {"device": "cuda:1", "name": "Small", "memory_bytes": 8 * 2**30}
 
 
+def test_an_apple_gpu_is_listed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_gpus(monkeypatch)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 16 * 2**30)
+    assert checks()["GPU"].found == "mps:0 Apple GPU (16 GiB)"
+
+
 def test_a_machine_without_a_gpu_is_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_gpus(monkeypatch)
     monkeypatch.setattr(shutil, "which", lambda _: None)
@@ -151,6 +158,7 @@ def test_workers_are_told_with_their_threads_and_too_many_are_a_warning() -> Non
         ("cuda", {"gcc"}, []),
         ("cuda", {"clang"}, []),
         ("cuda", {"g++"}, ["a C compiler"]),
+        ("mps", {"g++", "clang++"}, []),
     ],
 )
 def test_compiling_needs_the_compiler_of_its_device(

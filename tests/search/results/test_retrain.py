@@ -20,7 +20,7 @@ from cifar_core.models import network_of
 from cifar_core.recipe import Recipe
 from search.cli import run
 from search.recipe_files import read_configuration
-from tests.search.pooling import cannot_compile
+from tests.search.pooling import cannot_compile, capture_badly
 
 NAMES = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -251,6 +251,20 @@ def test_where_compiling_fails_a_note_says_so_and_the_network_is_trained_as_it_i
     plain, other = (load_state(Path(name) / "network-0.pt") for name in ("plain", "not-compiled"))
     assert plain.keys() == other.keys()
     assert all(torch.equal(plain[name], other[name]) for name in plain)
+
+
+def test_where_capturing_steps_fails_a_note_says_so_once(
+    capsys: pytest.CaptureFixture[str],
+    config: Path,
+    plain_images: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    capture_badly(monkeypatch)
+    options = ("--train-images", 300, "--no-plots", "--seeds", 2)
+    _, err = trained(capsys, config, plain_images, *options)
+    assert err == (
+        "note: Steps are taken without CUDA graphs, which fail here: RuntimeError: no step is captured\n"
+    )
 
 
 def test_a_compiled_network_is_the_one_that_is_trained_and_nothing_is_said(

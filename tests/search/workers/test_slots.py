@@ -45,6 +45,12 @@ def test_gpu_workers_take_turns_on_the_gpus(
     assert [(slot.device, slot.threads) for slot in found] == [(device, 1) for device in devices]
 
 
+def test_an_apple_gpu_has_one_worker_unless_more_are_wanted() -> None:
+    apple = [torch.device("mps", 0)]
+    assert slots_of(apple, None) == [Slot("mps:0", 1)]
+    assert slots_of(apple, 2) == [Slot("mps:0", 1)] * 2
+
+
 @pytest.mark.parametrize(
     ("devices", "workers", "shares"),
     [
@@ -55,6 +61,7 @@ def test_gpu_workers_take_turns_on_the_gpus(
         (["cuda:0", "cuda:1"], 3, [0.5, 1.0, 0.5]),
         (["cuda:0", "cpu"], 3, [0.5, None, 0.5]),
         (["cpu"], 2, [None, None]),
+        (["mps:0"], 2, [None, None]),
     ],
 )
 def test_the_workers_of_a_gpu_share_its_memory_equally(

@@ -47,6 +47,7 @@ from tests.search.pooling import (
     RECIPE,
     all_ready,
     cannot_compile,
+    capture_badly,
     end_of,
     ready_again,
     task,
@@ -320,6 +321,22 @@ def test_trials_are_compiled_where_that_is_wanted_and_sweeps_never(
     assert len(compiled) == 1
     assert epochs_told(talk) == [[1], [1]]
     assert NOT_COMPILED not in talk.heard
+
+
+NOT_CAPTURED = Remark(
+    "Steps are taken without CUDA graphs, which fail here: RuntimeError: no step is captured"
+)
+
+
+def test_a_trial_whose_steps_cannot_be_captured_is_remarked_upon_once_and_trained_as_any(
+    small_splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, talk = RECIPE.model_copy(update={"epochs": 3}), Talk()
+    capture_badly(monkeypatch)
+    assert outcome(task(tmp_path, 0, recipe=recipe), small_splits, talk) == Finished()
+    told = [one for one in talk.heard if not isinstance(one, Beat)]
+    assert told.pop(0) == NOT_CAPTURED
+    assert [type(one) for one in told] == [EpochsDone] * 3
 
 
 # In real processes: what they are told to do wrong stands in a task's seed
