@@ -17,6 +17,8 @@ from search.study.confirmation import (
 
 __all__ = ["conclude"]
 
+WORTH = 0.005
+"""Accuracy that is not given up for fewer multiply-adds."""
 LEVEL_SHOWN = f"{100 * LEVEL:.0f} %"
 
 
@@ -87,8 +89,12 @@ class _Field:
 
     @cached_property
     def winner(self) -> int:
-        """The cheapest of those that are as good as the leader, in every way that can be told."""
-        alike = self.tied
+        """The cheapest of those that are as good as the leader, in every way that can be told.
+
+        Few trainings tell little apart, so a mean that is much lower is no match even where it might be.
+        """
+        least = self._mean(self.leader) - WORTH
+        alike = [one for one in self.tied if self._mean(one) >= least]
         reference = self.reference
         if reference is not None and reference not in alike:
             # What cannot be told apart from the leader may be no better than the reference either.

@@ -184,7 +184,8 @@ class Confirmation(Record):
         level: Share of confirmations whose intervals of differences all hold, 0 to 1.
         most_seeds: Trainings of a contender at most.
         ranking: The contenders with at least one training, the highest mean first.
-        winner: Trial of the winner: the cheapest of those that cannot be told apart from the highest mean.
+        winner: Trial of the winner: the cheapest of those that cannot be told apart from the highest mean
+            and are at most half a point below it.
         reference: Trial of the reference of the highest mean; None without one.
         search_best: Trial of the best score of the search.
         verdict: The conclusion in one sentence.
