@@ -71,6 +71,8 @@ class SearchStarted:
         rows: Trials that the study has already.
         timeout: Seconds left, or None for no limit.
         where: Options by which other commands find the study.
+        planned_epochs: Epochs that the policy trains over all trials; None where nobody can know.
+        confirming: Fewest and most trainings of the confirmation that follows.
     """
 
     study: str
@@ -81,6 +83,8 @@ class SearchStarted:
     rows: tuple[TrialRow, ...]
     timeout: float | None
     where: str = ""
+    planned_epochs: int | None = None
+    confirming: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

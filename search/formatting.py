@@ -90,6 +90,25 @@ def about(seconds: float) -> str:
     return f"about {duration(max(step, step * round(seconds / step)))}"
 
 
+ALIKE = 1.25
+"""Two estimates of which the larger is less than this times the smaller are shown as one."""
+
+
+def about_range(low: float, high: float) -> str:
+    """Format an estimated time that lies between two.
+
+    >>> about_range(400, 620), about_range(400, 410), about_range(30, 100)
+    ('7 to 10 min', 'about 7 min', '30 to 100 s')
+    """
+    if about(low) == about(high) or high < ALIKE * low:
+        return about((low + high) / 2)
+    if high < 120:
+        return f"{10 * round(low / 10)} to {10 * round(high / 10)} s"
+    if high < 7200:
+        return f"{max(1, round(low / 60))} to {round(high / 60)} min"
+    return f"{low / 3600:.1f} to {high / 3600:.1f} h"
+
+
 def cut(text: str, width: int) -> str:
     """Return `text` on one line of at most `width` characters.
 

@@ -4,8 +4,18 @@ from collections.abc import Mapping, Sequence
 
 from search.confirmation.statistics import Answers, Noise
 from search.study.confirmation import ConfirmationPlan, ConfirmationRun, Contender, unpacked
+from search.study.settings import Budget
 
-__all__ = ["FIRST_SEEDS", "Runs", "answers_of", "most_trainings", "needed", "runs_of", "tied"]
+__all__ = [
+    "FIRST_SEEDS",
+    "Runs",
+    "answers_of",
+    "expected_trainings",
+    "most_trainings",
+    "needed",
+    "runs_of",
+    "tied",
+]
 
 FIRST_SEEDS = 2
 """Trainings of every contender before any is left out."""
@@ -93,3 +103,11 @@ def _in_the_race(
     able = _able(plan, runs)
     noise = Noise([answers_of(runs, one, done) for one in able], len(plan.contenders) - 1)
     return [able[index] for index in tied(noise, [able.index(one) for one in left])]
+
+
+def expected_trainings(budget: Budget, *, has_known: bool) -> tuple[int, int]:
+    """Return the fewest and the most trainings of a study's confirmation, with one reference."""
+    if budget.confirm is None:
+        return 0, 0
+    contenders = budget.confirm + has_known
+    return contenders * min(FIRST_SEEDS, budget.confirm_seeds), contenders * budget.confirm_seeds

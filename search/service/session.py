@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cifar_core.recipe import Recipe
 from search.confirmation.confirmer import Confirmer
-from search.confirmation.elimination import FIRST_SEEDS, needed, runs_of
+from search.confirmation.elimination import FIRST_SEEDS, expected_trainings, needed, runs_of
 from search.confirmation.planning import (
     chosen,
     conclusion_of,
@@ -17,6 +17,7 @@ from search.execution import warm_start
 from search.execution.best_checkpoints import BestCheckpoints
 from search.execution.coordinator import Coordinator, Outcome
 from search.execution.experience import note_experience
+from search.execution.outlook import planned_epochs
 from search.execution.prior_knowledge import described, knowledge_of
 from search.execution.stopwatch import Stopwatch
 from search.formatting import duration, words_for_foreign
@@ -177,15 +178,20 @@ class Session:
         workers = f"{len(self.slots)} worker{'s' if len(self.slots) > 1 else ''} on {devices}"
         if devices == "cpu":
             workers += f", {threads} thread{'s' if threads > 1 else ''} each"
+        rows = tuple(self.study.rows())
         return SearchStarted(
             study=self.study.name,
             data=self.study.data.described(),
             trials=self.study.budget.trials,
             epochs=space.epochs,
             workers=workers,
-            rows=tuple(self.study.rows()),
+            rows=rows,
             timeout=seconds_left,
             where=where_flags(self.home, self.storage.url),
+            planned_epochs=planned_epochs(self.study, rows),
+            confirming=expected_trainings(
+                self.study.budget, has_known=any(one.known for one in rows)
+            ),
         )
 
 

@@ -7,15 +7,16 @@ from rich.table import Column, Table
 __all__ = ["bar", "progress_bar"]
 
 
-def bar(done: int, total: int, width: int) -> RenderableType:
+def bar(done: int, total: int, width: int, unit: str = "") -> RenderableType:
     """Return a bar with its numbers that fills a line.
 
     Args:
         done: What is done.
         total: Of how many.
         width: Columns of the terminal.
+        unit: What follows the numbers.
     """
-    shown = f"{done}/{total}"
+    shown = f"{done}/{total}{unit}"
     grid = Table.grid(Column(ratio=1), Column(no_wrap=True), expand=True, padding=(0, 2, 0, 0))
     grid.add_row(progress_bar(done, total, width - len(shown) - 2), shown)
     return grid

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from search.command_lines import command_line
 from search.formatting import (
-    about,
+    about_range,
     duration,
     how_it_ended,
     number,
@@ -65,8 +65,8 @@ def draw(progress: Progress, width: int, height: int, hints: bool = True) -> Ren
 
 def _header(name: str, progress: Progress, width: int) -> list[RenderableType]:
     times = f"{duration(progress.elapsed)} elapsed"
-    if left := progress.time_left:
-        times += f", {about(left)} left"
+    if (left := progress.time_left) and left[1] > 0.0:
+        times += f", {about_range(*left)} left"
     if width < NARROW:
         return [_line(one_line(name), style="bold"), _line(times)]
     grid = Table.grid(Column(ratio=1), Column(no_wrap=True), expand=True, padding=(0, 2, 0, 0))
@@ -96,7 +96,13 @@ def _trials_done(progress: Progress, width: int) -> list[RenderableType]:
         for found in progress.bounds.values()
     )
     ranges = [Text(f"learning rate: {', '.join(rates)}")] if progress.bounds else []
-    return [bar(progress.done, progress.total, width), Text(counts), Text(pace), *ranges]
+    planned = progress.planned_epochs
+    if planned is None:
+        done = bar(progress.done, progress.total, width)
+    else:
+        done = bar(min(progress.epochs_done, planned), planned, width, " epochs")
+        counts = f"{progress.done} of {progress.total} trials begun: {counts}"
+    return [done, Text(counts), Text(pace), *ranges]
 
 
 def _trials(progress: Progress, width: int, room: int) -> Table:

@@ -18,6 +18,7 @@ from search.events import (
 )
 from search.formatting import (
     about,
+    about_range,
     bounds_line,
     counted,
     cut,
@@ -126,15 +127,15 @@ def _trial_line(row: TrialRow, progress: Progress) -> str:
     label = f"{row.label}: " if row.label else ""
     left = progress.time_left
     fields = [
-        f"{progress.done}/{progress.total}",
+        progress.work_done,
         f"trial {row.number}",
         percent(row.validation_accuracy),
         how_it_ended(row) + (f": {cut(reason, REASON_WIDTH)}" if reason else ""),
         f"epoch {row.epochs}/{epochs}",
         label + short(row.values, SUMMARY_WIDTH),
     ]
-    if left:
-        fields.append(f"{about(left)} left")
+    if left and left[1] > 0.0:
+        fields.append(f"{about_range(*left)} left")
     elif progress.last_calls:
         fields.append(f"all started; {progress.last_calls} paused trials may continue")
     return " | ".join(fields) + _best(progress)

@@ -23,12 +23,41 @@ from search.study.confirmation import Confirmation, Contender
 from search.study.rows import TrialRow, best_rows, gains
 from spaces.space import Values
 
-__all__ = ["Clock", "Confirming", "Progress", "RunningTrial"]
+__all__ = ["Clock", "Confirming", "Pace", "Progress", "RunningTrial"]
 
 Clock = Callable[[], float]
 
 TRIALS_BEFORE_ESTIMATE = 2
 """Trials that must end in this session before their mean time is meaningful."""
+EPOCHS_BEFORE_ESTIMATE = 2
+UNKNOWN_PACE = 0.4
+"""By how much the pace of what is left may differ from what was seen, at the start of a search."""
+
+
+class Pace:
+    """The seconds from one epoch to the next of all workers together, in this session.
+
+    Args:
+        clock: Returns seconds, from any origin.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._times = [clock()]
+
+    def note_epoch(self) -> None:
+        """Note that an epoch is done."""
+        self._times.append(self._clock())
+
+    @property
+    def seconds(self) -> float | None:
+        """The mean of the whole session and of its last third; None before the second epoch."""
+        count = len(self._times) - 1
+        if count < EPOCHS_BEFORE_ESTIMATE:
+            return None
+        last = max(1, count // 3)
+        whole = (self._times[-1] - self._times[0]) / count
+        return (whole + (self._times[-1] - self._times[-1 - last]) / last) / 2
 
 
 @dataclass(frozen=True)
@@ -103,6 +132,7 @@ class Progress:
         self._interrupted: dict[int, TrialRow] = {}
         self._seconds: dict[int, float] = {}  # of the trials of this session, without failed ones
         self._most_at_once = 1
+        self._pace = Pace(clock)
 
     def handle(self, event: Event) -> None:
         """Handle an event."""
@@ -177,18 +207,46 @@ class Progress:
         return self._clock() - self._began
 
     @property
-    def time_left(self) -> float | None:
-        """Estimated seconds until the trials or the time are used up; None while unknown."""
+    def epochs_done(self) -> int:
+        """Epochs that were trained, over all trials and sessions."""
+        rows = self._interrupted | self._paused | self._ended
+        running = {number: trial.epochs_done for number, trial in self.running.items()}
+        return sum(({number: row.epochs for number, row in rows.items()} | running).values())
+
+    @property
+    def planned_epochs(self) -> int | None:
+        """Epochs of the search in all, where its policy has a plan; None where it has none."""
+        return None if self.search is None else self.search.planned_epochs
+
+    @property
+    def work_done(self) -> str:
+        """How far the trials are, in few characters: a share of the planned epochs, or trials of all."""
+        planned = self.planned_epochs
+        if planned is None:
+            return f"{self.done}/{self.total}"
+        return f"{100 * min(self.epochs_done, planned) // max(1, planned)} %"
+
+    @property
+    def time_left(self) -> tuple[float, float] | None:
+        """Fewest and most seconds until everything is done or the time is used up; None while unknown."""
         if self.stopping is not None:
             return None
+        allowed = self._time_allowed()
         if self.confirming is not None:
-            return self._time_to_confirm(self.confirming)
+            most = self._time_to_confirm(self.confirming)
+            return self._least_to_confirm(self.confirming, most), most
         if self.search is None:
             return None
-        known = [
-            left for left in (self._time_for_trials(), self._time_allowed()) if left is not None
-        ]
-        return min(known, default=None)
+        trials = self._time_for_trials()
+        if trials is None:
+            return None if allowed is None else (allowed, allowed)
+        low, high = trials
+        if allowed is not None:
+            low, high = min(low, allowed), min(high, allowed)
+        fewest, most_trainings = self.search.confirming
+        if fewest and (training := self._seconds_of_a_training()) is not None:
+            low, high = low + fewest * training, high + most_trainings * training
+        return low, high
 
     def _time_allowed(self) -> float | None:
         return None if self._deadline is None else max(0.0, self._deadline - self._clock())
@@ -201,7 +259,36 @@ class Progress:
         allowed = self._time_allowed()
         return most if allowed is None else min(most, allowed)
 
-    def _time_for_trials(self) -> float | None:
+    def _least_to_confirm(self, confirming: Confirming, most: float) -> float:
+        """The shortest that it may take: after the first seeds everything is told apart."""
+        start = confirming.start
+        first = len(start.plan.contenders) * min(2, start.plan.seeds)
+        left = max(0, first - confirming.done) or min(1, start.most - confirming.done)
+        return most * left / max(1, start.most - confirming.done)
+
+    def _time_for_trials(self) -> tuple[float, float] | None:
+        planned = self.planned_epochs
+        if planned is None or self.search is None:
+            seconds = self._time_by_trials()
+            return None if seconds is None else (seconds, seconds)
+        left = max(0, planned - self.epochs_done)
+        pace = self._pace.seconds
+        if pace is None:
+            return None if left else (0.0, 0.0)
+        # The wider networks of the end are slower, and the first epochs say little.
+        doubt = UNKNOWN_PACE * left / max(1, planned)
+        return left * pace * (1.0 - doubt / 2), left * pace * (1.0 + doubt)
+
+    def _seconds_of_a_training(self) -> float | None:
+        """A share of the workers' time that one more training of a good configuration takes."""
+        assert self.search is not None  # noqa: S101 - for mypy; `time_left` looked
+        best = best_rows(self.ended)[:3]
+        known = [row.seconds / row.epochs for row in best if row.epochs and row.seconds]
+        if known:
+            return self.search.epochs * sum(known) / len(known) / self._most_at_once
+        return None if self._pace.seconds is None else self.search.epochs * self._pace.seconds
+
+    def _time_by_trials(self) -> float | None:
         """Mean time of a trial, times the trials that remain, over the workers that share them."""
         remaining = max(0, self.total - self.done)
         if remaining == 0:
@@ -237,6 +324,7 @@ class Progress:
 
     def _start(self, search: SearchStarted) -> None:
         self.search = search
+        self._pace = Pace(self._clock)
         self._deadline = None if search.timeout is None else self._clock() + search.timeout
         self._ended = {row.number: row for row in search.rows if row.finished}
         self._paused = {row.number: row for row in search.rows if row.state == "paused"}
@@ -252,6 +340,7 @@ class Progress:
         self._most_at_once = max(self._most_at_once, len(self.running))
 
     def _see(self, number: int, epoch: Epoch) -> None:
+        self._pace.note_epoch()
         if number in self.running:
             self.running[number] = replace(
                 self.running[number],

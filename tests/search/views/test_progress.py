@@ -1,8 +1,10 @@
 """What is known of a search from its events."""
 
+from dataclasses import replace
+
 import pytest
 
-from search.events import BoundsFound, Event, Stopping, SweepsProgress
+from search.events import BoundsFound, Event, SearchStarted, Stopping, SweepsProgress
 from search.views.progress import Progress
 from tests.search.script import HandClock, begins, ends, epoch, pauses, row, started
 
@@ -168,22 +170,24 @@ def test_time_left_is_mean_time_times_what_remains_over_workers() -> None:
         ends(0, seconds=60.0),
         ends(1, "pruned", 0.2, 2, seconds=20.0),
     )
-    assert progress.time_left == 40.0 * 10 / 2
+    assert progress.time_left == pytest.approx((40.0 * 10 / 2,) * 2)
     progress.handle(begins(2))
     progress.handle(epoch(2, 3))  # half of its six epochs
-    assert progress.time_left == 40.0 * 9.5 / 2
+    assert progress.time_left == pytest.approx((40.0 * 9.5 / 2,) * 2)
 
 
 def test_trials_that_go_on_make_the_mean_longer_and_are_not_counted_twice() -> None:
     progress = progress_after(
         started(trials=6), begins(0), pauses(0, seconds=20.0), begins(1), pauses(1, seconds=20.0)
     )
-    assert progress.time_left == 20.0 * 4
+    assert progress.time_left == pytest.approx((20.0 * 4,) * 2)
     progress.handle(begins(0, epochs_done=2))
     progress.handle(epoch(0, 5))
-    assert progress.time_left == 20.0 * 4  # all four that remain are still to be begun
+    assert progress.time_left == pytest.approx(
+        (20.0 * 4,) * 2
+    )  # all four that remain are still to be begun
     progress.handle(ends(0, seconds=60.0))
-    assert progress.time_left == 40.0 * 4
+    assert progress.time_left == pytest.approx((40.0 * 4,) * 2)
 
 
 def test_time_left_is_never_negative() -> None:
@@ -192,37 +196,72 @@ def test_time_left_is_never_negative() -> None:
         progress.handle(begins(number, epochs_done=2))
         progress.handle(epoch(number, 6))
         assert progress.time_left is not None
-        assert progress.time_left >= 0.0
+        assert min(progress.time_left) >= 0.0
     progress.handle(ends(2))
-    assert progress.time_left == 0.0
+    assert progress.time_left == pytest.approx((0.0,) * 2)
 
 
 def test_the_last_trial_is_not_shared_by_workers() -> None:
     progress = progress_after(started(trials=3), begins(0), begins(1), ends(0), begins(2), ends(1))
-    assert progress.time_left == 60.0
+    assert progress.time_left == pytest.approx((60.0,) * 2)
 
 
 def test_nothing_is_left_when_all_trials_are_done() -> None:
-    assert progress_after(started(trials=1), begins(0), ends(0)).time_left == 0.0
+    assert progress_after(started(trials=1), begins(0), ends(0)).time_left == (0.0, 0.0)
 
 
 def test_the_timeout_bounds_the_time_left() -> None:
     clock = HandClock()
     progress = progress_after(started(timeout=100.0), begins(0), clock=clock)
     clock.now += 30.0
-    assert progress.time_left == 70.0
+    assert progress.time_left == pytest.approx((70.0,) * 2)
     progress.handle(ends(0, seconds=10.0))
     progress.handle(ends(1, seconds=10.0))
-    assert progress.time_left == 70.0  # 38 trials of 10 s would take longer
+    assert progress.time_left == pytest.approx((70.0,) * 2)  # 38 trials of 10 s would take longer
     clock.now += 100.0
-    assert progress.time_left == 0.0
+    assert progress.time_left == pytest.approx((0.0,) * 2)
 
 
 def test_the_trials_end_before_the_timeout_where_they_are_short() -> None:
     progress = progress_after(
         started(trials=4, timeout=1000.0), begins(0), ends(0, seconds=10.0), ends(1, seconds=10.0)
     )
-    assert progress.time_left == 20.0
+    assert progress.time_left == pytest.approx((20.0,) * 2)
+
+
+def planned(trials: int, confirming: tuple[int, int] = (0, 0)) -> SearchStarted:
+    """A search of 60 epochs in all, whatever the number of its trials."""
+    return replace(started(trials=trials), planned_epochs=60, confirming=confirming)
+
+
+def test_time_left_is_that_of_the_planned_epochs_although_all_trials_are_begun() -> None:
+    clock = HandClock()
+    progress = progress_after(planned(trials=2), begins(0), begins(1), clock=clock)
+    assert progress.time_left is None
+    for done in range(1, 7):
+        clock.now += 10.0
+        progress.handle(epoch(0, done))
+    progress.handle(pauses(0, epochs=6))
+    progress.handle(pauses(1, epochs=0))
+    assert progress.work_done == "10 %"
+    assert progress.time_left is not None
+    low, high = progress.time_left
+    assert low < 54 * 10.0 < high < 1.5 * 54 * 10.0
+
+
+def test_a_confirmation_to_come_is_part_of_the_time_left() -> None:
+    clock = HandClock()
+    progress = progress_after(planned(trials=2, confirming=(4, 8)), begins(0), clock=clock)
+    for done in range(1, 7):
+        clock.now += 10.0
+        progress.handle(epoch(0, done))
+    alone = progress_after(planned(trials=2), begins(0))
+    assert alone.time_left is None
+    progress.handle(ends(0, seconds=60.0))
+    assert progress.time_left is not None
+    low, high = progress.time_left
+    assert high - low > 4 * 60.0 * 0.99
+    assert low > 4 * 60.0
 
 
 def test_a_search_that_stops_has_no_time_left_to_tell() -> None:

@@ -83,7 +83,13 @@ def test_a_search_is_shown_live_and_ctrl_c_gives_the_terminal_back(
     ):
         running.until(lambda: (1, 1) in database.epochs(), "trial 1 has an epoch")
         assert HIDE_CURSOR in terminal.shown
-        for words in ("best so far: trial 0", "1/11", "1 complete", "smaller batches", "Ctrl-C"):
+        for words in (
+            "best so far: trial 0",
+            "of 11 trials begun",
+            "1 complete",
+            "smaller batches",
+            "Ctrl-C",
+        ):
             running.until(lambda words=words: words in terminal.shown, f"the view shows {words!r}")
         terminal.type(CTRL_C)
         ended(running, 130, seconds=20.0)
