@@ -6,6 +6,7 @@ Parameters hold only what was searched; everything else is a user attribute unde
 # Of a study.
 SETTINGS = "settings"
 BUDGET = "budget"
+CONFIRMATION = "confirmation"
 COPY_OF = "copy_of"
 CURVE_MODEL = "curve_model"
 EXPERIENCE = "experience"
