@@ -31,7 +31,15 @@ from search.study.rows import TrialRow
 from spaces.parameter import Value
 from spaces.space import Space
 
-__all__ = ["Importance", "Interval", "Level", "ParameterImportance", "Unknown", "importance_of"]
+__all__ = [
+    "Importance",
+    "Interval",
+    "Level",
+    "ParameterImportance",
+    "Unknown",
+    "importance_of",
+    "in_words",
+]
 
 LEAST_TRIALS = 10
 """Trials with a score without which nothing is said."""
@@ -181,6 +189,34 @@ def importance_of(space: Space, rows: Sequence[TrialRow], seed: int = 0) -> Impo
         )
     except FitError as error:
         return Unknown(f"the model cannot be fitted ({error}).")
+
+
+def in_words(found: Importance) -> str:
+    """Return in a few sentences what mattered."""
+    by_verdict = {
+        verdict: [one for one in found.parameters if one.verdict == verdict]
+        for verdict in ("yes", "unclear", "no")
+    }
+    clear, unclear, rest = by_verdict["yes"], by_verdict["unclear"], by_verdict["no"]
+    words = f"Clearly mattered: {_listed(clear)}." if clear else "No parameter clearly mattered."
+    if unclear:
+        more = f" and {len(unclear) - 4} more" if len(unclear) > 5 else ""
+        words += f" Unclear: {_listed(unclear[: 4 if more else 5])}{more}."
+    if rest:
+        words += (
+            f" {'The other' if clear or unclear else 'All'} {len(rest)} clearly have less than 5 %."
+        )
+    stopped = f", {found.stopped} of them stopped or unfinished" if found.stopped else ""
+    return f"{words} Shares of the variance of the final accuracy, from {found.trials} trials{stopped}."
+
+
+def _listed(parameters: Sequence[ParameterImportance]) -> str:
+    """Parameters with their share in percent and its interval."""
+    return ", ".join(
+        f"{one.name} {100 * one.share.middle:.0f} % "
+        f"({100 * one.share.low:.0f} to {100 * one.share.high:.0f})"
+        for one in parameters
+    )
 
 
 @dataclass(frozen=True)
