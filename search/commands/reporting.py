@@ -47,7 +47,7 @@ def make_report(
     Raises:
         ServiceError: A file cannot be written.
     """
-    from search.report.file import keep_as_artifact, report_file, write_report
+    from search.report.file import keep_as_artifact, write_report
     from search.report.gathering import gather
     from search.storage.urls import where_flags
 
@@ -60,7 +60,7 @@ def make_report(
         folder=options.images_folder(),
         made=datetime.now().astimezone(),
     )
-    path = out or report_file(home, study.name)
+    path = out or home.report(study.name)
     write_report(record, path)
     if summary.state != "running":
         keep_as_artifact(study, home.artifacts, path)

@@ -1,24 +1,21 @@
 """The report as a file, and among the artifacts of its study."""
 
+import json
 from pathlib import Path
 
-from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 
 from cifar_core.files import write_atomically
 from search.errors import ServiceError
-from search.home import Home
+from search.home import REPORT
 from search.report.page import page_of
 from search.report.record import ReportRecord
 from search.study.study import SearchStudy
 
-__all__ = ["keep_as_artifact", "report_file", "write_report"]
+__all__ = ["keep_as_artifact", "write_report"]
 
-NAME = "report.html"
-
-
-def report_file(home: Home, study: str) -> Path:
-    """Return the file of a study's report, beside its exported configurations."""
-    return home.exports(study) / NAME
+ARTIFACT = "artifacts:"
+"""The prefix of the names under which Optuna lists artifacts."""
 
 
 def write_report(record: ReportRecord, path: Path) -> None:
@@ -47,9 +44,9 @@ def keep_as_artifact(study: SearchStudy, artifacts: Path, path: Path) -> None:
     """
     try:
         artifacts.mkdir(parents=True, exist_ok=True)
-        there = [one for one in get_all_artifact_meta(study.optuna) if one.filename == NAME]
-        if there and (artifacts / there[-1].artifact_id).is_file():
-            write_atomically(artifacts / there[-1].artifact_id, path.read_bytes())
+        older = _older(study)
+        if older is not None and (artifacts / older).is_file():
+            write_atomically(artifacts / older, path.read_bytes())
             return
         upload_artifact(
             artifact_store=FileSystemArtifactStore(artifacts),
@@ -61,3 +58,15 @@ def keep_as_artifact(study: SearchStudy, artifacts: Path, path: Path) -> None:
         raise ServiceError(
             f"The report cannot be kept in {artifacts}: {error.strerror}."
         ) from error
+
+
+def _older(study: SearchStudy) -> str | None:
+    """Return the identity of the report among the study's artifacts; None without one.
+
+    Optuna's own list of artifacts fails at one that was deleted in the dashboard: its entry is null.
+    """
+    own = study.optuna
+    every = own._storage.get_study_system_attrs(own._study_id)  # noqa: SLF001 - as optuna.copy_study does
+    entries = [json.loads(value) for key, value in every.items() if key.startswith(ARTIFACT)]
+    found = [one["artifact_id"] for one in entries if one is not None and one["filename"] == REPORT]
+    return str(found[-1]) if found else None

@@ -11,7 +11,7 @@ from search.lr_range.bounds import with_bounds
 from search.lr_range.curves import stored_curves
 from search.report.record import Missing, ReportRecord
 from search.report.winner import diagnosed, find_images, sheet_of
-from search.results.importance import importance_of
+from search.results.importance import what_mattered
 from search.results.summary import Summary
 from search.study import attributes
 from search.study.confirmation import Confirmation
@@ -46,7 +46,7 @@ def gather(
     record = ReportRecord(
         summary=summary,
         space=space,
-        importance=importance_of(space, summary.rows, study.settings.seed),
+        importance=what_mattered(summary),
         confirmation=_confirmation(study),
         diagnosis=nothing,
         sheet=nothing,

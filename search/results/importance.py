@@ -22,11 +22,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from scipy.stats import qmc
 
 from cifar_core.seeds import derive
+from search.lr_range.bounds import with_bounds
 from search.policy.model.coordinates import count_of, value_at
 from search.policy.model.curve_model import Curve, CurveModel, Forecasts
 from search.policy.model.encoding import Encoding
 from search.policy.model.function_samples import draw_functions, draw_hyperparameters
 from search.policy.model.gaussian_process import FitError, Floats, Points, Posterior
+from search.results.summary import Summary
 from search.study.rows import TrialRow
 from spaces.parameter import Value
 from spaces.space import Space
@@ -39,6 +41,7 @@ __all__ = [
     "Unknown",
     "importance_of",
     "in_words",
+    "what_mattered",
 ]
 
 LEAST_TRIALS = 10
@@ -189,6 +192,12 @@ def importance_of(space: Space, rows: Sequence[TrialRow], seed: int = 0) -> Impo
         )
     except FitError as error:
         return Unknown(f"the model cannot be fitted ({error}).")
+
+
+def what_mattered(summary: Summary) -> Importance | Unknown:
+    """Return what mattered in a study, in the ranges that it searches."""
+    settings = summary.settings
+    return importance_of(with_bounds(settings.space, summary.bounds), summary.rows, settings.seed)
 
 
 def in_words(found: Importance) -> str:

@@ -17,9 +17,11 @@ from search.formatting import (
     short,
     why,
 )
+from search.results.importance import Importance, Unknown
 from search.results.reader import UnreadableStudy
 from search.results.summary import Summary
 from search.study.rows import TrialRow
+from search.views.best_trials import best_trials, mattered_line, so_far
 from search.views.grid_table import summary_table
 from search.views.next_steps import resume_command
 
@@ -51,13 +53,24 @@ def study_list(studies: Sequence[Summary | UnreadableStudy], place: str) -> Rend
     return Group(table, Text(one_line(note), style="dim"), *problems)
 
 
-def study_page(summary: Summary, where: str = "") -> RenderableType:
-    """Show one study: its progress, its results, and every trial that was started.
+def study_page(
+    summary: Summary,
+    where: str = "",
+    *,
+    rows: list[TrialRow] | None = None,
+    mattered: Importance | Unknown | None = None,
+    report: str | None = None,
+) -> RenderableType:
+    """Show one study: its progress, its results, and its trials.
 
     Args:
         summary: The study.
         where: Options that name the study's place in further commands.
+        rows: The trials to list, in this order; by default all, by number, below the best.
+        mattered: What mattered, or why that cannot be said; None to say nothing of it.
+        report: File of the study's report, or None.
     """
+    listed = summary.rows if rows is None else rows
     trials = summary.trials
     parts: list[RenderableType] = [
         Text.assemble(
@@ -76,7 +89,13 @@ def study_page(summary: Summary, where: str = "") -> RenderableType:
         parts += [Text(), summary_table(summary)]
     else:
         parts += _best(summary)
-    parts += [Text(), _trial_table(summary.rows, summary.state == "running")]
+        if rows is None:
+            parts += best_trials(summary)
+    if mattered is not None and summary.trials.finished:
+        parts.append(mattered_line(mattered))
+    parts += [Text(), _trial_table(listed, summary.state == "running")]
+    if report is not None:
+        parts.append(Text(f"\nReport: {report}", no_wrap=True, overflow="ignore"))
     if summary.state == "stopped":
         parts.append(
             Text(
@@ -93,7 +112,7 @@ def _best(summary: Summary) -> list[RenderableType]:
     """The best trial, its gains, and where to search next."""
     best = summary.best
     if best is None:
-        return []
+        return [so_far(summary)] if summary.rows else []
     line = f"Best: trial {best.number}, {percent(best.validation_accuracy)}"
     over = ", ".join(summary.comparisons)
     parts: list[RenderableType] = [Text(f"{line} ({over})" if over else line, style="bold green")]

@@ -1,4 +1,4 @@
-"""What mattered: shares of made-up functions whose true shares are known, and what is said of too little."""
+"""What mattered: shares of made-up functions whose true shares are known, and too little to tell."""
 
 import math
 from collections.abc import Callable
@@ -131,12 +131,18 @@ def test_a_parameter_that_applies_in_half_of_the_space_counts_for_half_of_it() -
     space = space_of(
         optimizer={"sets": "optimizer.name", "choices": ["sgd", "adam"]},
         sgd_lr={
-            **{"sets": "optimizer.lr", "when": {"optimizer": ["sgd"]}},
-            **{"low": 1e-3, "high": 0.1, "log": True},
+            "sets": "optimizer.lr",
+            "when": {"optimizer": ["sgd"]},
+            "low": 1e-3,
+            "high": 0.1,
+            "log": True,
         },
         adam_lr={
-            **{"sets": "optimizer.lr", "when": {"optimizer": ["adam"]}},
-            **{"low": 1e-4, "high": 1e-2, "log": True},
+            "sets": "optimizer.lr",
+            "when": {"optimizer": ["adam"]},
+            "low": 1e-4,
+            "high": 1e-2,
+            "log": True,
         },
         flip={"sets": "augmentation.flip", "low": 0.0, "high": 1.0},
     )
