@@ -11,7 +11,7 @@ from cifar_core.models import network_of
 from cifar_core.models.speednet import SpeedNetwork
 from cifar_core.recipe import Recipe
 
-__all__ = ["evaluate", "new_network", "set_lr", "train_step"]
+__all__ = ["answers", "evaluate", "new_network", "set_lr", "train_step"]
 
 IMAGES_TO_WHITEN_BY = 5_000
 
@@ -95,3 +95,22 @@ def evaluate(
         loss_sum += F.cross_entropy(logits.float(), labels, reduction="sum")
         correct += (logits.argmax(1) == labels).sum()
     return loss_sum.item() / len(part), correct.item() / len(part)
+
+
+@torch.inference_mode()
+def answers(network: nn.Module, part: Part, normalize: Normalization, backend: Backend) -> Tensor:
+    """Return which images of `part` `network` classifies right, (N,) bool, on the CPU.
+
+    The network is left in evaluation mode.
+    """
+    network.eval()
+    found: list[Tensor] = []
+    for images, labels in zip(
+        torch.split(part.images, backend.evaluation_batch),
+        torch.split(part.labels, backend.evaluation_batch),
+        strict=True,
+    ):
+        with backend.precision():
+            logits = network(normalize(images))  # (B, 10)
+        found.append(logits.argmax(1) == labels)
+    return torch.cat(found).cpu()

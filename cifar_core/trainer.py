@@ -31,7 +31,7 @@ from cifar_core.random_state import RandomState
 from cifar_core.recipe import Plateau, Recipe
 from cifar_core.schedules import schedule_of
 from cifar_core.seeds import derive
-from cifar_core.stepping import evaluate, new_network, set_lr, train_step
+from cifar_core.stepping import answers, evaluate, new_network, set_lr, train_step
 
 __all__ = ["Clock", "Training"]
 
@@ -264,6 +264,11 @@ class Training:
         """Return loss and accuracy of the network in its current state on `part`."""
         part = part.to(self._splits.train.labels.device)
         return evaluate(self.network, part, self._normalize, self._backend)
+
+    def answers(self, part: Part) -> Tensor:
+        """Return which images of `part` the network in its current state classifies right, (N,) bool."""
+        part = part.to(self._splits.train.labels.device)
+        return answers(self.network, part, self._normalize, self._backend)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the rest of the run depends on, as tensors and plain values."""

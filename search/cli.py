@@ -28,6 +28,7 @@ FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 COMMANDS = {
     "start": "Search a space and export its best configuration.",
     "resume": "Continue a study.",
+    "confirm": "Train the best of a study anew, and say which is better.",
     "stop": "Stop a running search without losing anything.",
     "status": "Show the progress and results of a study.",
     "studies": "List all studies of a home or storage.",

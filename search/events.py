@@ -4,11 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cifar_core.epoch import Epoch
+from search.study.confirmation import Confirmation, ConfirmationPlan, ConfirmationRun, Contender
 from search.study.rows import TrialRow
 from spaces.space import Values
 
 __all__ = [
     "BoundsFound",
+    "ConfirmationEpoch",
+    "ConfirmationStarted",
+    "ConfirmationTrained",
     "EpochSeen",
     "Event",
     "Notice",
@@ -119,6 +123,57 @@ class TrialPaused:
 
 
 @dataclass(frozen=True)
+class ConfirmationStarted:
+    """The confirmation starts, or continues.
+
+    Attributes:
+        study: The study's name.
+        plan: Who is trained anew, and how often at most.
+        done: Trainings that are finished already.
+        most: Trainings in all, if no contender is left out before the end.
+        seconds: Estimated time of the rest of these.
+        timeout: Seconds left, or None for no limit.
+        so_far: What the finished trainings say; None before the first.
+    """
+
+    study: str
+    plan: ConfirmationPlan
+    done: int
+    most: int
+    seconds: float
+    timeout: float | None
+    so_far: Confirmation | None
+
+
+@dataclass(frozen=True)
+class ConfirmationEpoch:
+    """A training of the confirmation has begun (`epoch` is 0), or has finished an epoch.
+
+    Attributes:
+        contender: What is trained.
+        repeat: Which of its trainings it is, from 1 on.
+        epoch: The epoch.
+    """
+
+    contender: Contender
+    repeat: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class ConfirmationTrained:
+    """A training of the confirmation is over.
+
+    Attributes:
+        run: The training.
+        so_far: What all finished trainings say; None if each has failed.
+    """
+
+    run: ConfirmationRun
+    so_far: Confirmation | None
+
+
+@dataclass(frozen=True)
 class Stopping:
     """The search was asked to stop, or its time is used up; running trials finish their epoch."""
 
@@ -134,6 +189,9 @@ Event = (
     | EpochSeen
     | TrialEnded
     | TrialPaused
+    | ConfirmationStarted
+    | ConfirmationEpoch
+    | ConfirmationTrained
     | Stopping
 )
 Observer = Callable[[Event], None]

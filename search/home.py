@@ -160,6 +160,19 @@ class StudyFolder:
         files = (self.root / "checkpoints").glob("*.pt")
         return {int(file.stem) for file in files if file.stem.isdecimal()}
 
+    def confirmation(self, trial: int, repeat: int) -> Path:
+        """Return the file of a confirming training's state after its last epoch.
+
+        Args:
+            trial: The trial whose configuration is confirmed.
+            repeat: Which of its trainings it is, from 1 on.
+        """
+        return self.root / "confirmation" / f"{trial}-{repeat}.pt"
+
+    def confirmations(self) -> list[Path]:
+        """Return the states of confirming trainings that are there."""
+        return sorted((self.root / "confirmation").glob("[0-9]*-[0-9]*.pt"))
+
     def create(self) -> None:
         """Create the folder and those inside it.
 
@@ -196,16 +209,22 @@ class StudyFolder:
             for file in self.root.glob(f".{name}.*"):
                 file.unlink(missing_ok=True)
 
-    def tidy(self, keep: Container[int] = ()) -> None:
+    def tidy(self, keep: Container[int] = (), confirmed: int | None = None) -> None:
         """Remove what only an unfinished study needs.
 
         Args:
             keep: The trials whose checkpoints stay.
+            confirmed: The trial whose first confirming training keeps its state; None for none.
         """
-        half_written = (self.root / "checkpoints").glob(".*")
+        half_written = [
+            *(self.root / "checkpoints").glob(".*"),
+            *(self.root / "confirmation").glob(".*"),
+        ]
+        kept = None if confirmed is None else self.confirmation(confirmed, 1)
         states = (self.checkpoint(number) for number in self.checkpoints() if number not in keep)
         before = self.root / "pictures"  # the prepared images of an earlier version that was killed
-        for file in (self.images, before, self.stop_request, *half_written, *states):
+        repeats = (file for file in self.confirmations() if file != kept)
+        for file in (self.images, before, self.stop_request, *half_written, *states, *repeats):
             file.unlink(missing_ok=True)
         shutil.rmtree(self.sweeps, ignore_errors=True)
 

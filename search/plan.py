@@ -7,6 +7,7 @@ import torch
 
 from search.errors import UsageError
 from search.request import StartRequest
+from search.study.choices import DEFAULT_CONFIRM
 from search.study.settings import Budget, Pruner, Sampler
 from spaces.reading import quicker
 from spaces.space import Space
@@ -74,6 +75,7 @@ def plan_of(request: StartRequest, space: Space, devices: list[torch.device]) ->
             timeout=request.timeout,
             keep=request.keep,
             patience=request.patience,
+            confirm=_confirm(request, space),
         ),
         seeds,
         sampler,
@@ -114,6 +116,23 @@ def _grid(request: StartRequest, space: Space, is_quick: bool) -> tuple[int | No
             f"{request.trials}. More seeds: --seeds N."
         )
     return seeds, most
+
+
+def _confirm(request: StartRequest, space: Space) -> int | None:
+    """Return the number of finalists that are confirmed after the search; None for no confirmation.
+
+    Raises:
+        UsageError: The space is a grid.
+    """
+    if space.grid is None:
+        wanted = DEFAULT_CONFIRM if request.confirm is None else request.confirm
+        return wanted or None
+    if request.confirm:
+        raise UsageError(
+            f"Space {space.name} is a grid, whose cells are trained over several seeds as it is; leave "
+            "--confirm out."
+        )
+    return None
 
 
 def _policy(request: StartRequest) -> tuple[Sampler, Pruner]:

@@ -7,7 +7,14 @@ from typing import Literal
 from search.study.choices import DEFAULT_KEEP, Pruner, SearchSampler, Switch
 from search.workers.limits import HANG_SECONDS
 
-__all__ = ["DoctorRequest", "LrRangeRequest", "ResumeRequest", "Scale", "StartRequest"]
+__all__ = [
+    "ConfirmRequest",
+    "DoctorRequest",
+    "LrRangeRequest",
+    "ResumeRequest",
+    "Scale",
+    "StartRequest",
+]
 
 
 Scale = Literal["auto", "full", "quick"]
@@ -41,6 +48,8 @@ class StartRequest:
         warm_start: Older studies and configuration files whose best configurations are tried early.
         known: ``on`` to try the space's known configurations first.
         experience: ``on`` to let the policy learn from trials of older studies.
+        confirm: Number of finalists to confirm after the search; 0 for none. By default `DEFAULT_CONFIRM`,
+            and none in a grid, or in a study of a version that confirmed none.
     """
 
     space: str
@@ -66,6 +75,7 @@ class StartRequest:
     warm_start: tuple[str, ...] = ()
     known: Switch = "on"
     experience: Switch = "on"
+    confirm: int | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,7 @@ class ResumeRequest:
         keep: A new number of trained networks to keep, or None to keep it.
         hang_after: As for `StartRequest`.
         patience: A new number of trials without a new best, or None to keep it.
+        confirm: A new number of finalists to confirm after the search, 0 for none, or None to keep it.
     """
 
     study: str | None
@@ -149,3 +160,31 @@ class ResumeRequest:
     keep: int | None = None
     hang_after: float = HANG_SECONDS
     patience: int | None = None
+    confirm: int | None = None
+
+
+@dataclass(frozen=True)
+class ConfirmRequest:
+    """The options of `cifar-search confirm`.
+
+    Attributes:
+        study: The study's name; the newest by default.
+        storage: Database URL; the home's own by default.
+        top: Number of finalists; the study's by default.
+        seeds: Trainings of each contender at most; the study's number by default.
+        workers: Worker processes; by device by default.
+        device: As for `StartRequest`.
+        data: As for `StartRequest`.
+        compile_networks: As for `StartRequest`.
+        hang_after: As for `StartRequest`.
+    """
+
+    study: str | None = None
+    storage: str | None = None
+    top: int | None = None
+    seeds: int | None = None
+    workers: int | None = None
+    device: str = "auto"
+    data: str | None = None
+    compile_networks: bool = False
+    hang_after: float = HANG_SECONDS

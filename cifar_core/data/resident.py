@@ -67,7 +67,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Splits:
-    """The images of a training: one part to train on and one to validate on.
+    """The images of a training: one part to train on, one to validate on, and perhaps one to confirm on.
 
     Attributes:
         train: The part to train on.
@@ -75,6 +75,7 @@ class Splits:
         mean: Mean of the red, green and blue bytes of the training part, 0-255.
         std: Their standard deviations, 0-255.
         digest: Identifies the images and their split (see `Split.digest`).
+        confirming: The part that no score is taken on, for confirming; None where nothing was set aside.
     """
 
     train: Part
@@ -82,11 +83,22 @@ class Splits:
     mean: Channels
     std: Channels
     digest: str
+    confirming: Part | None = None
+
+    @property
+    def confirms(self) -> Part:
+        """The part to confirm on: all validation images where nothing was set aside."""
+        return self.validation if self.confirming is None else self.confirming
 
     def to(self, device: torch.device) -> "Splits":
         """The same images on `device`."""
         return Splits(
-            self.train.to(device), self.validation.to(device), self.mean, self.std, self.digest
+            self.train.to(device),
+            self.validation.to(device),
+            self.mean,
+            self.std,
+            self.digest,
+            None if self.confirming is None else self.confirming.to(device),
         )
 
 
@@ -124,15 +136,19 @@ class Normalization:
 
 
 def splits_of(labelled: LabelledImages, split: Split) -> Splits:
-    """Both parts of `split` as tensors on the CPU, with the training part's statistics."""
-    train = labelled.images[split.train]
-    mean, std = _statistics(train)
+    """The parts of `split` as tensors on the CPU, with the training part's statistics."""
+    train, validation, confirming = (
+        (labelled.images[part], labelled.labels[part])
+        for part in (split.train, split.validation, split.confirming)
+    )
+    mean, std = _statistics(train[0])
     return Splits(
-        Part.of(train, labelled.labels[split.train]),
-        Part.of(labelled.images[split.validation], labelled.labels[split.validation]),
+        Part.of(*train),
+        Part.of(*validation),
         mean,
         std,
         split.digest,
+        Part.of(*confirming) if len(split.confirming) else None,
     )
 
 

@@ -1,7 +1,7 @@
-"""The training images, split into a training and a validation part that stay the same for ever."""
+"""The training images, split into parts to train on, to score on and to confirm on, the same for ever."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -9,13 +9,19 @@ import numpy.typing as npt
 from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.errors import DataError
 
-__all__ = ["CLASS_COUNT", "SPLIT_SEED", "VALIDATION_IMAGES", "Split", "split"]
+__all__ = ["CLASS_COUNT", "CONFIRMING_IMAGES", "SPLIT_SEED", "VALIDATION_IMAGES", "Split", "split"]
 
 CLASS_COUNT = 10
 VALIDATION_IMAGES = 5_000
+CONFIRMING_IMAGES = 2_500
+"""Validation images that score no trial of a search, and confirm its result. See docs/CONFIRMATION.md."""
 SPLIT_SEED = 20_260
 
 Indices = npt.NDArray[np.int64]
+
+
+def _none() -> Indices:
+    return np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -26,17 +32,22 @@ class Split:
         train: Indices of the images to train on, ascending.
         validation: Indices of the images to validate on, ascending; the same ones for every
             number of training images.
-        digest: Sixteen hexadecimal digits over the pixels and labels of both parts, in order: two
+        digest: Sixteen hexadecimal digits over the pixels and labels of all parts, in order: two
             runs with equal digests trained and validated on the same images.
+        confirming: Indices of the images to confirm on, ascending; none unless they were asked for.
     """
 
     train: Indices
     validation: Indices
     digest: str
+    confirming: Indices = field(default_factory=_none)
 
 
 def split(
-    labelled: LabelledImages, train_images: int | None = None, seed: int = SPLIT_SEED
+    labelled: LabelledImages,
+    train_images: int | None = None,
+    seed: int = SPLIT_SEED,
+    confirming: int = 0,
 ) -> Split:
     """Split the training images, each class in the same proportion, the same way every time.
 
@@ -44,6 +55,8 @@ def split(
         labelled: The images of the training files.
         train_images: How many to train on, from 10 to all that validation leaves; all by default.
         seed: Decides which images validate.
+        confirming: How many of the `VALIDATION_IMAGES` to set aside for confirming; 0 to validate on all.
+            The training images are the same either way.
 
     Raises:
         DataError: `train_images` is out of range.
@@ -60,8 +73,9 @@ def split(
     order = np.random.default_rng(seed).permutation(len(labelled.labels))
     validation, rest = _take_stratified(order, labelled.labels, VALIDATION_IMAGES)
     train, _ = _take_stratified(rest, labelled.labels, train_images)
-    train, validation = np.sort(train), np.sort(validation)
-    return Split(train, validation, _digest(labelled, train, validation))
+    scored, apart = _take_stratified(validation, labelled.labels, VALIDATION_IMAGES - confirming)
+    train, validation, apart = np.sort(train), np.sort(scored), np.sort(apart)
+    return Split(train, validation, _digest(labelled, train, validation, apart), apart)
 
 
 def _take_stratified(order: Indices, labels: Indices, count: int) -> tuple[Indices, Indices]:
@@ -79,9 +93,9 @@ def _take_stratified(order: Indices, labels: Indices, count: int) -> tuple[Indic
     return order[taken], order[~taken]
 
 
-def _digest(labelled: LabelledImages, train: Indices, validation: Indices) -> str:
+def _digest(labelled: LabelledImages, *parts: Indices) -> str:
     digest = hashlib.sha256()
-    for part in (train, validation):
+    for part in parts:  # one without images changes nothing
         digest.update(labelled.images[part].data)
         digest.update(labelled.labels[part].data)
     return digest.hexdigest()[:16]

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 import click
 
 from search.home import DEFAULT_HOME, STORAGE_VARIABLE, Home
+from search.study.choices import MOST_FINALISTS
 from search.workers.limits import HANG_SECONDS
 
 __all__ = [
     "Duration",
     "compile_networks",
+    "confirm",
     "dashboard",
     "data_folder",
     "device",
@@ -63,6 +65,37 @@ class _HomeFolder(click.ParamType[Home]):
             return Home(Path(value).expanduser())
         except RuntimeError:
             self.fail(f"{value} begins with the home folder of an unknown user.", param, ctx)
+
+
+class _Finalists(click.ParamType[int]):
+    """``off``, which is 0, or a number of finalists."""
+
+    name = "off|K"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if value == "off":
+            return 0
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not 1 <= int(value) <= MOST_FINALISTS:
+            self.fail(f"must be off, or from 1 to {MOST_FINALISTS}, but got {value!r}.", param, ctx)
+        return int(value)
+
+
+def confirm(default: str) -> Callable[[Command], Command]:
+    """`--confirm off|K`.
+
+    Args:
+        default: What holds without it, in words.
+    """
+    return click.option(
+        "--confirm",
+        type=_Finalists(),
+        help=(
+            "After the search, train the K best trials and the best known configurations anew on fresh "
+            f"seeds, and say which is better.  [default: {default}]"
+        ),
+    )
 
 
 def home(command: Command) -> Command:

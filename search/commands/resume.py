@@ -41,6 +41,7 @@ __all__ = ["resume"]
     metavar="N",
     help="New number of best trials whose trained networks are kept.  [default: unchanged]",
 )
+@options.confirm("unchanged")
 @options.dashboard
 @options.json_output
 def resume(
@@ -56,6 +57,7 @@ def resume(
     hang_after: float,
     keep: int | None,
     data: str | None,
+    confirm: int | None,
     dashboard: bool,
     dashboard_port: int,
     dashboard_url: str | None,
@@ -82,6 +84,7 @@ def resume(
         keep,
         hang_after,
         patience,
+        confirm,
     )
     url = storage or home.storage_url()
     return run_search(

@@ -7,7 +7,7 @@ import click
 from search.commands import options
 from search.home import Home
 from search.request import Scale, StartRequest
-from search.study.choices import Pruner, SearchSampler, Switch
+from search.study.choices import DEFAULT_CONFIRM, Pruner, SearchSampler, Switch
 
 __all__ = ["start"]
 
@@ -131,6 +131,7 @@ def _default(name: str) -> object:
     show_default=True,
     help="Learn from the trials of older studies of the same storage that searched the same parameters.",
 )
+@options.confirm(f"{DEFAULT_CONFIRM}; off in a grid")
 @options.dashboard
 @options.json_output
 def start(
@@ -144,8 +145,9 @@ def start(
 ) -> int:
     """Search a space and export its best configuration.
 
-    Measures learning-rate bounds, then runs trials. The same command continues a search that was stopped
-    or killed. Ctrl-C finishes the running epochs, saves and stops; a second one stops at once.
+    Measures learning-rate bounds, runs trials, and confirms the best on fresh seeds. The same command
+    continues a search that was stopped or killed. Ctrl-C finishes the running epochs, saves and stops; a
+    second one stops at once.
     """
     from search.commands.running import run_search, serve_wish
     from search.service.start import start as start_search

@@ -33,8 +33,14 @@ class Stopwatch:
         return self._before + self.clock() - self._started
 
     def seconds_left(self) -> float | None:
-        """Return the time until the study's limit, at least 0; None without a limit."""
-        timeout = self._study.budget.timeout
+        """Return the time until no trial is trained any more, at least 0; None without a limit."""
+        return self._until(self._study.budget.search_timeout)
+
+    def seconds_left_in_all(self) -> float | None:
+        """Return the time until the study's limit, its confirmation included; None without a limit."""
+        return self._until(self._study.budget.timeout)
+
+    def _until(self, timeout: float | None) -> float | None:
         return None if timeout is None else max(0.0, timeout - self.seconds)
 
     @contextmanager

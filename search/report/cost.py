@@ -32,17 +32,20 @@ def cost(record: ReportRecord) -> Markup:
     shown = [one for one in parts if one[1]]
     seconds = sum(row.seconds for row in rows)
     trained = summary.trained_epochs
-    words = f"{trained:,} epochs were trained in {duration(summary.seconds)}"
-    if seconds and trained:
-        words += f", {seconds / trained:.1f} seconds each"
-    words += "."
+    each = f", {seconds / trained:.1f} seconds each" if seconds and trained else ""
+    words = (
+        f"{trained:,} epochs of trials were trained{each}; the study ran for "
+        f"{duration(summary.seconds)}."
+    )
     if saved and summary.cells is None:
         words += (
             f" Without early stopping, the same {len(rows)} trials would have been {full:,}: "
             f"{100 * saved / full:.0f} % were saved."
         )
     if round(summary.sweep_epochs):
-        words += f" The LR-range test took {summary.sweep_epochs:.0f} more."
+        words += f" The LR-range test took {summary.sweep_epochs:.0f} epochs more."
+    if record.confirmation is not None:
+        words += f" The confirmation took {record.confirmation.epochs:,} epochs more."
 
     def draw(width: float) -> Markup:
         frame = Frame(

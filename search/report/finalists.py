@@ -60,14 +60,16 @@ def _confirmed(found: Confirmation) -> list[Markup]:
             percent(one.contender.search_accuracy),
             f"{percent(one.mean)} +- {100 * one.half_width:.1f}",
             str(one.seeds),
+            f"{one.shrinkage:+z.1f}",
+            f"{one.contender.multiply_adds / 1e6:.1f} M",
             _difference(one),
             _standing(one, found),
         )
         for one in found.ranking
     ]
     headings = (
-        *("configuration", "in the search", "confirmed", "seeds"),
-        *("over the best reference, points", "standing"),
+        *("configuration", "in the search", "confirmed", "seeds", "lost, points"),
+        *("multiply-adds", "over the reference", "standing"),
     )
     strong = next((i for i, one in enumerate(found.ranking) if _is_winner(one, found)), None)
     parts = [
@@ -77,7 +79,7 @@ def _confirmed(found: Confirmation) -> list[Markup]:
             "Mean accuracy of the new trainings with its interval. Configurations of equal standing "
             "cannot be told apart.",
         ),
-        table(headings, cells, figures=range(1, 5), strong=strong, caption="Confirmed accuracy"),
+        table(headings, cells, figures=range(1, 7), strong=strong, caption="Confirmed accuracy"),
     ]
     if found.failures:
         failed = (element("li", f"{name}: {reason}") for name, reason in found.failures.items())
@@ -109,7 +111,7 @@ def _difference(one: Confirmed) -> str:
 def _standing(one: Confirmed, found: Confirmation) -> str:
     if _is_winner(one, found):
         return "winner"
-    return "tied with the winner" if one.tied_with_winner else "behind"
+    return "tied with the highest" if one.tied_with_leader else "behind"
 
 
 # ----------------------------------------------------------------------------------- unconfirmed

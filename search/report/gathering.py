@@ -14,7 +14,6 @@ from search.report.winner import diagnosed, find_images, sheet_of
 from search.results.importance import what_mattered
 from search.results.summary import Summary
 from search.study import attributes
-from search.study.confirmation import Confirmation
 from search.study.study import SearchStudy
 
 __all__ = ["gather"]
@@ -47,7 +46,6 @@ def gather(
         summary=summary,
         space=space,
         importance=what_mattered(summary),
-        confirmation=_confirmation(study),
         diagnosis=nothing,
         sheet=nothing,
         lr_curves=_lr_curves(study),
@@ -66,11 +64,6 @@ def gather(
         diagnosis=diagnosed(winner, own, images),
         sheet=sheet_of(winner, images, study.settings.seed),
     )
-
-
-def _confirmation(study: SearchStudy) -> Confirmation | None:
-    """Return what the study's confirmation says; None if nothing has been trained anew."""
-    return None
 
 
 def _lr_curves(study: SearchStudy) -> Mapping[str, Sequence[Curve]]:

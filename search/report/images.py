@@ -26,10 +26,11 @@ def classes(record: ReportRecord) -> Markup:
     images = sum(map(sum, found.confusion))
     row = next(row for row in record.rows if row.number == found.trial)
     about = (
-        f"The network that {called(row)} ended with, on the {images:,} validation images: "
+        f"The network of {called(row)} from {found.origin}, on the {images:,} validation images: "
         f"{percent(found.accuracy)} are classified right. The test split was not opened."
     )
-    if row.validation_accuracy is not None and abs(row.score - found.accuracy) > NOTABLE:
+    searched = found.origin == "the search" and row.validation_accuracy is not None
+    if searched and abs(row.score - found.accuracy) > NOTABLE:
         about += f" The search noted {percent(row.validation_accuracy)} for it."
     worst = _worst(found)
     confused = [element("p", worst)] if worst else []

@@ -31,12 +31,14 @@ class Diagnosis:
 
     Attributes:
         trial: The trial.
+        origin: The training that the network is from, in words.
         accuracy: Share of images that are classified right, 0-1.
         per_class: The same by class, in the order of the labels; None for a class without images.
         confusion: Images by true class (row) and predicted class (column).
     """
 
     trial: int
+    origin: str
     accuracy: float
     per_class: Mapping[str, float | None]
     confusion: Sequence[Sequence[int]]
@@ -74,7 +76,6 @@ class ReportRecord:
         summary: The study.
         space: Its space in the ranges that were searched.
         importance: What mattered.
-        confirmation: What a confirmation says; None if nothing has been trained anew.
         diagnosis: The winner's network on the validation images.
         sheet: What the winner's augmentation does to images.
         lr_curves: Curves of the LR-range test by parameter.
@@ -87,7 +88,6 @@ class ReportRecord:
     summary: Summary
     space: Space
     importance: Importance | Unknown
-    confirmation: Confirmation | None
     diagnosis: Diagnosis | Missing
     sheet: Versions | Missing
     lr_curves: Mapping[str, Sequence[Curve]]
@@ -95,6 +95,11 @@ class ReportRecord:
     where: str
     data: str | None
     made: datetime
+
+    @property
+    def confirmation(self) -> Confirmation | None:
+        """What a confirmation says; None if nothing has been trained anew."""
+        return self.summary.confirmation
 
     @property
     def winner(self) -> TrialRow | None:

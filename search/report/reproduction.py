@@ -47,6 +47,7 @@ def _commands(record: ReportRecord) -> Iterator[Markup]:
         sampler=None if grid else settings.sampler,
         pruner=None if grid else settings.pruner,
         lr_bounds=settings.lr_bounds,
+        confirm=None if grid else budget.confirm or "off",
         known=None if settings.known == "on" else settings.known,
         seed=settings.seed,
         seeds=settings.seeds,

@@ -70,7 +70,9 @@ def find_images(identity: DataIdentity, data: str | None, folder: Path) -> Image
                 )
             found = DataSet("cifar10", source)
         labelled = found.read_train()
-        splits = splits_of(labelled, split(labelled, identity.train))
+        splits = splits_of(
+            labelled, split(labelled, identity.train, confirming=identity.confirming)
+        )
     except (DataError, OSError) as error:
         return Missing(f"The images cannot be read: {error}")
     if splits.digest != identity.split:
@@ -89,7 +91,9 @@ def diagnosed(row: TrialRow, folder: StudyFolder, images: Images | Missing) -> D
         folder: The study's files, which have its checkpoint if it was kept.
         images: The images of the study.
     """
-    path = folder.checkpoint(row.number)
+    path, origin = folder.checkpoint(row.number), "the search"
+    if not path.exists():
+        path, origin = folder.confirmation(row.number, 1), "its first confirming training"
     if not path.exists():
         return Missing(
             f"The trained network of trial {row.number} is not in this home. Studies keep that of the best "
@@ -110,6 +114,7 @@ def diagnosed(row: TrialRow, folder: StudyFolder, images: Images | Missing) -> D
     counts = confusion(backend.place(network), validation, normalize, backend)
     return Diagnosis(
         trial=row.number,
+        origin=origin,
         accuracy=int(counts.diagonal().sum()) / len(validation),
         per_class=dict(zip(images.classes, class_accuracies(counts), strict=True)),
         confusion=counts.tolist(),

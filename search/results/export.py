@@ -12,9 +12,12 @@ from cifar_core.data import cifar10, synthetic
 from cifar_core.data.dataset import SYNTHETIC
 from cifar_core.files import write_atomically
 from cifar_core.recipe import Recipe
+from search.confirmation.conclusion import conclude
+from search.confirmation.planning import read_plan, read_runs
 from search.errors import ServiceError, UsageError
 from search.home import StudyFolder
 from search.study import attributes
+from search.study.confirmation import Confirmation
 from search.study.rows import TrialRow, best_rows
 from search.study.study import SearchStudy
 
@@ -38,7 +41,9 @@ def export_best(
 ) -> list[Path]:
     """Write the best complete trials of a study, a file each, named by rank.
 
-    The trained network is written beside it if the study has kept it.
+    The winner of a confirmation is the first; the others follow by their score in the search. The trained
+    network is written beside it if the study has kept it: that of the trial, or else that of the winner's
+    first confirming training.
 
     Args:
         study: The study.
@@ -54,7 +59,8 @@ def export_best(
         UsageError: No trial is complete.
         ServiceError: A file cannot be written.
     """
-    best = best_rows(study.rows(), count)
+    confirmation = _confirmation(study)
+    best = _ranked(study, confirmation)[:count]
     if not best:
         raise UsageError(
             f"Study {study.name} has no complete trial yet, so there is nothing to export."
@@ -64,10 +70,14 @@ def export_best(
         path = exported_file(folder, rank, format_)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, FORMATS[format_](_document(study, row, rank)).encode())
+            document = _document(study, row, rank, confirmation)
+            write_atomically(path, FORMATS[format_](document).encode())
         except OSError as error:
             raise ServiceError(f"{path} cannot be written: {error.strerror}.") from error
-        weights = export_weights(own.checkpoint(row.number), path.with_suffix(".pt"))
+        kept = own.checkpoint(row.number)
+        if not kept.exists():
+            kept = own.confirmation(row.number, 1)
+        weights = export_weights(kept, path.with_suffix(".pt"))
         paths += [path] if weights is None else [path, weights]
     return paths
 
@@ -77,7 +87,40 @@ def exported_file(folder: Path, rank: int = 1, format_: Format = "toml") -> Path
     return folder / f"best-{rank}.{format_}"
 
 
-def _document(study: SearchStudy, row: TrialRow, rank: int) -> dict[str, Any]:
+def _confirmation(study: SearchStudy) -> Confirmation | None:
+    """The conclusion of a confirmation that is over; None of another."""
+    plan = read_plan(study)
+    return None if plan is None or not plan.ended else conclude(plan, read_runs(study))
+
+
+def _ranked(study: SearchStudy, confirmation: Confirmation | None) -> list[TrialRow]:
+    rows = study.rows()
+    best = best_rows(rows, len(rows))
+    winner = None if confirmation is None else confirmation.winner
+    return sorted(best, key=lambda row: row.number != winner)
+
+
+def _confirmed(confirmation: Confirmation, number: int) -> dict[str, Any]:
+    """What a confirmation says about a trial, for the origin of its score; nothing about most."""
+    found = confirmation.of(number)
+    if found is None:
+        return {}
+    return {
+        "confirmed": {
+            "winner": number == confirmation.winner,
+            "validation_accuracy": found.mean,
+            "half_width": found.half_width,
+            "level": confirmation.level,
+            "seeds": found.seeds,
+            "images": confirmation.images.described(),
+            "verdict": confirmation.verdict,
+        }
+    }
+
+
+def _document(
+    study: SearchStudy, row: TrialRow, rank: int, confirmation: Confirmation | None
+) -> dict[str, Any]:
     settings = study.settings
     recipe = Recipe.read(row.recipe, f"the recipe of trial {row.number}")
     return {
@@ -93,6 +136,7 @@ def _document(study: SearchStudy, row: TrialRow, rank: int) -> dict[str, Any]:
             "validation_accuracy": row.validation_accuracy,
             "epochs": row.epochs,
             "score": "validation accuracy after the last epoch, one run; the test split was not opened",
+            **({} if confirmation is None else _confirmed(confirmation, row.number)),
             "recipe_digest": recipe.digest,
             "data": settings.data.model_dump(mode="json"),
             "versions": study.note(attributes.VERSIONS) or {},

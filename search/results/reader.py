@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from cifar_core.errors import CifarSearchError
+from search.confirmation.planning import is_pending
 from search.home import Home
 from search.results.export import exported_file
 from search.results.summary import State, Summary, summarize
@@ -78,7 +79,8 @@ class StudyReader:
         self._storage.forget()
         study = open_study(self._storage, self._name)
         running = StudyLock(self._home, self._storage, study.name).owner() is not None
-        state: State = "running" if running else "finished" if study.complete else "stopped"
+        done = study.complete and not is_pending(study)
+        state: State = "running" if running else "finished" if done else "stopped"
         file = exported_file(self._home.exports(study.name))
         exported = str(file) if file.is_file() else None
         return study, summarize(study, self._url, state, exported)

@@ -4,12 +4,15 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+from search.confirmation.conclusion import conclude
+from search.confirmation.planning import read_plan, read_runs
 from search.formatting import points
 from search.results.grid import Cell, cells_of
 from search.results.lr_edge import LrEdge, edge_of
 from search.storage.urls import shown_url
 from search.study import attributes
 from search.study.bounds import Bounds
+from search.study.confirmation import Confirmation
 from search.study.rows import TrialRow, best_rows, gains
 from search.study.settings import Budget, Settings
 from search.study.study import SearchStudy
@@ -86,6 +89,7 @@ class Summary:
         sweep_epochs: Cost of the LR-range test, in epochs.
         bounds: Learning-rate ranges; none before they are known.
         exported: File of the best configuration, or None.
+        confirmation: What trainings on fresh seeds say about the best; None without any.
     """
 
     study: str
@@ -98,6 +102,7 @@ class Summary:
     sweep_epochs: float
     bounds: list[Bounds]
     exported: str | None
+    confirmation: Confirmation | None = None
 
     @property
     def trials(self) -> TrialCounts:
@@ -173,6 +178,9 @@ class Summary:
             "baseline": references[0] if references else None,
             "references": references,
             "best": self._best_to_dict(),
+            "confirmation": (
+                None if self.confirmation is None else self.confirmation.model_dump(mode="json")
+            ),
             "lr_bounds": {
                 one.optimizer: {
                     "low": one.low,
@@ -212,6 +220,7 @@ def summarize(study: SearchStudy, storage_url: str, state: State, exported: str 
         exported: File of its best configuration, or None.
     """
     swept = study.note(attributes.LR_CURVES) or {}
+    plan = read_plan(study)
     return Summary(
         study=study.name,
         settings=study.settings,
@@ -223,6 +232,7 @@ def summarize(study: SearchStudy, storage_url: str, state: State, exported: str 
         sweep_epochs=swept.get("epochs", 0.0),
         bounds=study.lr_bounds() or [],
         exported=exported,
+        confirmation=None if plan is None else conclude(plan, read_runs(study)),
     )
 
 

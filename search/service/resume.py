@@ -17,7 +17,7 @@ from search.study.study import SearchStudy, create_or_open, open_study
 from search.workers.shared_images import prepare_images
 from search.workers.slots import slots_of
 
-__all__ = ["resume"]
+__all__ = ["prepare_same_images", "resume"]
 
 
 def resume(
@@ -42,25 +42,30 @@ def resume(
     study = open_study(storage, request.study)
     home.create()
     with StudyLock(home, storage, study.name) as lock:
-        _prepare_same_images(study, request, lock.folder, data_folder)
+        prepare_same_images(study, request.data, lock.folder, data_folder)
         budget = _new_budget(study, request)
         study, _ = create_or_open(storage, study.name, study.settings, budget)
         return study, Session(study, storage, lock, home, slots, request, observe).run()
 
 
-def _prepare_same_images(
-    study: SearchStudy, request: ResumeRequest, folder: StudyFolder, data_folder: Path
+def prepare_same_images(
+    study: SearchStudy, wanted: str | None, folder: StudyFolder, data_folder: Path
 ) -> None:
-    """Store the images for the workers.
+    """Store the images of a study for the workers.
+
+    Args:
+        study: The study.
+        wanted: The value of ``--data``, or None.
+        folder: The study's files.
+        data_folder: Folder in which ``--data auto`` looks for CIFAR-10.
 
     Raises:
         UsageError: They are not those that the study was started on.
     """
-    wanted = request.data
     if study.data.name == SYNTHETIC and wanted in {None, AUTO}:
         wanted = SYNTHETIC
     images = open_data(wanted or str(data_folder), data_folder)
-    found = prepare_images(images, study.data.train, folder.images)
+    found = prepare_images(images, study.data.train, folder.images, study.data.confirming)
     if found != study.data:
         raise UsageError(
             f"Study {study.name} was started on other images: {study.data.described()}. "
@@ -82,10 +87,18 @@ def _new_budget(study: SearchStudy, request: ResumeRequest) -> Budget:
             )
         if (request.trials or 0) > most:
             raise UsageError(f"Study {study.name} is a grid of {most} trainings, and has no more.")
+        if request.confirm:
+            raise UsageError(
+                f"Study {study.name} is a grid, whose cells are trained over several seeds as it is; leave "
+                "--confirm out."
+            )
     old = study.budget
+    confirm = old.confirm if request.confirm is None else request.confirm or None
     return Budget(
         trials=request.trials or old.trials,
         timeout=request.timeout or old.timeout,
         keep=old.keep if request.keep is None else request.keep,
         patience=request.patience or old.patience,
+        confirm=confirm,
+        confirm_seeds=old.confirm_seeds,
     )

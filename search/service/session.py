@@ -1,8 +1,12 @@
-"""A session of a study: workers, learning-rate bounds, trials, until the budget is used up or a stop."""
+"""A session of a study: workers, bounds, trials and confirmation, until all is done or a stop."""
 
 from dataclasses import dataclass
 
 from cifar_core.recipe import Recipe
+from search.confirmation.conclusion import conclude
+from search.confirmation.confirmer import Confirmer
+from search.confirmation.elimination import FIRST_SEEDS, needed, runs_of
+from search.confirmation.planning import chosen, is_pending, plan_for, read_plan, read_runs
 from search.events import Notice, Observer, SearchStarted
 from search.execution import warm_start
 from search.execution.best_checkpoints import BestCheckpoints
@@ -10,11 +14,12 @@ from search.execution.coordinator import Coordinator, Outcome
 from search.execution.experience import note_experience
 from search.execution.prior_knowledge import described, knowledge_of
 from search.execution.stopwatch import Stopwatch
+from search.formatting import duration
 from search.home import Home, StudyFolder
 from search.lr_range.plots import keep_plots
 from search.lr_range.study_bounds import bounded_space
 from search.lr_range.sweeps import StopBeforeTrials
-from search.request import ResumeRequest, StartRequest
+from search.request import ConfirmRequest, ResumeRequest, StartRequest
 from search.service.known_configurations import enqueue_known
 from search.signals import StopSwitch
 from search.storage.retrying import RetryingStorage
@@ -50,7 +55,7 @@ class Session:
     lock: StudyLock
     home: Home
     slots: list[Slot]
-    request: StartRequest | ResumeRequest
+    request: StartRequest | ResumeRequest | ConfirmRequest
     observe: Observer
 
     @property
@@ -59,7 +64,7 @@ class Session:
         return self.lock.folder
 
     def run(self) -> Outcome:
-        """Search, and return whether the budget is used up.
+        """Search, confirm, and return whether nothing is left to do.
 
         Raises:
             ServiceError: Nothing works: workers keep dying, or trial after trial fails.
@@ -68,15 +73,48 @@ class Session:
         outcome: Outcome = "finished"
         _say_what_is_foreign(self.study, self.observe)
         self.storage.hides = is_foreign  # so that no sampler learns from such a trial either
-        if not self.study.complete or any(row.unfinished for row in self.study.rows()):
-            outcome = self._search()
+        searches = not self.study.complete or any(row.unfinished for row in self.study.rows())
+        if searches or is_pending(self.study):
+            outcome = self._work(searches=searches, confirms=self.study.budget.confirm is not None)
+        self._tidy(outcome)
+        return outcome
+
+    def confirm(self) -> Outcome:
+        """Confirm what the study has found so far, without a limit of time and without further trials.
+
+        Raises:
+            ServiceError: Nothing works: workers keep dying.
+            StudyHeldError: Another process has taken the study over.
+            UsageError: No trial is complete.
+        """
+        outcome: Outcome = "finished"
+        self.storage.hides = is_foreign
+        plan = plan_for(self.study)
+        if is_pending(self.study) or needed(plan, runs_of(plan, read_runs(self.study))):
+            outcome = self._work(searches=False, confirms=True, limited=False)
+        if self.study.complete:
+            self._tidy(outcome)
+        return outcome
+
+    def _tidy(self, outcome: Outcome) -> None:
         rows = self.study.rows()
         # A paused trial that waits for a larger total still needs its checkpoint.
         if outcome == "finished" and not any(row.unfinished for row in rows):
-            self.folder.tidy(BestCheckpoints(rows, self.study.budget.keep).numbers)
-        return outcome
+            plan = read_plan(self.study)
+            found = None if plan is None else conclude(plan, read_runs(self.study))
+            self.folder.tidy(
+                BestCheckpoints(rows, self.study.budget.keep).numbers,
+                None if found is None else found.winner,
+            )
 
-    def _search(self) -> Outcome:
+    def _work(self, *, searches: bool, confirms: bool, limited: bool = True) -> Outcome:
+        """Start the workers, and let them search, confirm, or both.
+
+        Args:
+            searches: Train trials.
+            confirms: Confirm what was found once no trial is left to train.
+            limited: The confirmation ends when the study's time is used up.
+        """
         folder, request = self.folder, self.request
         with (
             StopSwitch(folder.stop_request, self.lock.stop_requested) as stop,
@@ -91,19 +129,36 @@ class Session:
             Stopwatch(self.study).running() as stopwatch,
         ):
             self.study.write(attributes.PIXELS, pixel_statistics(folder.images))
-            _say_what_starts_again(self.study, folder, self.observe)
-            _say_what_is_cut(self.study, self.observe)
-            note_experience(self.study, self.storage)
-            try:
-                space = bounded_space(self.study, pool, folder, self.observe, stop)
-            except StopBeforeTrials:
-                return "stopped"
-            _keep_plots(self.study, self.home, self.observe)
-            enqueue_known(self.study, space)
-            warm_start.enqueue(self.study, space, self.observe)
-            _say_what_is_known(self.study, space, self.observe)
-            self.observe(self._started(space, stopwatch.seconds_left()))
-            return Coordinator(self.study, space, pool, folder, self.observe, stop, stopwatch).run()
+            outcome = self._search(pool, stop, stopwatch) if searches else "finished"
+            if outcome == "stopped" or not confirms or not chosen(self.study):
+                return outcome
+            return Confirmer(
+                self.study,
+                pool,
+                folder,
+                self.observe,
+                stop,
+                seconds_left=stopwatch.seconds_left_in_all if limited else lambda: None,
+                clock=stopwatch.clock,
+                note_time=stopwatch.note_now_and_then,
+            ).run()
+
+    def _search(self, pool: Pool, stop: StopSwitch, stopwatch: Stopwatch) -> Outcome:
+        folder = self.folder
+        _say_what_starts_again(self.study, folder, self.observe)
+        _say_what_is_cut(self.study, self.observe)
+        _say_what_will_be_confirmed(self.study, self.observe)
+        note_experience(self.study, self.storage)
+        try:
+            space = bounded_space(self.study, pool, folder, self.observe, stop)
+        except StopBeforeTrials:
+            return "stopped"
+        _keep_plots(self.study, self.home, self.observe)
+        enqueue_known(self.study, space)
+        warm_start.enqueue(self.study, space, self.observe)
+        _say_what_is_known(self.study, space, self.observe)
+        self.observe(self._started(space, stopwatch.seconds_left()))
+        return Coordinator(self.study, space, pool, folder, self.observe, stop, stopwatch).run()
 
     def _started(self, space: Space, seconds_left: float | None) -> SearchStarted:
         threads = self.slots[0].threads
@@ -189,3 +244,20 @@ def _say_what_is_known(study: SearchStudy, space: Space, observe: Observer) -> N
     words = described(knowledge_of(study, space))
     if words is not None and study.settings.pruner == "freeze-thaw":
         observe(Notice(words))
+
+
+def _say_what_will_be_confirmed(study: SearchStudy, observe: Observer) -> None:
+    """Say what follows the trials, and what part of the time is kept for it."""
+    budget, epochs = study.budget, study.settings.space.epochs
+    if budget.confirm is None:
+        return
+    best = "its best trial" if budget.confirm == 1 else f"its {budget.confirm} best trials"
+    known = " and the best known configurations" if study.settings.space.known else ""
+    each = f"{min(FIRST_SEEDS, budget.confirm_seeds)} to {budget.confirm_seeds} trainings"
+    words = f"After the search, {best}{known} are confirmed: {each} of {epochs} epochs each, fresh seeds"
+    if study.data.confirming:
+        words += f", {study.data.confirming:,} images of their own"
+    if budget.timeout is not None and budget.search_timeout is not None:
+        rest = budget.timeout - budget.search_timeout
+        words += f"; {duration(rest)} of the {duration(budget.timeout)} are kept for that"
+    observe(Notice(f"{words}. Without: --confirm off"))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cifar_core.data.dataset import open_data
+from cifar_core.data.split import CONFIRMING_IMAGES
 from cifar_core.device import resolve_devices
 from search.errors import UsageError
 from search.events import Notice, Observer
@@ -15,7 +16,7 @@ from search.service.session import Session
 from search.storage.opening import check_storage, open_storage
 from search.storage.study_lock import StudyLock
 from search.study.settings import Settings, given_range
-from search.study.study import SearchStudy, create_or_open
+from search.study.study import SearchStudy, create_or_open, existing_identity
 from search.workers.shared_images import check_train_images, prepare_images
 from search.workers.slots import slots_of
 from spaces.files import load_space
@@ -56,7 +57,12 @@ def start(
         for notice in (data.notice, plan.notice):
             if notice:
                 observe(Notice(notice))
-        identity = prepare_images(data, plan.train_images, lock.folder.images)
+        before = existing_identity(storage, name)
+        # A study of a version that confirmed nothing goes on as it began: all of these images score.
+        confirming = CONFIRMING_IMAGES if plan.seeds is None else 0
+        if before is not None and not before.confirming:
+            confirming = 0
+        identity = prepare_images(data, plan.train_images, lock.folder.images, confirming)
         settings = Settings(
             space=plan.space,
             scale=plan.scale,
@@ -69,7 +75,10 @@ def start(
             known=request.known,
             experience=request.experience,
         )
-        study, is_new = create_or_open(storage, name, settings, plan.budget)
+        budget = plan.budget
+        if request.confirm is None and not confirming:
+            budget = budget.model_copy(update={"confirm": None})
+        study, is_new = create_or_open(storage, name, settings, budget)
         if is_new:
             lock.note()
         warm_start.note_sources(study, sources, observe)

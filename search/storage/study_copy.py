@@ -187,10 +187,11 @@ def _add(trial: FrozenTrial, made: optuna.Study, storage: RetryingStorage) -> No
 
 
 def _files(folder: StudyFolder) -> Iterator[Path]:
-    """Yield the files needed to continue: checkpoints, and the sweeps of an unfinished LR-range test."""
+    """Yield the files needed to continue: checkpoints, and what is done of an LR-range test that is not."""
     for number in sorted(folder.checkpoints()):
         yield folder.checkpoint(number)
     yield from sorted(folder.sweeps.rglob("*.json"))
+    yield from folder.confirmations()
 
 
 def _copy_files(

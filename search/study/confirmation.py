@@ -7,11 +7,11 @@ report alike.
 
 import base64
 import binascii
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from cifar_core.records import Record, no_control
 from search.study import attributes
@@ -121,6 +121,14 @@ class ConfirmationRun(Record):
     images: ImagesIdentity
     failure: Name | None = None
 
+    @model_validator(mode="after")
+    def _has_answers_or_a_failure(self) -> Self:
+        if (self.failure is None) != (self.accuracy is not None):
+            raise ValueError("must have either an accuracy or a failure")
+        if self.failure is None:
+            unpacked(self.correct, self.images.count)
+        return self
+
 
 class Difference(Record):
     """The difference of two contenders' mean accuracy, measured on the same images.
@@ -150,7 +158,7 @@ class Confirmed(Record):
         half_width: Half the width of the interval of the mean, 0 to 1: seed and image noise.
         shrinkage: Percentage points by which the mean is lower than the score of the search.
         difference: The difference to the best reference; None for itself, or where there is none.
-        tied_with_winner: It is the winner, or cannot be told apart from the one of the highest mean.
+        tied_with_leader: It has the highest mean, or cannot be told apart from the one that has.
     """
 
     contender: Contender
@@ -159,7 +167,7 @@ class Confirmed(Record):
     half_width: Annotated[float, Field(ge=0.0)]
     shrinkage: float
     difference: Difference | None
-    tied_with_winner: bool
+    tied_with_leader: bool
 
     @property
     def seeds(self) -> int:

@@ -6,10 +6,21 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from cifar_core.records import Record, flatten, no_control
-from search.study.choices import DEFAULT_KEEP, OptunaPruner, Pruner, Sampler, SearchSampler, Switch
+from search.study.choices import (
+    DEFAULT_CONFIRM_SEEDS,
+    DEFAULT_KEEP,
+    MOST_CONFIRM_SEEDS,
+    MOST_FINALISTS,
+    OptunaPruner,
+    Pruner,
+    Sampler,
+    SearchSampler,
+    Switch,
+)
 from spaces.space import Space
 
 __all__ = [
+    "CONFIRM_SHARE",
     "DEFAULT_KEEP",
     "LARGEST_LR",
     "Budget",
@@ -27,6 +38,8 @@ __all__ = [
 
 LrBoundsWish = Annotated[str, Field(pattern=r"^(auto|off|[0-9.eE+-]+:[0-9.eE+-]+)$")]
 LARGEST_LR = 1000.0
+CONFIRM_SHARE = 0.25
+"""Share of a study's time that is kept for its confirmation."""
 
 
 class DataIdentity(Record):
@@ -37,7 +50,9 @@ class DataIdentity(Record):
         official: The files have the official checksums.
         train: Images trained on.
         validation: Images scored on.
-        split: Hash over the pixels and labels of both parts.
+        split: Hash over the pixels and labels of all parts.
+        confirming: Images that score no trial and confirm the result; 0 where nothing was set aside, as in
+            grids and in studies of earlier versions.
     """
 
     name: Literal["cifar10", "synthetic"]
@@ -45,6 +60,7 @@ class DataIdentity(Record):
     train: int
     validation: int
     split: Annotated[str, AfterValidator(no_control)]
+    confirming: Annotated[int, Field(ge=0)] = 0
 
     def described(self) -> str:
         """Return the images in words, to stand beside a figure."""
@@ -53,8 +69,10 @@ class DataIdentity(Record):
             ("cifar10", False): "CIFAR-10 (not the official files)",
         }
         name = kinds.get((self.name, self.official), "SYNTHETIC images, not CIFAR-10")
+        confirming = f" / {self.confirming:,} confirming" if self.confirming else ""
         return (
-            f"{name}, {self.train:,} training / {self.validation:,} validation, split {self.split}"
+            f"{name}, {self.train:,} training / {self.validation:,} validation{confirming}, "
+            f"split {self.split}"
         )
 
 
@@ -95,12 +113,24 @@ class Budget(Record):
         timeout: Seconds of running, over all its sessions; None for no limit.
         keep: Number of best trials whose trained networks are kept.
         patience: Trials without a new best after which none is started; None for no such limit.
+        confirm: Number of finalists that are confirmed after the search; None for no confirmation, as in
+            grids and in studies of earlier versions.
+        confirm_seeds: Trainings of each of them at most.
     """
 
     trials: Annotated[int, Field(ge=1)]
     timeout: Annotated[float, Field(gt=0)] | None = None
     keep: Annotated[int, Field(ge=0)] = DEFAULT_KEEP
     patience: Annotated[int, Field(ge=1)] | None = None
+    confirm: Annotated[int, Field(ge=1, le=MOST_FINALISTS)] | None = None
+    confirm_seeds: Annotated[int, Field(ge=1, le=MOST_CONFIRM_SEEDS)] = DEFAULT_CONFIRM_SEEDS
+
+    @property
+    def search_timeout(self) -> float | None:
+        """Seconds after which no trial is trained any more: the rest is for the confirmation."""
+        if self.timeout is None or self.confirm is None:
+            return self.timeout
+        return self.timeout * (1.0 - CONFIRM_SHARE)
 
 
 def given_range(wish: str) -> tuple[float, float] | None:

@@ -26,6 +26,7 @@ from search.study.validation import check_notes, readable
 __all__ = [
     "SearchStudy",
     "create_or_open",
+    "existing_identity",
     "newest_name",
     "open_study",
     "summaries",
@@ -90,12 +91,12 @@ class SearchStudy:
 
     @property
     def complete(self) -> bool:
-        """Return whether its budget is used up."""
+        """Return whether its budget of trials and of time for them is used up."""
         rows = self.rows()
         budget = self.budget
         most = trials_in_all(budget.trials, budget.patience, best_position(rows), enqueued_to(rows))
         finished = sum(row.finished for row in rows)
-        timeout = budget.timeout
+        timeout = budget.search_timeout
         return finished >= most or (timeout is not None and self.seconds >= timeout)
 
 
@@ -136,6 +137,17 @@ def create_or_open(
     found = SearchStudy(study, stored, budget)
     found.write(attributes.BUDGET, budget.model_dump(mode="json"))
     return found, False
+
+
+def existing_identity(storage: BaseStorage, name: str) -> DataIdentity | None:
+    """Return the images of the study of this name; None if there is none that can be continued."""
+    found = next((one for one in summaries(storage) if one.study_name == name), None)
+    if found is None:
+        return None
+    try:
+        return Settings.model_validate(found.user_attrs[attributes.SETTINGS]).data
+    except ValidationError:  # which is told when the study is opened
+        return None
 
 
 def open_study(storage: BaseStorage, name: str | None) -> SearchStudy:

@@ -22,12 +22,14 @@ from cifar_core.records import explain, no_control
 from cifar_core.text_files import one_line
 from search.errors import ServiceError
 from search.study import attributes
+from search.study.confirmation import ConfirmationPlan, ConfirmationRun, run_key
 from search.study.settings import Budget, Settings
 from search.study.trial_states import is_foreign, was_ended_outside
 from spaces.checks import problems_of
 
 __all__ = ["check_notes", "readable"]
 
+RUNS = f"{attributes.CONFIRMATION}:"
 Shown = Annotated[str, AfterValidator(no_control)]
 
 
@@ -125,6 +127,7 @@ class _OlderTrial(_Notes):
 
 class _StudyNotes(_Notes):
     budget: Budget
+    confirmation: ConfirmationPlan | None = None
     curve_model: _CurveModel | None = None
     experience: int | None = Field(None, ge=0, le=1_000)
     lr_bounds: list[_Range] | None = None
@@ -162,6 +165,10 @@ def _problem_of_study(notes: dict[str, Any]) -> str | None:
             if key not in notes:
                 return f"{key} is missing"
             TypeAdapter(dict[str, list[_OlderTrial]]).validate_python({key: notes[key]})
+        runs = {key: note for key, note in notes.items() if key.startswith(RUNS)}
+        for key, run in TypeAdapter(dict[str, ConfirmationRun]).validate_python(runs).items():
+            if key != run_key(run.trial, run.repeat):
+                return f"{key} belongs to trial {run.trial}, repeat {run.repeat}"
     except ValidationError as error:
         return explain(error)[0].rstrip(".")
     return None

@@ -8,6 +8,7 @@ from search.formatting import duration, percent, points, short
 from search.results.importance import Importance, Unknown
 from search.results.summary import Summary
 from search.views.best_trials import best_trials, mattered_line, so_far
+from search.views.confirmation_table import confirmation_words
 from search.views.grid_table import summary_table
 from search.views.next_steps import Step, next_steps
 
@@ -84,7 +85,7 @@ def _found(summary: Summary) -> list[RenderableType]:
     measured = "; references measured in this study" if summary.comparisons else ""
     lines: list[RenderableType] = [
         Text.assemble(
-            ("Best: ", "bold"),
+            ("Best: " if summary.confirmation is None else "Best of the search: ", "bold"),
             (percent(best.validation_accuracy), "bold green"),
             f" validation accuracy after {epochs}, trial {best.number}, one run{measured}",
         ),
@@ -97,17 +98,15 @@ def _found(summary: Summary) -> list[RenderableType]:
         lines.append(Text(f"  the last hour brought {gain}", style="dim"))
     if edge := summary.edge:
         lines.append(Text(f"  {edge.words}", style="yellow"))
+    if summary.confirmation is not None:
+        lines += [Text(), *confirmation_words(summary.confirmation)]
     if summary.exported:
         lines.append(_path("  exported to ", summary.exported))
-    lines += best_trials(summary)
-    # The expected maximum grows with the number of runs (Dodge et al. 2019, arXiv 1909.03004).
-    lines.append(
-        Text(
-            "  The best of many single runs is partly luck; retrain it over several seeds before "
-            "trusting it.",
-            style="dim",
-        )
-    )
+    if summary.confirmation is None:
+        lines += best_trials(summary)
+        # The expected maximum grows with the number of runs (Dodge et al. 2019, arXiv 1909.03004).
+        words = "The best of many single runs is partly luck; confirm it on fresh seeds before trusting it."
+        lines.append(Text(f"  {words}", style="dim"))
     return lines
 
 

@@ -4,7 +4,6 @@ import textwrap
 from itertools import chain
 
 from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -21,6 +20,8 @@ from search.formatting import (
     why,
 )
 from search.study.rows import TrialRow
+from search.views.bars import bar, progress_bar
+from search.views.live_confirmation import confirmation_page
 from search.views.progress import Progress, RunningTrial
 
 __all__ = ["draw"]
@@ -44,6 +45,10 @@ def draw(progress: Progress, width: int, height: int, hints: bool = True) -> Ren
         hints: Mention keys and commands.
     """
     below = _closing(progress, width, hints)
+    if progress.confirming is not None:
+        study = progress.confirming.start.study
+        page = confirmation_page(progress.confirming, width)
+        return Group(*_header(study, progress, width), *page, *below)
     if progress.search is None:
         return Group(*_header("cifar-search", progress, width), *_sweeps(progress, width), *below)
     above = [
@@ -73,7 +78,7 @@ def _sweeps(progress: Progress, width: int) -> list[RenderableType]:
     if progress.sweeps is None:
         return [_line("preparing")]
     done, total = progress.sweeps.done, progress.sweeps.total
-    return [_line("LR-range test: measuring which learning rates work"), _bar(done, total, width)]
+    return [_line("LR-range test: measuring which learning rates work"), bar(done, total, width)]
 
 
 def _trials_done(progress: Progress, width: int) -> list[RenderableType]:
@@ -91,7 +96,7 @@ def _trials_done(progress: Progress, width: int) -> list[RenderableType]:
         for found in progress.bounds.values()
     )
     ranges = [Text(f"learning rate: {', '.join(rates)}")] if progress.bounds else []
-    return [_bar(progress.done, progress.total, width), Text(counts), Text(pace), *ranges]
+    return [bar(progress.done, progress.total, width), Text(counts), Text(pace), *ranges]
 
 
 def _trials(progress: Progress, width: int, room: int) -> Table:
@@ -130,7 +135,7 @@ def _running_cells(trial: RunningTrial, epochs: int) -> list[RenderableType]:
     return [
         str(trial.number),
         f"{trial.epochs_done}/{epochs}",
-        _progress_bar(trial.epochs_done, epochs, STATE_WIDTH),
+        progress_bar(trial.epochs_done, epochs, STATE_WIDTH),
         percent(trial.validation_accuracy),
         _parameters(trial.label, short(trial.values), style=""),
     ]
@@ -173,18 +178,6 @@ def _closing(progress: Progress, width: int, hints: bool) -> list[RenderableType
     both = f"{STOP_HINT}   |   {dashboard}"
     lines = [both] if len(both) <= width else [STOP_HINT, dashboard]
     return [Text(), *(Text(line, style="dim") for line in lines)]
-
-
-def _bar(done: int, total: int, width: int) -> RenderableType:
-    shown = f"{done}/{total}"
-    grid = Table.grid(Column(ratio=1), Column(no_wrap=True), expand=True, padding=(0, 2, 0, 0))
-    grid.add_row(_progress_bar(done, total, width - len(shown) - 2), shown)
-    return grid
-
-
-def _progress_bar(done: int, total: int, width: int) -> ProgressBar:
-    # rich's default colour is close to red, which here means failure.
-    return ProgressBar(total=max(1, total), completed=done, width=width, complete_style="cyan")
 
 
 def _line(text: str, style: str = "") -> Text:

@@ -46,6 +46,8 @@ def next_steps(
         Step("all trials", command_line("status", study, flags=where)),
         Step("plots in a browser", command_line("dashboard", flags=where)),
     ]
+    if more := _confirm_command(summary, where, data):
+        steps.append(more)
     if summary.exported is not None:
         top = command_line("export", study, flags=where, top=5)
         retrain = command_line(
@@ -67,6 +69,26 @@ def resume_command(summary: Summary, where: str = "", data: str | None = None) -
     used_up = timeout is not None and summary.seconds >= timeout
     longer = f"{2 * timeout:.0f}s" if timeout is not None and used_up else None
     return command_line("resume", summary.study, flags=where, timeout=longer, data=data)
+
+
+def _confirm_command(summary: Summary, where: str, data: str | None) -> Step | None:
+    """The command that confirms the best, or confirms it more closely; None where neither has a use."""
+    found = summary.confirmation
+    if summary.cells is not None or summary.best is None:
+        return None
+    if found is None:
+        if summary.state == "stopped" and summary.budget.confirm is not None:
+            return None  # the same as to continue
+        return Step(
+            "confirm the best", command_line("confirm", summary.study, flags=where, data=data)
+        )
+    undecided = sum(one.tied_with_leader for one in found.ranking) > 1
+    if not found.ended or not undecided:
+        return None
+    command = command_line(
+        "confirm", summary.study, flags=where, seeds=2 * found.most_seeds, data=data
+    )
+    return Step("confirm more closely", command)
 
 
 def _wider_search(summary: Summary, where: str, data: str | None, given: str | None) -> str | None:
@@ -100,6 +122,7 @@ def _wider_search(summary: Summary, where: str, data: str | None, given: str | N
         keep=_other_than(default.budget.keep, budget.keep),
         known=_other_than("on", settings.known),
         experience=_other_than("on", settings.experience),
+        confirm=_other_than(default.budget.confirm or "off", budget.confirm or "off"),
     )
 
 

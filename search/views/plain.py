@@ -5,6 +5,8 @@ from typing import IO
 
 from search.events import (
     BoundsFound,
+    ConfirmationStarted,
+    ConfirmationTrained,
     Event,
     Notice,
     SearchStarted,
@@ -15,6 +17,7 @@ from search.events import (
     TrialStarted,
 )
 from search.formatting import about, bounds_line, cut, how_it_ended, one_line, percent, short, why
+from search.study.confirmation import ConfirmationRun
 from search.study.rows import TrialRow
 from search.views.progress import Clock, Progress
 
@@ -62,6 +65,10 @@ class PlainView:
                 self._write(f"trial {number} continues after epoch {epochs_done}")
             case TrialEnded(row) | TrialPaused(row):
                 self._write(_trial_line(row, self.progress))
+            case ConfirmationStarted():
+                self._write_confirmation(event)
+            case ConfirmationTrained(run):
+                self._write(_training_line(run, self.progress))
             case Stopping(reason):
                 self._write(reason)
 
@@ -83,6 +90,16 @@ class PlainView:
                 f"{self.progress.count('pruned')} stopped early, "
                 f"{self.progress.count('failed')} failed{waiting}{_best(self.progress)}"
             )
+
+    def _write_confirmation(self, start: ConfirmationStarted) -> None:
+        names = ", ".join(one.name for one in start.plan.contenders)
+        left = f", at most {about(start.seconds)}" if start.seconds else ""
+        self._write(
+            f"confirming {names} on fresh seeds: at most {start.most} trainings{left}, accuracy on "
+            f"{start.plan.images.described()}"
+        )
+        if start.done:
+            self._write(f"{start.done} trainings are already done")
 
     def _write(self, text: str) -> None:
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
@@ -110,6 +127,22 @@ def _trial_line(row: TrialRow, progress: Progress) -> str:
     elif progress.last_calls:
         fields.append(f"all started; {progress.last_calls} paused trials may continue")
     return " | ".join(fields) + _best(progress)
+
+
+def _training_line(run: ConfirmationRun, progress: Progress) -> str:
+    confirming = progress.confirming
+    if confirming is None:
+        return ""
+    fields = [
+        f"{confirming.done}/{confirming.start.most}",
+        f"{confirming.contender(run.trial).name}, seed {run.repeat}",
+        percent(run.accuracy)
+        if run.failure is None
+        else f"failed: {cut(run.failure, REASON_WIDTH)}",
+    ]
+    if confirming.so_far is not None and len(confirming.so_far.ranking) > 1:
+        fields.append(confirming.so_far.verdict)
+    return " | ".join(fields)
 
 
 def _best(progress: Progress) -> str:

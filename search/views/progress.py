@@ -1,12 +1,15 @@
 """The progress of a search, built from its events and drawn by the views."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from cifar_core.epoch import Epoch
 from search.events import (
     BoundsFound,
+    ConfirmationEpoch,
+    ConfirmationStarted,
+    ConfirmationTrained,
     EpochSeen,
     Event,
     SearchStarted,
@@ -16,10 +19,11 @@ from search.events import (
     TrialPaused,
     TrialStarted,
 )
+from search.study.confirmation import Confirmation, Contender
 from search.study.rows import TrialRow, best_rows, gains
 from spaces.space import Values
 
-__all__ = ["Clock", "Progress", "RunningTrial"]
+__all__ = ["Clock", "Confirming", "Progress", "RunningTrial"]
 
 Clock = Callable[[], float]
 
@@ -48,6 +52,27 @@ class RunningTrial:
     images_per_second: float = 0.0
 
 
+@dataclass(frozen=True)
+class Confirming:
+    """The progress of a confirmation.
+
+    Attributes:
+        start: Its start in this session.
+        done: Finished trainings.
+        so_far: What they say; None before the first.
+        running: Finished epochs of the trainings under way, by trial and repeat.
+    """
+
+    start: ConfirmationStarted
+    done: int
+    so_far: Confirmation | None
+    running: Mapping[tuple[int, int], int]
+
+    def contender(self, trial: int) -> Contender:
+        """Return the contender from a trial."""
+        return next(one for one in self.start.plan.contenders if one.trial == trial)
+
+
 class Progress:
     """The state of a search, updated event by event.
 
@@ -59,6 +84,7 @@ class Progress:
         sweeps: Progress of the LR-range test; None if there is none.
         bounds: Learning-rate ranges by optimizer.
         running: Running trials by number.
+        confirming: Progress of the confirmation; None before it.
         stopping: Reason why the search is about to stop, or None.
     """
 
@@ -67,6 +93,7 @@ class Progress:
         self.sweeps: SweepsProgress | None = None
         self.bounds: dict[str, BoundsFound] = {}
         self.running: dict[int, RunningTrial] = {}
+        self.confirming: Confirming | None = None
         self.stopping: str | None = None
         self._clock = clock
         self._began = clock()
@@ -94,6 +121,10 @@ class Progress:
                 self._end_trial(row)
             case TrialPaused(row):
                 self._pause_trial(row)
+            case ConfirmationStarted():
+                self._start_confirming(event)
+            case ConfirmationEpoch() | ConfirmationTrained():
+                self._confirm(event)
             case Stopping(reason):
                 self.stopping = reason
 
@@ -148,7 +179,11 @@ class Progress:
     @property
     def time_left(self) -> float | None:
         """Estimated seconds until the trials or the time are used up; None while unknown."""
-        if self.search is None or self.stopping is not None:
+        if self.stopping is not None:
+            return None
+        if self.confirming is not None:
+            return self._time_to_confirm(self.confirming)
+        if self.search is None:
             return None
         known = [
             left for left in (self._time_for_trials(), self._time_allowed()) if left is not None
@@ -157,6 +192,14 @@ class Progress:
 
     def _time_allowed(self) -> float | None:
         return None if self._deadline is None else max(0.0, self._deadline - self._clock())
+
+    def _time_to_confirm(self, confirming: Confirming) -> float:
+        """The longest that it may take: until nothing is left out, or until the time is used up."""
+        start = confirming.start
+        left = start.most - confirming.done
+        most = start.seconds * left / max(1, start.most - start.done)
+        allowed = self._time_allowed()
+        return most if allowed is None else min(most, allowed)
 
     def _time_for_trials(self) -> float | None:
         """Mean time of a trial, times the trials that remain, over the workers that share them."""
@@ -170,6 +213,27 @@ class Progress:
         started = sum(trial.epochs_done for trial in new) / self.search.epochs
         mean = sum(self._seconds.values()) / len(self._seconds)
         return mean * max(0.0, remaining - started) / min(self._most_at_once, remaining)
+
+    def _start_confirming(self, event: ConfirmationStarted) -> None:
+        self.stopping = None  # the time for trials was used up
+        self._deadline = None if event.timeout is None else self._clock() + event.timeout
+        self.confirming = Confirming(event, event.done, event.so_far, {})
+
+    def _confirm(self, event: ConfirmationEpoch | ConfirmationTrained) -> None:
+        if self.confirming is None:
+            return
+        running = dict(self.confirming.running)
+        if isinstance(event, ConfirmationEpoch):
+            running[event.contender.trial, event.repeat] = event.epoch
+            self.confirming = replace(self.confirming, running=running)
+            return
+        running.pop((event.run.trial, event.run.repeat), None)
+        self.confirming = replace(
+            self.confirming,
+            done=self.confirming.done + 1,
+            so_far=event.so_far,
+            running=running,
+        )
 
     def _start(self, search: SearchStarted) -> None:
         self.search = search

@@ -22,6 +22,7 @@ from search.results.reader import UnreadableStudy
 from search.results.summary import Summary
 from search.study.rows import TrialRow
 from search.views.best_trials import best_trials, mattered_line, so_far
+from search.views.confirmation_table import confirmation_words
 from search.views.grid_table import summary_table
 from search.views.next_steps import resume_command
 
@@ -89,7 +90,9 @@ def study_page(
         parts += [Text(), summary_table(summary)]
     else:
         parts += _best(summary)
-        if rows is None:
+        if summary.confirmation is not None:
+            parts += [Text(), *confirmation_words(summary.confirmation)]
+        elif rows is None:
             parts += best_trials(summary)
     if mattered is not None and summary.trials.finished:
         parts.append(mattered_line(mattered))
@@ -113,7 +116,8 @@ def _best(summary: Summary) -> list[RenderableType]:
     best = summary.best
     if best is None:
         return [so_far(summary)] if summary.rows else []
-    line = f"Best: trial {best.number}, {percent(best.validation_accuracy)}"
+    name = "Best" if summary.confirmation is None else "Best of the search"
+    line = f"{name}: trial {best.number}, {percent(best.validation_accuracy)}"
     over = ", ".join(summary.comparisons)
     parts: list[RenderableType] = [Text(f"{line} ({over})" if over else line, style="bold green")]
     if (recent := summary.last_hour) is not None:

@@ -36,12 +36,14 @@ class TrainTask:
         recipe: The recipe to train.
         seed: The trial's seed.
         checkpoint: File of the state, written after every epoch.
+        confirms: It is a training of a confirmation; the worker says at its end which images are right.
     """
 
     number: int
     recipe: Recipe
     seed: int
     checkpoint: Path
+    confirms: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,14 @@ class EpochsDone:
 
 @dataclass(frozen=True)
 class Finished:
-    """A trial has no further epochs, or was told to stop."""
+    """A trial has no further epochs, or was told to stop.
+
+    Attributes:
+        correct: Which of the confirming images are right, as `packed` writes them; None unless this was
+            asked for and no epoch is left.
+    """
+
+    correct: str | None = None
 
 
 @dataclass(frozen=True)

@@ -34,19 +34,22 @@ def check_train_images(wanted: int | None) -> None:
         )
 
 
-def prepare_images(data: DataSet, train_images: int | None, path: Path) -> DataIdentity:
+def prepare_images(
+    data: DataSet, train_images: int | None, path: Path, confirming: int = 0
+) -> DataIdentity:
     """Read the training files, split them, and store what the workers map.
 
     Args:
         data: The data set; its test files are not opened.
         train_images: Images to train on; None for all that validation leaves.
         path: File to write.
+        confirming: Validation images to set aside for confirming.
 
     Raises:
         ServiceError: The file cannot be written.
     """
     labelled = data.read_train()
-    splits = splits_of(labelled, split(labelled, train_images))
+    splits = splits_of(labelled, split(labelled, train_images, confirming=confirming))
     try:
         store_images(splits, path)
     except OSError as error:
@@ -60,11 +63,12 @@ def prepare_images(data: DataSet, train_images: int | None, path: Path) -> DataI
         train=len(splits.train),
         validation=len(splits.validation),
         split=splits.digest,
+        confirming=confirming,
     )
 
 
 def store_images(splits: Splits, path: Path) -> None:
-    """Write both parts: a page with a JSON header, then all images, then all labels as int64.
+    """Write all parts: a page with a JSON header, then all images, then all labels as int64.
 
     Images are written channels last, as workers need them in memory. The training images are there twice,
     the second time mirrored: all workers share the file, and each would mirror half of them in every
@@ -77,14 +81,16 @@ def store_images(splits: Splits, path: Path) -> None:
             "mean": splits.mean,
             "std": splits.std,
             "digest": splits.digest,
+            "confirming": 0 if splits.confirming is None else len(splits.confirming),
         }
     ).encode()
-    train, validation = splits.train, splits.validation
-    images = (train.images, train.images.flip(-1), validation.images)
+    parts = [splits.train, splits.validation]
+    parts += [] if splits.confirming is None else [splits.confirming]
+    train, *others = (part.images for part in parts)
+    images = (train, train.flip(-1), *others)
     pieces = [
         *(one.permute(0, 2, 3, 1).contiguous().numpy() for one in images),
-        train.labels.numpy(),
-        validation.labels.numpy(),
+        *(part.labels.numpy() for part in parts),
     ]
     write_atomically(path, header.ljust(PAGE), *(piece.data for piece in pieces))
 
@@ -105,16 +111,18 @@ def map_images(path: Path) -> Splits:
     # Copy-on-write: PyTorch wants writable memory; nobody writes, so nothing is copied.
     content = np.memmap(path, dtype=np.uint8, mode="c")
     header = json.loads(bytes(content[:PAGE]))
-    train, validation = header["train"], header["validation"]
-    images_end = PAGE + (2 * train + validation) * RECORD
+    train, validation, confirming = (header[one] for one in ("train", "validation", "confirming"))
+    images_end = PAGE + (2 * train + validation + confirming) * RECORD
     images = torch.from_numpy(content[PAGE:images_end]).view(-1, 32, 32, 3).permute(0, 3, 1, 2)
     labels = torch.from_numpy(content[images_end:].view(np.int64))
-    both_ways, validation_images = torch.split(images, [2 * train, validation])
-    train_labels, validation_labels = torch.split(labels, [train, validation])
+    both_ways, *others = torch.split(images, [2 * train, validation, confirming])
+    train_labels, *other_labels = torch.split(labels, [train, validation, confirming])
+    scoring, apart = (Part(*both) for both in zip(others, other_labels, strict=True))
     return Splits(
         Part(both_ways[:train], train_labels, both_ways),
-        Part(validation_images, validation_labels),
+        scoring,
         tuple(header["mean"]),
         tuple(header["std"]),
         header["digest"],
+        apart if confirming else None,
     )

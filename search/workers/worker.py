@@ -21,6 +21,7 @@ from cifar_core.lr_range import sweep
 from cifar_core.text_files import first_line
 from cifar_core.throughput import measure_throughput
 from cifar_core.trainer import Training
+from search.study.confirmation import packed
 from search.workers.messages import (
     Beat,
     EpochsDone,
@@ -152,11 +153,11 @@ def _train(
             return Finished()
     for epoch in training.epochs():
         if not _saves(training, task.checkpoint, connection):
-            break
+            return Finished()
         connection.send(EpochsDone((epoch,)))
         if not connection.recv():
-            break
-    return Finished()
+            return Finished()
+    return Finished(packed(training.answers(splits.confirms).numpy()) if task.confirms else None)
 
 
 def _saves(training: Training, checkpoint: Path, connection: Connection) -> bool:

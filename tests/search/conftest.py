@@ -11,7 +11,15 @@ from filelock import FileLock
 from search.cli import run as run_here
 from search.home import STORAGE_VARIABLES, StudyFolder
 from tests.search.postgres import Server
-from tests.search.running import FAST, Database, Ended, run, space_file, write_plots
+from tests.search.running import (
+    FAST,
+    Database,
+    Ended,
+    run,
+    space_file,
+    unconfirmed,
+    write_plots,
+)
 from tests.search.scripted import folder_in
 
 Here = Callable[..., Ended]
@@ -124,7 +132,7 @@ def here(
 
     def ran(*arguments: object) -> Ended:
         capsys.readouterr()
-        code = run_here([str(argument) for argument in arguments])
+        code = run_here(list(unconfirmed(tuple(map(str, arguments)))))
         return Ended(code, *capsys.readouterr())
 
     return ran

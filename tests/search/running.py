@@ -34,6 +34,7 @@ __all__ = [
     "needs_proc",
     "run",
     "space_file",
+    "unconfirmed",
     "values_of",
     "without_test_files",
     "write_plots",
@@ -143,6 +144,16 @@ class Ended:
     err: str
 
 
+def unconfirmed(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """What follows `cifar-search`, with a search that ends behind its trials unless `--confirm` is there.
+
+    A confirmation trains for longer than such a search, and few tests are about it.
+    """
+    if arguments[:1] == ("start",) and "--confirm" not in arguments and "--help" not in arguments:
+        return (*arguments, "--confirm", "off")
+    return arguments
+
+
 class Running:
     """A command in a session of its own, with its output kept in files.
 
@@ -167,12 +178,12 @@ class Running:
         temporary: Path | None = None,
         storage: str | None = None,
     ) -> None:
-        self.arguments = arguments
+        self.arguments = unconfirmed(arguments)
         log = Path(tempfile.mkdtemp(dir=folder, prefix="output-"))
         self._out, self._err = log / "out", log / "err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
-                [COMMAND, *arguments],
+                [COMMAND, *self.arguments],
                 cwd=folder,
                 env=_environment(data, temporary, storage),
                 stdin=subprocess.DEVNULL if terminal is None else terminal,

@@ -97,9 +97,11 @@ class ScriptedPool:
         workers: How many.
         trouble: What a worker says instead of training this epoch of this trial, if anything.
         epoch: What an epoch of a recipe comes to.
-        checkpoints: The epochs that are saved, by trial; survives the pool as files do.
+        checkpoints: The epochs that are saved, by trial, or by the file of a confirming training; survives
+            the pool as files do.
         after: Called after every poll with how many there were.
         meanwhile: What a worker says that waits to hear whether to save again.
+        answers: Which images a confirming training gets right.
     """
 
     def __init__(
@@ -107,9 +109,10 @@ class ScriptedPool:
         workers: int = 1,
         trouble: Callable[[int, int], WorkerMessage | None] = lambda _trial, _epoch: None,
         epoch: Callable[[Recipe, int], Epoch] = epoch_of,
-        checkpoints: dict[int, list[Epoch]] | None = None,
+        checkpoints: dict[int | str, list[Epoch]] | None = None,
         after: Callable[[int], None] = lambda _polls: None,
         meanwhile: Callable[[], WorkerMessage] = Beat,
+        answers: Callable[[TrainTask], str] = lambda _task: "",
     ) -> None:
         self.workers = [Worker(Slot("cpu", 1), index, ready=True) for index in range(workers)]
         self.checkpoints = {} if checkpoints is None else checkpoints
@@ -119,6 +122,7 @@ class ScriptedPool:
         self._epoch = epoch
         self._after = after
         self._meanwhile = meanwhile
+        self._answers = answers
         self._polls = 0
         self._scripts: dict[int, Iterator[WorkerMessage]] = {}
         self._goes_on: dict[int, bool] = {}
@@ -153,7 +157,8 @@ class ScriptedPool:
 
     def _work(self, worker: Worker, task: TrainTask) -> Iterator[WorkerMessage]:
         """What a worker says, as `search.workers.worker` does it."""
-        history = self.checkpoints.setdefault(task.number, [])
+        key = task.checkpoint.stem if task.confirms else task.number
+        history = self.checkpoints.setdefault(key, [])
         if history:
             yield EpochsDone(tuple(history))
             if not self._goes_on.pop(worker.index):
@@ -173,7 +178,8 @@ class ScriptedPool:
             yield EpochsDone((history[-1],))
             if not self._goes_on.pop(worker.index):
                 break
-        yield Finished()
+        over = len(history) == task.recipe.epochs or (history and history[-1].is_last)
+        yield Finished(self._answers(task) if task.confirms and over else None)
 
 
 def folder_in(path: Path) -> StudyFolder:

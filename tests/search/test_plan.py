@@ -103,3 +103,19 @@ def test_a_space_without_a_quick_run_is_run_in_full_anywhere() -> None:
 def test_a_quick_run_that_a_space_does_not_have_is_refused() -> None:
     with pytest.raises(UsageError, match=r"small has no \[quick\] section"):
         plan_of(request(scale="quick"), without_quick(), CPU)
+
+
+@pytest.mark.parametrize(("wanted", "confirm"), [(None, 3), (0, None), (7, 7)])
+def test_a_search_is_confirmed_unless_it_is_told_not_to_be(
+    wanted: int | None, confirm: int | None
+) -> None:
+    budget = plan_of(request(confirm=wanted, timeout=100.0), small_space(), CPU).budget
+    assert budget.confirm == confirm
+    assert budget.search_timeout == (100.0 if confirm is None else 75.0)
+
+
+def test_a_grid_is_not_confirmed() -> None:
+    assert plan_of(request(confirm=0), load_space("flip"), CPU).budget.confirm is None
+    assert plan_of(request(), load_space("flip"), CPU).budget.confirm is None
+    with pytest.raises(UsageError, match="leave --confirm out"):
+        plan_of(request(confirm=3), load_space("flip"), CPU)

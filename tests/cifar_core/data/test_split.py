@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import cifar_core.data.split as split_module
 from cifar_core.data.labelled_images import LabelledImages
-from cifar_core.data.split import CLASS_COUNT, VALIDATION_IMAGES, split
+from cifar_core.data.split import CLASS_COUNT, CONFIRMING_IMAGES, VALIDATION_IMAGES, split
 from cifar_core.errors import DataError
 
 FEW = 40  # validation images in most tests here
@@ -177,3 +177,20 @@ def test_which_images_validate_is_the_same_for_ever() -> None:
     assert parts.validation[:5].tolist() == [3, 16, 23, 48, 49]
     assert parts.train[:5].tolist() == [42, 52, 60, 80, 99]
     assert parts.digest == "98c7ba38fcf14c3a"
+
+
+@pytest.mark.usefixtures("all_of_them")
+def test_images_to_confirm_on_are_taken_from_those_that_validate_and_are_the_same_for_ever() -> (
+    None
+):
+    labels = np.tile(np.arange(10), 5000)
+    labelled = LabelledImages(np.zeros((50_000, 3, 1, 1), np.uint8), labels, official=False)
+    whole, parts = split(labelled, 2_000), split(labelled, 2_000, confirming=CONFIRMING_IMAGES)
+    assert (parts.train == whole.train).all()
+    both = np.concatenate([parts.validation, parts.confirming])
+    assert (np.sort(both) == whole.validation).all()
+    assert in_each_class(labelled, parts.validation).tolist() == [250] * 10
+    assert in_each_class(labelled, parts.confirming).tolist() == [250] * 10
+    assert parts.confirming[:5].tolist() == [3, 16, 23, 62, 64]
+    assert parts.digest == "875451acaa06f75f"
+    assert len(whole.confirming) == 0

@@ -20,7 +20,7 @@ from search.commands.start import start
 from search.errors import ServiceError, StudyHeldError, UsageError
 from search.home import Home
 from search.recipe_files import read_configuration
-from search.request import ResumeRequest, Scale, StartRequest
+from search.request import ConfirmRequest, ResumeRequest, Scale, StartRequest
 from search.storage.opening import open_storage
 from search.storage.study_lock import StudyLock
 from search.study.bounds import Bounds
@@ -203,6 +203,7 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         "--warm-start": "old",
         "--known": "off",
         "--experience": "off",
+        "--confirm": "5",
     }
     words = (word for pair in options.items() for word in pair)
     found = asked(monkeypatch, "start", *words, "--compile")
@@ -230,6 +231,7 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         warm_start=("old",),
         known="off",
         experience="off",
+        confirm=5,
     )
     fields = {*StartRequest.__dataclass_fields__} - {"compile_networks"}
     assert {f"--{name.replace('_', '-')}" for name in fields} == set(options)
@@ -259,6 +261,7 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         "--keep": "0",
         "--hang-after": "90",
         "--patience": "30",
+        "--confirm": "off",
     }
     words = (word for pair in options.items() for word in pair)
     found = asked(monkeypatch, "resume", "mine", *words, "--compile")
@@ -274,9 +277,36 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         keep=0,
         hang_after=90.0,
         patience=30,
+        confirm=0,
     )
     fields = {*ResumeRequest.__dataclass_fields__} - {"study", "compile_networks"}
     assert {f"--{name.replace('_', '-')}" for name in fields} == set(options)
+
+
+def test_every_option_of_confirm_reaches_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {
+        "--storage": "sqlite:///x.db",
+        "--top": "5",
+        "--seeds": "8",
+        "--workers": "2",
+        "--device": "cpu",
+        "--data": "synthetic",
+        "--hang-after": "90",
+    }
+    words = (word for pair in options.items() for word in pair)
+    found = asked(monkeypatch, "confirm", "mine", *words, "--compile")
+    assert found.request == ConfirmRequest(
+        "mine", "sqlite:///x.db", 5, 8, 2, "cpu", "synthetic", True, 90.0
+    )
+    assert asked(monkeypatch, "confirm").request == ConfirmRequest()
+
+
+@pytest.mark.parametrize("wrong", ["0", "21", "-1", "on", "1.5", ""])
+def test_a_number_of_finalists_is_off_or_from_1_to_20(
+    capsys: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    err = said(capsys, "start", "--space", "x", "--confirm", wrong, code=2)
+    assert f"must be off, or from 1 to 20, but got '{wrong}'." in err
 
 
 def test_the_environment_names_home_and_data(

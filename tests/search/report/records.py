@@ -98,11 +98,11 @@ def importance(rows: Sequence[TrialRow]) -> Importance:
 
 def record(rows: Sequence[TrialRow], name: str = "mine", **changes: Any) -> ReportRecord:
     known = changes.pop("summary", None) or summary(rows, name)
+    known = replace(known, confirmation=changes.pop("confirmation", None))
     values: dict[str, Any] = {
         "summary": known,
         "space": known.settings.space,
         "importance": importance(rows) if rows else Unknown("no trials have a score."),
-        "confirmation": None,
         "diagnosis": Missing("The images cannot be read."),
         "sheet": Missing("The images cannot be read."),
         "lr_curves": {},
@@ -116,7 +116,7 @@ def record(rows: Sequence[TrialRow], name: str = "mine", **changes: Any) -> Repo
 
 def diagnosis(number: int) -> Diagnosis:
     confusion = [[40 if a == b else (a + b) % 3 for b in range(10)] for a in range(10)]
-    return Diagnosis(number, 0.8, dict.fromkeys(CLASSES, 0.8), confusion)
+    return Diagnosis(number, "the search", 0.8, dict.fromkeys(CLASSES, 0.8), confusion)
 
 
 def sheet(words: str = "flip 0.5") -> Versions:
@@ -163,5 +163,5 @@ def confirmed(
         "half_width": 0.012,
         "shrinkage": 100 * (before - mean),
         "difference": None if to is None else difference,
-        "tied_with_winner": number == 1,
+        "tied_with_leader": number == 1,
     }

@@ -108,6 +108,7 @@ def test_every_key_of_the_contract_is_there(study: SearchStudy) -> None:
             "train": 45_000,
             "validation": 5_000,
             "split": "0123456789abcdef",
+            "confirming": 0,
         }
     )
     counts = {"total", "finished", "complete", "pruned", "failed", "running", "paused"}

@@ -50,7 +50,8 @@ def test_a_search_on_real_images_measures_searches_and_exports(
     assert summary["state"] == "finished"
     assert summary["space"] == "tiny"
     assert summary["data"]["name"] == "cifar10"
-    assert (summary["data"]["train"], summary["data"]["validation"]) == (300, 5000)
+    data = summary["data"]
+    assert (data["train"], data["validation"], data["confirming"]) == (300, 2500, 2500)
     trials = summary["trials"]
     assert trials["total"] == trials["finished"] == 4
     assert trials["complete"] + trials["pruned"] + trials["failed"] == 4
@@ -105,7 +106,10 @@ def test_a_search_says_what_it_found_and_what_it_gained(undisturbed: Undisturbed
     assert "sgd lr" in said
     assert "measured by an LR-range test at 1 corner of the space" in said
     assert re.search(r"epochs trained after \d+ for the LR-range test", said)
-    assert "CIFAR-10 (not the official files), 400 training / 5,000 validation" in said
+    assert (
+        "CIFAR-10 (not the official files), 400 training / 2,500 validation / 2,500 confirming"
+        in said
+    )
     assert undisturbed.ended.err == ""
 
 
@@ -117,6 +121,7 @@ def test_every_command_that_a_search_proposes_is_there_to_its_end(undisturbed: U
     assert [step for step in steps if not step.startswith("start ")] == [
         f"status tiny --home {undisturbed.home}",
         f"dashboard --home {undisturbed.home}",
+        f"confirm tiny --home {undisturbed.home}",
         f"export tiny --home {undisturbed.home} --top 5",
         f"train {exported} --seeds 3 --train-images 400",
     ]

@@ -190,6 +190,13 @@ def test_what_is_prepared_is_said_and_can_be_mapped(plain_images: Path, tmp_path
     found = map_images(tmp_path / "images")
     assert (len(found.train), len(found.validation)) == (400, 5_000)
     assert found.digest == identity.split
+    apart = prepare_images(data, 400, tmp_path / "apart", confirming=2_000)
+    assert (apart.validation, apart.confirming) == (3_000, 2_000)
+    with_a_part = map_images(tmp_path / "apart")
+    assert with_a_part.confirming is not None
+    assert (len(with_a_part.validation), len(with_a_part.confirms)) == (3_000, 2_000)
+    assert found.confirming is None
+    assert found.confirms is found.validation
     again = prepare_images(data, 500, tmp_path / "images")
     assert again.train == 500
     assert again.split != identity.split

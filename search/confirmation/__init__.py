@@ -1,0 +1,1 @@
+"""The confirmation of a search's result: finalists and references trained anew on fresh seeds."""

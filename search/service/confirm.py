@@ -1,0 +1,63 @@
+"""The confirmation of what a study has found so far, asked for by itself."""
+
+from pathlib import Path
+
+from cifar_core.device import resolve_devices
+from search.errors import UsageError
+from search.events import Observer
+from search.execution.coordinator import Outcome
+from search.home import Home
+from search.request import ConfirmRequest
+from search.service.resume import prepare_same_images
+from search.service.session import Session
+from search.storage.opening import existing_storage
+from search.storage.study_lock import StudyLock
+from search.study.choices import DEFAULT_CONFIRM
+from search.study.rows import best_rows
+from search.study.study import SearchStudy, create_or_open, open_study
+from search.workers.slots import slots_of
+
+__all__ = ["confirm"]
+
+
+def confirm(
+    home: Home, request: ConfirmRequest, observe: Observer, data_folder: Path
+) -> tuple[SearchStudy, Outcome]:
+    """Confirm the best trials of a study, however far its search has come; no trial is trained.
+
+    Args:
+        home: The home of the study's files.
+        request: What the user asked for.
+        observe: Told what happens.
+        data_folder: Folder in which ``--data auto`` looks for CIFAR-10.
+
+    Returns:
+        The study as it stands at the end, and whether its confirmation is over.
+
+    Raises:
+        CifarSearchError: Something is wrong that the user can correct.
+    """
+    slots = slots_of(resolve_devices(request.device), request.workers)
+    storage = existing_storage(home, request.storage)
+    study = open_study(storage, request.study)
+    if study.settings.seeds is not None:
+        raise UsageError(
+            f"Study {study.name} is a grid, whose cells are trained over several seeds as it is. "
+            "Its table: cifar-search status"
+        )
+    if not best_rows(study.rows()):
+        raise UsageError(
+            f"Study {study.name} has no complete trial yet, so there is nothing to confirm. "
+            "Continue it with cifar-search resume."
+        )
+    home.create()
+    with StudyLock(home, storage, study.name) as lock:
+        prepare_same_images(study, request.data, lock.folder, data_folder)
+        old = study.budget
+        wanted = {
+            "confirm": request.top or old.confirm or DEFAULT_CONFIRM,
+            "confirm_seeds": request.seeds or old.confirm_seeds,
+        }
+        budget = old.model_copy(update=wanted)
+        study, _ = create_or_open(storage, study.name, study.settings, budget)
+        return study, Session(study, storage, lock, home, slots, request, observe).confirm()
