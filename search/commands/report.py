@@ -29,6 +29,7 @@ def report(
     It needs no network and no other file. A search writes its report at its end; this command writes it
     anew, of a running search too. The newest study is taken by default.
     """
+    from search.commands.error_messages import for_terminal
     from search.commands.reporting import make_report
     from search.errors import UsageError
     from search.results.reader import StudyReader
@@ -37,6 +38,7 @@ def report(
         raise UsageError(f"--out must end in .html, but got {out}.")
     reader = StudyReader(home, storage, study)
     found, summary = reader.open()
-    click.echo(
-        str(make_report(found, summary, home, storage or home.storage_url(), data, out).path)
-    )
+    made = make_report(found, summary, home, storage or home.storage_url(), data, out)
+    if made.problem is not None:
+        click.echo(f"note: {for_terminal(made.problem)}", err=True)
+    click.echo(str(made.path))

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from search.commands import options
+from search.errors import ServiceError
 from search.home import Home
 from search.results.importance import Importance, Unknown
 from search.results.summary import Summary
@@ -20,10 +21,12 @@ class Report:
     Attributes:
         path: The file.
         importance: What mattered, as it says.
+        problem: Why it is not among the study's artifacts, in a sentence; None if it is, or need not be.
     """
 
     path: Path
     importance: Importance | Unknown
+    problem: str | None = None
 
 
 def make_report(
@@ -45,7 +48,7 @@ def make_report(
         out: The file; by default beside the study's exported configurations.
 
     Raises:
-        ServiceError: A file cannot be written.
+        ServiceError: The file cannot be written.
     """
     from search.report.file import keep_as_artifact, write_report
     from search.report.gathering import gather
@@ -62,6 +65,10 @@ def make_report(
     )
     path = out or home.report(study.name)
     write_report(record, path)
+    problem = None
     if summary.state != "running":
-        keep_as_artifact(study, home.artifacts, path)
-    return Report(path, record.importance)
+        try:
+            keep_as_artifact(study, home.artifacts, path)
+        except ServiceError as error:
+            problem = str(error)
+    return Report(path, record.importance, problem)

@@ -157,10 +157,16 @@ def _report(
 ) -> Report | None:
     """Write the report of a finished search; the result is shown even where that fails."""
     try:
-        return make_report(study, summary, home, url, _data_value(study.data.name, data))
+        made = make_report(study, summary, home, url, _data_value(study.data.name, data))
     except (CifarSearchError, OSError) as error:
         click.echo(f"note: the report cannot be written: {for_terminal(str(error))}", err=True)
-        return None
+    except KeyboardInterrupt:
+        click.echo("note: the report was not written, as you interrupted it.", err=True)
+    else:
+        if made.problem is not None:
+            click.echo(f"note: {for_terminal(made.problem)}", err=True)
+        return made
+    return None
 
 
 def _data_value(kind: str, data: str | None) -> str | None:
