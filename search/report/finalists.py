@@ -57,8 +57,8 @@ def _confirmed(found: Confirmation) -> list[Markup]:
     cells = [
         (
             _name(one),
-            percent(one.contender.search_accuracy),
-            f"{percent(one.mean)} +- {100 * one.half_width:.1f}",
+            f"{100 * one.contender.search_accuracy:.1f}",
+            f"{100 * one.mean:.1f} +- {100 * one.half_width:.1f}",
             str(one.seeds),
             f"{one.shrinkage:+z.1f}",
             f"{one.contender.multiply_adds / 1e6:.1f} M",
@@ -68,8 +68,8 @@ def _confirmed(found: Confirmation) -> list[Markup]:
         for one in found.ranking
     ]
     headings = (
-        *("configuration", "in the search", "confirmed", "seeds", "lost, points"),
-        *("multiply-adds", "over the reference", "standing"),
+        *("configuration", "search", "confirmed", "seeds", "lost"),
+        *("multiply-adds", "to the reference", "standing"),
     )
     strong = next((i for i, one in enumerate(found.ranking) if _is_winner(one, found)), None)
     parts = [
@@ -79,7 +79,16 @@ def _confirmed(found: Confirmation) -> list[Markup]:
             "Mean accuracy of the new trainings with its interval. Configurations of equal standing "
             "cannot be told apart.",
         ),
-        table(headings, cells, figures=range(1, 7), strong=strong, caption="Confirmed accuracy"),
+        table(
+            headings,
+            cells,
+            figures=range(1, 7),
+            strong=strong,
+            caption=(
+                "Confirmed accuracy in percent; lost: points below the score of the search; to the "
+                "reference: points"
+            ),
+        ),
     ]
     if found.failures:
         failed = (element("li", f"{name}: {reason}") for name, reason in found.failures.items())

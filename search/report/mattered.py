@@ -73,9 +73,9 @@ def _shares(found: Importance) -> Markup:
         return frame.drawn(f"Share of the variance of the predicted final accuracy: {listed}.")
 
     entries = (
-        ("bar c1", "clearly matters: at least 5 % with a probability of 90 %"),
+        ("bar c1", "clearly matters: at least 5 % by itself"),
         ("bar c5", "unclear"),
-        ("bar grey", "clearly less than 5 %"),
+        ("bar grey", "clearly less than 5 %, interactions included"),
         ("bar faint ink", "with interactions"),
     )
     caption = "Each parameter's own share of the variance, with its 90 % interval."

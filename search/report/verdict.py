@@ -38,7 +38,7 @@ def _verdict(record: ReportRecord) -> Markup:
     else:
         words = verdict(summary)
     first, _, rest = words.partition(". ")
-    first = f"{first}." if rest else first
+    first = f"{first[:1].upper()}{first[1:]}{'.' * bool(rest)}"
     lines = [element("p", first, class_="headline")]
     if rest:
         lines.append(element("p", rest))

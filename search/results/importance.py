@@ -98,7 +98,8 @@ class ParameterImportance:
         share: Its own share of the variance of the predicted final accuracy, 0-1.
         total: The same with all interactions that it has a part in.
         applies: Share of the space in which it applies, 0-1.
-        verdict: Whether its own share is at least 5 %: ``yes`` or ``no`` with a probability of 90 %.
+        verdict: ``yes`` if its own share is at least 5 % with a probability of 90 %, ``no`` if with all
+            interactions it is less: where trials say little, a share alone is small for any parameter.
         levels: Its effect, in the order of its values.
     """
 
@@ -213,7 +214,8 @@ def in_words(found: Importance) -> str:
         words += f" Unclear: {_listed(unclear[: 4 if more else 5])}{more}."
     if rest:
         words += (
-            f" {'The other' if clear or unclear else 'All'} {len(rest)} clearly have less than 5 %."
+            f" {'The other' if clear or unclear else 'All'} {len(rest)} clearly have less than 5 %, "
+            "interactions included."
         )
     stopped = f", {found.stopped} of them stopped or unfinished" if found.stopped else ""
     return f"{words} Shares of the variance of the final accuracy, from {found.trials} trials{stopped}."
@@ -297,7 +299,7 @@ class _Decomposition:
         distribution = encoding.distribution(name)
         own, total = _effects(values)
         share = np.minimum(table.applies * own / variance, 1.0)
-        probability = float((share >= MATTERS).mean())
+        both = np.minimum(table.applies * total / variance, 1.0)
         effect = values.mean(axis=0)  # (G, S)
         accuracy = self._forecasts.accuracy
         levels: dict[Value, Level] = {}
@@ -307,13 +309,9 @@ class _Decomposition:
         return ParameterImportance(
             name=name,
             share=Interval.of(share),
-            total=Interval.of(np.minimum(table.applies * total / variance, 1.0)),
+            total=Interval.of(both),
             applies=table.applies,
-            verdict="yes"
-            if probability >= SURE
-            else "no"
-            if probability <= 1 - SURE
-            else "unclear",
+            verdict=_verdict(share, both),
             levels=tuple(levels.values()),
         )
 
@@ -355,6 +353,13 @@ class _Decomposition:
             ],
             axis=1,
         )
+
+
+def _verdict(share: Floats, both: Floats) -> Literal["yes", "no", "unclear"]:
+    """Whether a parameter matters, from (S,) draws of its share alone and with interactions."""
+    if float((share >= MATTERS).mean()) >= SURE:
+        return "yes"
+    return "no" if float((both < MATTERS).mean()) >= SURE else "unclear"
 
 
 def _effects(values: Floats) -> tuple[Floats, Floats]:

@@ -104,8 +104,8 @@ def test_the_verdict_comes_first_and_says_that_nothing_is_confirmed() -> None:
 
 def test_a_confirmation_takes_the_place_of_single_runs() -> None:
     text = " ".join(Page(page_of(full(confirmation=confirmation()))).text.split())
-    assert text.index("trial 1 is 2.0 points better than base.") < text.index("What was searched")
-    assert "62.0 % +- 1.2" in text
+    assert text.index("Trial 1 is 2.0 points better than base.") < text.index("What was searched")
+    assert "62.0 +- 1.2" in text
     assert "+2.0 +- 1.1" in text
     assert "trial 5: out of memory" in text
     assert "not confirmed" not in text
