@@ -50,7 +50,7 @@ MATTERS = 0.05
 """Share of the variance from which a parameter matters."""
 SURE = 0.9
 """Probability from which that is called clear."""
-HYPERPARAMETERS, FUNCTIONS = 12, 16
+HYPERPARAMETERS, FUNCTIONS = 16, 12
 """Draws of the model's hyperparameters, and of functions for each."""
 BACKGROUNDS, LEVELS = 48, 8
 """Configurations beside which a parameter takes each of its levels, and the levels of a range."""

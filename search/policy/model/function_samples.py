@@ -23,7 +23,7 @@ __all__ = ["draw_functions", "draw_hyperparameters"]
 
 Singles = npt.NDArray[np.float32]
 
-BURN_IN, THINNING = 20, 2
+BURN_IN, THINNING = 30, 6
 """Draws of hyperparameters before the first that is used, and of how many one is used."""
 FEATURES = 256
 """Random features of each of the kernel's three terms."""
