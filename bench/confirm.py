@@ -317,13 +317,15 @@ def print_shares(studies: int) -> None:
     print("|---|---|---|---|---|")
     truths, _ = recorded_truths()
     for images in (1_500, 2_000, 2_500, 3_000):
-        scores, gaps, best = [], {2: [], 4: []}, 0
+        scores: list[float] = []
+        gaps: dict[int, list[float]] = {2: [], 4: []}
+        best = 0
         for seed in range(studies):
             alike = Study((0.65, 0.65), (1,), NOISE, VALIDATION - images, images, seed)
             scores.append(alike.scores[0] - alike.scores[1])
             one, other = ([alike.answers(side).mean() for _ in range(4)] for side in (0, 1))
             for seeds, found in gaps.items():
-                found.append(np.mean(one[:seeds]) - np.mean(other[:seeds]))
+                found.append(float(np.mean(one[:seeds]) - np.mean(other[:seeds])))
             random = np.random.default_rng([seed, 1])
             chosen = random.permutation(len(truths))[:SEARCHED].tolist()
             own = [truths[index] for index in chosen]

@@ -1,6 +1,6 @@
 """The confirmation of a study: trainings on the pool's workers, each noted with the study at its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -100,6 +100,8 @@ class Confirmer:
         self._remarks: set[str] = set()
         self._plan = plan_for(study)
         self._runs = read_runs(study)
+        self._asked = -1
+        self._needed: list[tuple[Contender, int]] = []
         self._trainings: dict[tuple[int, int], _Training] = {}  # begun in this session
         self._active: dict[int, _Training] = {}  # by the number of its task
         self._rows = {row.number: row for row in study.rows()}
@@ -124,14 +126,22 @@ class Confirmer:
         )
         while True:
             self._check_for_stop()
+            wanted = self._wanted()
             if self._stopping is None:
-                self._hand_out()
-            if not self._active:
+                self._hand_out(wanted)
+            if not self._active and (self._stopping is not None or not wanted):
                 return self._end()
             for worker, task, message in self._pool.poll(TICK):
                 self._handle(worker, task, message)
             self._save_retries.answer(stop=self._stopping is not None)
             self._note_time()
+
+    def _wanted(self) -> list[tuple[Contender, int]]:
+        """Return the trainings that are needed next; it is asked several times a second."""
+        if self._asked != len(self._runs):
+            self._asked = len(self._runs)
+            self._needed = needed(self._plan, runs_of(self._plan, self._runs))
+        return self._needed
 
     def _estimated_seconds(self) -> float:
         """The time of what is left if no contender is left out, by what the trials took."""
@@ -157,9 +167,8 @@ class Confirmer:
             self._stopping = "timeout"
             self._observe(Stopping("The time is used up: running trainings finish their epoch."))
 
-    def _hand_out(self) -> None:
+    def _hand_out(self, wanted: Sequence[tuple[Contender, int]]) -> None:
         idle = [worker for worker in self._pool.workers if worker.idle]
-        wanted = needed(self._plan, runs_of(self._plan, self._runs)) if idle else []
         active = {(one.contender.trial, one.repeat) for one in self._active.values()}
         waiting = [one for one in wanted if (one[0].trial, one[1]) not in active]
         for worker, (contender, repeat) in zip(idle, waiting, strict=False):

@@ -1,8 +1,10 @@
 """Who is confirmed: the best trials of a search, and the best known configurations."""
 
+from search.confirmation.conclusion import conclude
 from search.errors import UsageError
 from search.study import attributes
 from search.study.confirmation import (
+    Confirmation,
     ConfirmationPlan,
     ConfirmationRun,
     Contender,
@@ -12,21 +14,24 @@ from search.study.confirmation import (
 from search.study.rows import TrialRow, best_rows
 from search.study.study import SearchStudy
 
-__all__ = ["CLOSE", "chosen", "is_pending", "plan_for", "read_plan", "read_runs"]
+__all__ = ["CLOSE", "chosen", "conclusion_of", "is_pending", "plan_for", "read_plan", "read_runs"]
 
 CLOSE = 0.03
 """A known configuration whose score is this much below that of the best of them is not confirmed: twice the
 standard deviation of the difference of two scores, see docs/CONFIRMATION.md."""
 
 
-def chosen(study: SearchStudy) -> list[tuple[TrialRow, Role]]:
+def chosen(study: SearchStudy, top: int | None) -> list[tuple[TrialRow, Role]]:
     """Return the trials whose configurations are to be confirmed, as the study stands.
 
+    Args:
+        study: The study.
+        top: Number of its best trials; None if nothing is to be confirmed.
+
     Returns:
-        As many of the best trials as the budget says, then the best known configurations; each recipe once.
-        Nothing without a complete trial, or where nothing is to be confirmed.
+        The best trials, then the best known configurations; each recipe once. Nothing without a complete
+        trial.
     """
-    top = study.budget.confirm
     if top is None:
         return []
     recipes: list[object] = []
@@ -47,16 +52,28 @@ def chosen(study: SearchStudy) -> list[tuple[TrialRow, Role]]:
 
 def is_pending(study: SearchStudy) -> bool:
     """Return whether a study whose search is finished has a confirmation to begin or to continue."""
-    wanted = [row.number for row, _ in chosen(study)]
-    if not wanted:
-        return False
     plan, budget = read_plan(study), study.budget
-    return (
-        plan is None
-        or not plan.ended
-        or [one.trial for one in plan.contenders] != wanted
-        or (plan.top, plan.seeds) != (budget.confirm, budget.confirm_seeds)
-    )
+    if not chosen(study, budget.confirm):
+        return False
+    wanted = budget.confirm, budget.confirm_seeds
+    return plan is None or (plan.top, plan.seeds) != wanted or not _is_over(study, plan)
+
+
+def conclusion_of(study: SearchStudy) -> Confirmation | None:
+    """Return what the trainings of a study's confirmation say; None before the first.
+
+    If the study has better trials since, the confirmation is not over.
+    """
+    plan = read_plan(study)
+    if plan is None:
+        return None
+    plan = plan.model_copy(update={"ended": _is_over(study, plan)})
+    return conclude(plan, read_runs(study))
+
+
+def _is_over(study: SearchStudy, plan: ConfirmationPlan) -> bool:
+    contenders = [one.trial for one in plan.contenders]
+    return plan.ended and contenders == [row.number for row, _ in chosen(study, plan.top)]
 
 
 def plan_for(study: SearchStudy) -> ConfirmationPlan:
@@ -69,7 +86,7 @@ def plan_for(study: SearchStudy) -> ConfirmationPlan:
     from cifar_core.recipe import Recipe
 
     contenders = []
-    for row, role in chosen(study):
+    for row, role in chosen(study, study.budget.confirm):
         recipe = Recipe.read(row.recipe, f"the recipe of trial {row.number}")
         contenders.append(
             Contender(

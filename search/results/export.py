@@ -12,8 +12,7 @@ from cifar_core.data import cifar10, synthetic
 from cifar_core.data.dataset import SYNTHETIC
 from cifar_core.files import write_atomically
 from cifar_core.recipe import Recipe
-from search.confirmation.conclusion import conclude
-from search.confirmation.planning import read_plan, read_runs
+from search.confirmation.planning import conclusion_of
 from search.errors import ServiceError, UsageError
 from search.home import StudyFolder
 from search.study import attributes
@@ -59,7 +58,9 @@ def export_best(
         UsageError: No trial is complete.
         ServiceError: A file cannot be written.
     """
-    confirmation = _confirmation(study)
+    confirmation = conclusion_of(study)
+    if confirmation is not None and not confirmation.ended:
+        confirmation = None
     best = _ranked(study, confirmation)[:count]
     if not best:
         raise UsageError(
@@ -85,12 +86,6 @@ def export_best(
 def exported_file(folder: Path, rank: int = 1, format_: Format = "toml") -> Path:
     """Return the file of the configuration with this rank."""
     return folder / f"best-{rank}.{format_}"
-
-
-def _confirmation(study: SearchStudy) -> Confirmation | None:
-    """The conclusion of a confirmation that is over; None of another."""
-    plan = read_plan(study)
-    return None if plan is None or not plan.ended else conclude(plan, read_runs(study))
 
 
 def _ranked(study: SearchStudy, confirmation: Confirmation | None) -> list[TrialRow]:

@@ -4,8 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from search.confirmation.conclusion import conclude
-from search.confirmation.planning import read_plan, read_runs
+from search.confirmation.planning import conclusion_of
 from search.formatting import points
 from search.results.grid import Cell, cells_of
 from search.results.lr_edge import LrEdge, edge_of
@@ -220,7 +219,6 @@ def summarize(study: SearchStudy, storage_url: str, state: State, exported: str 
         exported: File of its best configuration, or None.
     """
     swept = study.note(attributes.LR_CURVES) or {}
-    plan = read_plan(study)
     return Summary(
         study=study.name,
         settings=study.settings,
@@ -232,7 +230,7 @@ def summarize(study: SearchStudy, storage_url: str, state: State, exported: str 
         sweep_epochs=swept.get("epochs", 0.0),
         bounds=study.lr_bounds() or [],
         exported=exported,
-        confirmation=None if plan is None else conclude(plan, read_runs(study)),
+        confirmation=conclusion_of(study),
     )
 
 

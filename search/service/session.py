@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 
 from cifar_core.recipe import Recipe
-from search.confirmation.conclusion import conclude
 from search.confirmation.confirmer import Confirmer
 from search.confirmation.elimination import FIRST_SEEDS, needed, runs_of
-from search.confirmation.planning import chosen, is_pending, plan_for, read_plan, read_runs
+from search.confirmation.planning import (
+    chosen,
+    conclusion_of,
+    is_pending,
+    plan_for,
+    read_runs,
+)
 from search.events import Notice, Observer, SearchStarted
 from search.execution import warm_start
 from search.execution.best_checkpoints import BestCheckpoints
@@ -100,8 +105,7 @@ class Session:
         rows = self.study.rows()
         # A paused trial that waits for a larger total still needs its checkpoint.
         if outcome == "finished" and not any(row.unfinished for row in rows):
-            plan = read_plan(self.study)
-            found = None if plan is None else conclude(plan, read_runs(self.study))
+            found = conclusion_of(self.study)
             self.folder.tidy(
                 BestCheckpoints(rows, self.study.budget.keep).numbers,
                 None if found is None else found.winner,
@@ -130,7 +134,7 @@ class Session:
         ):
             self.study.write(attributes.PIXELS, pixel_statistics(folder.images))
             outcome = self._search(pool, stop, stopwatch) if searches else "finished"
-            if outcome == "stopped" or not confirms or not chosen(self.study):
+            if outcome == "stopped" or not confirms or not chosen(self.study, 1):
                 return outcome
             return Confirmer(
                 self.study,

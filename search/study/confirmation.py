@@ -117,7 +117,7 @@ class ConfirmationRun(Record):
     epochs: Annotated[int, Field(ge=0)]
     seconds: Annotated[float, Field(ge=0.0)]
     accuracy: Share | None
-    correct: Name
+    correct: str
     images: ImagesIdentity
     failure: Name | None = None
 

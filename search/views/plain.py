@@ -99,7 +99,8 @@ class PlainView:
             f"{start.plan.images.described()}"
         )
         if start.done:
-            self._write(f"{start.done} trainings are already done")
+            many = "training is" if start.done == 1 else "trainings are"
+            self._write(f"{start.done} {many} already done")
 
     def _write(self, text: str) -> None:
         encoding = getattr(self._stream, "encoding", None) or "utf-8"

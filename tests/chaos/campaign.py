@@ -152,7 +152,7 @@ class Campaign:
         trials = search.probe.trials()
         broken = list(differences(scenario, reference, trials))
         for trial in sample(trials, RETRAINED, random):
-            broken += self._trainer.differences(trial)
+            broken += self._trainer.differences(trial, scenario)
         if broken:
             self._keep(number, scenario, search.story("\n".join(broken)), folder)
             return

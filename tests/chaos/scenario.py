@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,8 +13,9 @@ import torch
 from optuna.trial import FrozenTrial
 
 from cifar_core.data.dataset import open_data
+from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.data.resident import Splits, splits_of
-from cifar_core.data.split import split
+from cifar_core.data.split import CONFIRMING_IMAGES, split
 from cifar_core.recipe import Recipe
 from cifar_core.trainer import Training
 from search.study import attributes
@@ -200,16 +201,19 @@ class Trainer:
         self._lock = Lock()  # trainings set PyTorch's global generators
 
     @cached_property
-    def _splits(self) -> Splits:
-        labelled = open_data(str(self._data), self._data).read_train()
-        return splits_of(labelled, split(labelled, IMAGES))
+    def _labelled(self) -> LabelledImages:
+        return open_data(str(self._data), self._data).read_train()
 
-    def differences(self, trial: FrozenTrial) -> Iterator[str]:
+    @cache  # noqa: B019 - one lives as long as its campaign
+    def _splits(self, confirming: int) -> Splits:
+        return splits_of(self._labelled, split(self._labelled, IMAGES, confirming=confirming))
+
+    def differences(self, trial: FrozenTrial, scenario: "Scenario") -> Iterator[str]:
         """What of a trial's curve does not come out again from its recipe and seed."""
         with self._lock:
             training = Training(
                 Recipe.read(trial.user_attrs[attributes.RECIPE]),
-                self._splits,
+                self._splits(0 if scenario.sampler is None else CONFIRMING_IMAGES),
                 seed=trial.user_attrs[attributes.SEED],
                 device=torch.device("cpu"),
             )

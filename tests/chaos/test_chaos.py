@@ -68,7 +68,7 @@ def test_a_search_with_random_faults_breaks_no_invariant(
     assert len(search.sessions) > 1
     trials = search.probe.trials()
     (trial,) = sample(trials, 1, random)
-    assert not list(Trainer(plain_images).differences(trial)), search.story("")
+    assert not list(Trainer(plain_images).differences(trial, scenario)), search.story("")
 
 
 def epoch(number: int, seconds: float = 0.25) -> Epoch:

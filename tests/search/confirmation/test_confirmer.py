@@ -7,12 +7,16 @@ import optuna
 import pytest
 
 from cifar_core.epoch import Epoch
-from search.confirmation.conclusion import conclude
 from search.confirmation.confirmer import Confirmer
-from search.confirmation.planning import chosen, is_pending, read_plan, read_runs
+from search.confirmation.planning import (
+    chosen,
+    conclusion_of,
+    is_pending,
+    read_runs,
+)
 from search.events import ConfirmationStarted, ConfirmationTrained, Event, Notice
 from search.execution.coordinator import Outcome
-from search.study.confirmation import Confirmation, packed
+from search.study.confirmation import packed
 from search.study.study import SearchStudy
 from search.workers.messages import Died, Failed, TrainTask, WorkerMessage
 from tests.search.confirmation.made_up import answers
@@ -68,11 +72,6 @@ def confirm(
     ).run()
 
 
-def conclusion(study: SearchStudy) -> Confirmation | None:
-    plan = read_plan(study)
-    return None if plan is None else conclude(plan, read_runs(study))
-
-
 def test_the_best_trials_and_the_best_known_configurations_are_trained_anew(
     study: SearchStudy, tmp_path: Path
 ) -> None:
@@ -81,7 +80,7 @@ def test_the_best_trials_and_the_best_known_configurations_are_trained_anew(
     assert is_pending(study)
     assert confirm(study, tmp_path, pool, events=events) == "finished"
     assert not is_pending(study)
-    found = conclusion(study)
+    found = conclusion_of(study)
     assert found is not None
     assert found.ended
     roles = [one.contender.role for one in found.ranking]
@@ -127,14 +126,14 @@ def test_a_confirmation_that_is_killed_anywhere_ends_as_one_that_is_not(
         break
     assert poll > 5
     assert len(trained) == len(set(trained))  # no saved epoch was trained again
-    assert conclusion(study) == conclusion(twin)
+    assert conclusion_of(study) == conclusion_of(twin)
 
 
 @pytest.mark.parametrize("kind", [Failed, Died])
 def test_a_contender_that_cannot_be_trained_is_left_out_and_named(
     study: SearchStudy, tmp_path: Path, kind: Callable[[str], WorkerMessage]
 ) -> None:
-    first = chosen(study)[0][0].number
+    first = chosen(study, 2)[0][0].number
     pool = ScriptedPool(answers=right)
 
     def trouble(number: int, epoch: int) -> WorkerMessage | None:
@@ -144,7 +143,7 @@ def test_a_contender_that_cannot_be_trained_is_left_out_and_named(
     pool._trouble = trouble
     events: list[Event] = []
     assert confirm(study, tmp_path, pool, events=events) == "finished"
-    found = conclusion(study)
+    found = conclusion_of(study)
     assert found is not None
     assert list(found.failures) == [f"trial {first}"]
     assert first not in [one.contender.trial for one in found.ranking]
@@ -163,7 +162,7 @@ def test_a_stop_saves_and_the_rest_is_done_later(study: SearchStudy, tmp_path: P
     pool = ScriptedPool(answers=right, checkpoints=saved)
     assert confirm(study, tmp_path, pool, two_are_done, events=events) == "stopped"
     assert is_pending(reopened(study))
-    found = conclusion(study)
+    found = conclusion_of(study)
     assert found is not None
     assert (found.trainings, found.ended) == (2, False)
     assert confirm(reopened(study), tmp_path, ScriptedPool(answers=right, checkpoints=saved)) == (
@@ -177,7 +176,7 @@ def test_when_the_time_is_used_up_what_is_there_is_the_conclusion(
 ) -> None:
     left = iter([9.0] * 8)
     assert confirm(study, tmp_path, seconds_left=lambda: next(left, 0.0)) == "finished"
-    found = conclusion(reopened(study))
+    found = conclusion_of(reopened(study))
     assert found is not None
     assert 1 <= found.trainings < 8
     assert found.ended
@@ -194,7 +193,7 @@ def test_a_search_that_went_on_is_confirmed_again_and_keeps_what_was_trained(
     pool = ScriptedPool(answers=right)
     assert confirm(more, tmp_path, pool) == "finished"
     assert len(read_runs(more)) == done + len(pool.tasks)
-    found = conclusion(more)
+    found = conclusion_of(more)
     assert found is not None
     assert len(found.ranking) >= 4
 
@@ -202,5 +201,36 @@ def test_a_search_that_went_on_is_confirmed_again_and_keeps_what_was_trained(
 @pytest.mark.parametrize("confirm_", [None, 2])
 def test_a_study_without_a_complete_trial_has_nothing_to_confirm(confirm_: int | None) -> None:
     empty = reopened(new_study(), trials=6, confirm=confirm_)
-    assert chosen(empty) == []
+    assert chosen(empty, confirm_) == []
     assert not is_pending(empty)
+
+
+def test_a_conclusion_is_not_over_once_there_are_better_trials(
+    study: SearchStudy, tmp_path: Path
+) -> None:
+    confirm(study, tmp_path)
+    more = reopened(study, trials=9, confirm=2, confirm_seeds=3)
+    trial = more.optuna.ask()
+    with_recipe = study.optuna.get_trials()[0].user_attrs["recipe"] | {"label_smoothing": 0.05}
+    trial.set_user_attr("seed", 1)
+    trial.set_user_attr("recipe", with_recipe)
+    trial.report(0.99, 4)
+    more.optuna.tell(trial, 0.99)
+    found = conclusion_of(reopened(more))
+    assert found is not None
+    assert not found.ended
+    assert is_pending(reopened(more, trials=9, confirm=2, confirm_seeds=3))
+    assert not is_pending(reopened(more, trials=9, confirm=None))
+
+
+def test_workers_that_are_not_ready_yet_are_waited_for(study: SearchStudy, tmp_path: Path) -> None:
+    pool = ScriptedPool(answers=right)
+    (worker,) = pool.workers
+    worker.ready = False
+
+    def come_up(polls: int) -> None:
+        worker.ready = polls > 2
+
+    pool._after = come_up
+    assert confirm(study, tmp_path, pool) == "finished"
+    assert pool.tasks

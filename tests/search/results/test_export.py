@@ -19,9 +19,11 @@ from search.home import StudyFolder
 from search.recipe_files import read_configuration
 from search.results.export import FORMATS, Format, export_best, exported_file
 from search.study import attributes
+from search.study.confirmation import run_key
 from search.study.rows import best_rows
 from search.study.study import SearchStudy, versions
 from spaces.reading import read_space
+from tests.search.confirmation.made_up import contender, plan, runs
 from tests.search.scripted import DATA, ScriptedPool, folder_in, new_study, search
 from tests.spaces.making import plain_space, small_space
 
@@ -193,3 +195,30 @@ def test_a_damaged_state_is_not_exported(study: SearchStudy, tmp_path: Path) -> 
     own.checkpoint(best.number).write_bytes(b"PK\x03\x04 not a whole file")
     with pytest.raises(ServiceError, match=r"cannot be exported: .* is not a whole training state"):
         export_best(study, own, tmp_path / "out")
+
+
+def test_the_winner_of_a_confirmation_is_exported_first_with_a_network_of_its_own(
+    tmp_path: Path,
+) -> None:
+    study = new_study(trials=4)
+    folder = folder_in(tmp_path)
+    search(study, ScriptedPool(), folder)
+    best, second = best_rows(study.rows(), 2)
+    contenders = [contender(best.number), contender(second.number)]
+    ended = plan(*contenders).model_copy(update={"top": 2})
+    study.write(attributes.CONFIRMATION, ended.model_dump(mode="json"))
+    for one, accuracy in zip(contenders, (0.5, 0.6), strict=True):
+        for done in runs(one, [accuracy] * 2):
+            study.write(run_key(done.trial, done.repeat), done.model_dump(mode="json"))
+    network = network_of(Recipe.read(second.recipe).network)
+    confirmed = folder.confirmation(second.number, 1)
+    confirmed.parent.mkdir()
+    save_state({"network": network.state_dict()}, confirmed)
+    first, weights, _ = export_best(study, folder, tmp_path / "out", 2)
+    found = tomllib.loads(first.read_text(encoding="utf-8"))["provenance"]
+    assert (found["trial"], found["rank"]) == (second.number, 1)
+    assert found["validation_accuracy"] == second.validation_accuracy
+    assert found["confirmed"]["winner"] is True
+    assert found["confirmed"]["validation_accuracy"] == pytest.approx(0.6)
+    assert found["confirmed"]["verdict"].startswith(f"Trial {second.number} is better than trial ")
+    network.load_state_dict(torch.load(weights, weights_only=True))

@@ -24,8 +24,11 @@ from search.study import attributes
 from search.study import validation as notes
 from search.study.bounds import Bounds
 from search.study.study import SearchStudy, create_or_open, open_study
+from tests.search.confirmation.made_up import contender
+from tests.search.confirmation.made_up import run as trained
 from tests.search.scripted import NAME, ScriptedPool, enqueue_known, new_study, search
 
+TRAINED = trained(contender(2), 1, 0.5).model_dump(mode="json")
 BOUNDS = Bounds("sgd_lr", "sgd", 0.004, 0.4, 0.05, True, "measured").to_dict()
 
 
@@ -80,6 +83,14 @@ def test_a_study_as_the_service_leaves_it_is_opened(study: SearchStudy) -> None:
         ("budget", {"trials": "many"}, "budget.trials: input should be a valid integer"),
         ("budget", {"trials": 0}, "budget.trials: must be at least 1"),
         ("budget", {"trials": 3, "\x1b[31m": 0}, "no such key"),
+        ("confirmation", {"top": 0}, "confirmation.top: must be at least 1"),
+        ("confirmation:1:1", {"trial": 1}, "is missing"),
+        ("confirmation:1:1", TRAINED, "belongs to trial 2, repeat 1"),
+        (
+            "confirmation:2:1",
+            {**TRAINED, "correct": "oA=="},
+            "the answers are 8 bits, but there are 2000 images",
+        ),
         ("lr_bounds", "wide", "lr_bounds: input should be"),
         ("lr_bounds", [{**BOUNDS, "low": 0.0}], "lr_bounds.0.low: must be above 0"),
         ("lr_bounds", [{**BOUNDS, "high": "0.4"}], "lr_bounds.0.high: input should be"),
