@@ -144,7 +144,7 @@ def main() -> None:
             # Shares are shown in whole percents.
             inside += one.share.low - 0.005 <= truth <= one.share.high + 0.005
             errors.append(abs(one.share.middle - truth))
-            verdicts[one.verdict][truth >= 0.05] += 1
+            verdicts[one.verdict][int(truth >= 0.05)] += 1
     print(f"{inside} of {len(errors)} intervals of 90 % have the true share")
     print(f"mean error of a share: {100 * np.mean(errors):.1f} points")
     for verdict, (below, above) in verdicts.items():

@@ -39,7 +39,8 @@ def mattered(record: ReportRecord) -> Markup:
             "the final accuracy of every configuration of the space, as a rank among those seen. The share "
             "of a parameter is the part of the variance of that prediction over the whole space that it "
             "causes by itself. Functions that agree with the trials are drawn from the model, and the "
-            "interval has 90 % of their shares: where trials say little, it is wide.",
+            "interval has 90 % of their shares: where trials say little, it is wide. On "
+            "made-up functions, 83 % of such intervals had the true share (bench.importance).",
         ),
         element(
             "p",

@@ -81,7 +81,7 @@ def log_scale(values: Sequence[float], ticks: int = 6) -> Scale:
     """Return a logarithmic scale from the smallest to the largest value, both above 0.
 
     >>> [label for _, label in log_scale([0.001, 0.1]).ticks]
-    ['0.001', '0.01', '0.1']
+    ['0.001', '0.003', '0.01', '0.03', '0.1']
     """
     low, high = (min(values), max(values)) if values else (0.1, 1.0)
     if high / low < 1.001:
