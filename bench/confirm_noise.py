@@ -3,7 +3,7 @@
     python -m bench.confirm_noise [--data DIR] [--trials 1 9] [--seeds 3]
 
 Configurations are those of `bench/recorded/start.json`, trained as there: 6 epochs, 10,000 images, one
-thread; about half a minute each. Answers are kept in `bench/recorded/confirm.json`, a line for each training;
+thread; half a minute each. Answers are kept in `bench/recorded/confirm.json`, a line for each training;
 what is there is not trained again. Without `--data` nothing is trained.
 """
 

@@ -142,7 +142,7 @@ def test_the_outlook_is_for_the_search_that_would_be_made_here(
     assert (trial["epochs"], trial["train_images"]) == (6, 10_000)
     assert (trial["seconds_narrow"], trial["seconds_wide"]) == (6 * (10 + 1), 6 * (100 + 1))
     search = outlook["search"]
-    assert search["trials"] == 50
+    assert search["trials"] == 25
     assert (search["seconds_narrow"], search["seconds_wide"]) == (25 * 66, 25 * 606)
 
 
@@ -210,7 +210,7 @@ def test_the_page_shows_every_check_and_what_the_speed_means(
     assert "widest network 1,937 968 969 10,001 sgd batch 64 channels 32/64 bn augmented" in lines
     text = " ".join(lines)
     assert "The default network for 12 epochs of 45,000 images, validation included: " in text
-    assert "A search of 50 trials of baseline_constrained: about " in text
+    assert "A search of 25 trials of baseline_constrained: about " in text
     assert "Stopping poor trials early saves half of that or more." in text
     assert lines[-1].startswith("A search can run here.")
     assert "\x1b" not in out
