@@ -33,6 +33,8 @@ HIGHS = {
 """The parameters, by the field that they set, and the upper end of their ranges; the lower one is 0."""
 EPOCHS, STOPPED, TRIALS = 6, 2, 30
 NOISE = 0.004
+LEVELS = 100
+"""Levels of a parameter by which its true share is computed; the ends of the scores need many."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ class MadeUp:
         found = []
         for index in range(len(HIGHS)):
             means = []
-            for level in (np.arange(20) + 0.5) / 20:
-                moved = units[:2_000].copy()
+            for level in (np.arange(LEVELS) + 0.5) / LEVELS:
+                moved = units[:400].copy()
                 moved[:, index] = level
                 means.append(scores(moved).mean())
             found.append(np.var(means) / whole)
