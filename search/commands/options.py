@@ -91,6 +91,7 @@ def confirm(default: str) -> Callable[[Command], Command]:
     return click.option(
         "--confirm",
         type=_Finalists(),
+        metavar="off|K",
         help=(
             "After the search, train the K best trials and the best known configurations anew on fresh "
             f"seeds, and say which is better.  [default: {default}]"

@@ -125,3 +125,16 @@ def test_tidying_removes_what_only_an_unfinished_study_needs(home: Home) -> None
     assert (folder.logs / "worker-0.log").exists()
     folder.create()
     assert folder.checkpoint(0).parent.is_dir()
+
+
+def test_of_a_confirmation_only_the_winners_first_network_stays(tmp_path: Path) -> None:
+    folder = Home(tmp_path).study("mine")
+    folder.create()
+    folder.confirmation(7, 1).parent.mkdir()
+    for trial, repeat in ((7, 1), (7, 2), (12, 1)):
+        folder.confirmation(trial, repeat).touch()
+    (folder.confirmation(7, 1).parent / ".7-3.pt.abc").touch()
+    folder.tidy(confirmed=7)
+    assert [file.name for file in folder.confirmation(7, 1).parent.iterdir()] == ["7-1.pt"]
+    folder.tidy()
+    assert folder.confirmations() == []

@@ -143,7 +143,7 @@ def test_the_outlook_is_for_the_search_that_would_be_made_here(
     assert (trial["seconds_narrow"], trial["seconds_wide"]) == (6 * (10 + 1), 6 * (100 + 1))
     search = outlook["search"]
     assert search["trials"] == 25
-    assert (search["seconds_narrow"], search["seconds_wide"]) == (25 * 66, 25 * 606)
+    assert (search["seconds_narrow"], search["seconds_wide"]) == (13 * 66, 13 * 606)
 
 
 def tenth_where_wide(task: SpeedTask) -> WorkerMessage:
