@@ -15,7 +15,8 @@ import numpy.typing as npt
 import optuna
 from scipy.special import ndtri
 
-from search.results.importance import Importance, importance_of
+from search.results.importance import importance_of
+from search.results.shares import Importance
 from search.study.rows import TrialRow
 from spaces.reading import read_space
 from spaces.space import Space

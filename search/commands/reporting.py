@@ -7,7 +7,7 @@ from pathlib import Path
 from search.commands import options
 from search.errors import ServiceError
 from search.home import Home
-from search.results.importance import Importance, Unknown
+from search.results.shares import Importance, Unknown
 from search.results.summary import Summary
 from search.study.study import SearchStudy
 

@@ -9,7 +9,7 @@ from search.report.markup import Markup, element, joined
 from search.report.parts import legend, missing, section, some_of, value_words
 from search.report.record import ReportRecord
 from search.report.scale import Scale, linear_scale, log_scale, name_scale
-from search.results.importance import Importance, ParameterImportance, Unknown, in_words
+from search.results.shares import Importance, ParameterImportance, Unknown, in_words
 from search.study.rows import TrialRow
 from spaces.parameter import Parameter, Value
 

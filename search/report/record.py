@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cifar_core.plots.lr_curve import Curve
-from search.results.importance import Importance, Unknown
+from search.results.shares import Importance, Unknown
 from search.results.summary import Summary
 from search.study.confirmation import Confirmation
 from search.study.rows import TrialRow, best_rows

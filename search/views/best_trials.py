@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.formatting import one_line, percent, points, short
-from search.results.importance import Importance, Unknown, in_words
+from search.results.shares import Importance, Unknown, in_words
 from search.results.summary import Summary
 from search.results.verdict import accuracy_interval, leader
 from search.study.rows import best_rows

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from search.command_lines import command_line
 from search.formatting import duration, percent, points, short
-from search.results.importance import Importance, Unknown
+from search.results.shares import Importance, Unknown
 from search.results.summary import Summary
 from search.views.best_trials import best_trials, mattered_line, so_far
 from search.views.confirmation_table import confirmation_words

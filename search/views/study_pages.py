@@ -17,8 +17,8 @@ from search.formatting import (
     short,
     why,
 )
-from search.results.importance import Importance, Unknown
 from search.results.reader import UnreadableStudy
+from search.results.shares import Importance, Unknown
 from search.results.summary import Summary
 from search.study.rows import TrialRow
 from search.views.best_trials import best_trials, mattered_line, so_far

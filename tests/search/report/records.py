@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from search.report.record import Diagnosis, Missing, ReportRecord, Versions
-from search.results.importance import Importance, Interval, Level, ParameterImportance, Unknown
+from search.results.shares import Importance, Interval, Level, ParameterImportance, Unknown
 from search.results.summary import Summary
 from search.study.bounds import Bounds
 from search.study.confirmation import Confirmation

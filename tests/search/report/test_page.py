@@ -9,7 +9,7 @@ import pytest
 from cifar_core.plots.lr_curve import Curve
 from search.report.page import page_of
 from search.report.record import ReportRecord
-from search.results.importance import Unknown
+from search.results.shares import Unknown
 from spaces.reading import read_space
 from tests.search.report.records import (
     Page,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.results.importance import Importance, ParameterImportance, Unknown, importance_of
+from search.results.importance import importance_of
+from search.results.shares import Importance, ParameterImportance, Unknown
 from search.study.rows import State, TrialRow
 from spaces.reading import read_space
 from spaces.space import Space, Values

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from search.results.importance import Unknown
+from search.results.shares import Unknown
 from search.views.closing import closing_words
 from search.views.study_pages import study_page
 from search.views.trial_page import trial_page
