@@ -32,6 +32,7 @@ COMMANDS = {
     "stop": "Stop a running search without losing anything.",
     "status": "Show the progress and results of a study.",
     "studies": "List all studies of a home or storage.",
+    "report": "Write the report of a study as one HTML page.",
     "export": "Write the best configurations as files.",
     "train": "Train one configuration, and test it at the very end.",
     "copy": "Copy a study to another home, storage or name.",

@@ -15,6 +15,7 @@ from search.errors import ServiceError, UsageError
 
 __all__ = [
     "DEFAULT_HOME",
+    "REPORT",
     "STORAGE_VARIABLE",
     "STORAGE_VARIABLES",
     "TO_STORAGE_VARIABLE",
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 DEFAULT_HOME = Path("runs")
+REPORT = "report.html"
 STORAGE_VARIABLES = (STORAGE_VARIABLE, TO_STORAGE_VARIABLE) = (
     "CIFAR_SEARCH_STORAGE",
     "CIFAR_SEARCH_TO_STORAGE",
@@ -107,6 +109,10 @@ class Home:
     def exports(self, study: str) -> Path:
         """Return the folder that a study's configurations are exported to."""
         return self.root / "exports" / safe_name(study)
+
+    def report(self, study: str) -> Path:
+        """Return the file of a study's report, beside its exported configurations."""
+        return self.exports(study) / REPORT
 
 
 @dataclass(frozen=True)

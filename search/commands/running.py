@@ -13,6 +13,7 @@ from cifar_core.data.dataset import AUTO, SYNTHETIC, folder_of
 from cifar_core.errors import CifarSearchError
 from search.commands import options
 from search.commands.error_messages import for_terminal
+from search.commands.reporting import Report, make_report
 from search.dashboard.access import access_to, chosen_password
 from search.dashboard.app import serving
 from search.dashboard.public_url import PublicUrl
@@ -22,7 +23,7 @@ from search.events import Event, Notice, Observer, SearchStarted, SweepsProgress
 from search.execution.coordinator import Outcome
 from search.home import Home
 from search.results.export import export_best
-from search.results.summary import summarize
+from search.results.summary import Summary, summarize
 from search.storage.opening import open_storage
 from search.storage.urls import where_flags
 from search.study.rows import best_rows
@@ -133,13 +134,39 @@ def run_search(
         except ServiceError as error:  # the result is shown nevertheless
             click.echo(f"note: {for_terminal(str(error))}", err=True)
     summary = summarize(study, url, outcome, exported)
+    report = _report(study, summary, home, url, data) if outcome == "finished" else None
     if as_json:
         click.echo(json.dumps(summary.to_dict(), indent=2))
     else:
         images = _data_value(summary.settings.data.name, data)
         # Not cropped: a proposed command must be whole to be copied.
-        console.print(closing_words(summary, where_flags(home, url), images, space), crop=False)
+        words = closing_words(
+            summary,
+            where_flags(home, url),
+            images,
+            space,
+            mattered=None if report is None else report.importance,
+            report=None if report is None else str(report.path),
+        )
+        console.print(words, crop=False)
     return 0 if outcome == "finished" else INTERRUPTED
+
+
+def _report(
+    study: SearchStudy, summary: Summary, home: Home, url: str, data: str | None
+) -> Report | None:
+    """Write the report of a finished search; the result is shown even where that fails."""
+    try:
+        made = make_report(study, summary, home, url, _data_value(study.data.name, data))
+    except (CifarSearchError, OSError) as error:
+        click.echo(f"note: the report cannot be written: {for_terminal(str(error))}", err=True)
+    except KeyboardInterrupt:
+        click.echo("note: the report was not written, as you interrupted it.", err=True)
+    else:
+        if made.problem is not None:
+            click.echo(f"note: {for_terminal(made.problem)}", err=True)
+        return made
+    return None
 
 
 def _data_value(kind: str, data: str | None) -> str | None:

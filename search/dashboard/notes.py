@@ -90,7 +90,11 @@ def study_attributes(study: SearchStudy, rows: Sequence[TrialRow]) -> dict[str, 
 
 
 def study_note(
-    study: SearchStudy, rows: Sequence[TrialRow], plots: Mapping[str, str], where: str
+    study: SearchStudy,
+    rows: Sequence[TrialRow],
+    plots: Mapping[str, str],
+    where: str,
+    report: str | None = None,
 ) -> str:
     """Return a study's note: what is searched, how it stands, how to continue.
 
@@ -99,6 +103,7 @@ def study_note(
         rows: Its trials.
         plots: Address by file name of the plots of the LR-range test.
         where: Flags that commands need to find the study.
+        report: Address of the study's report; None without one.
     """
     space = study.settings.space
     ranges = [
@@ -120,6 +125,8 @@ def study_note(
     if plots:
         shown = (f"[{_plain(name)}]({address})" for name, address in plots.items())
         lines += ["", f"Plots of the LR-range test: {', '.join(shown)}."]
+    if report is not None:
+        lines += ["", f"Report, to save and open in a browser: [report.html]({report})."]
     lines += [
         "",
         "### How it stands",

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from search.dashboard.notes import attributes_of, study_attributes, study_note, trial_note
 from search.dashboard.wsgi import Answer, Environ, Handler, path_of
 from search.errors import ServiceError
+from search.home import REPORT
 from search.study import attributes
 from search.study.rows import row_of
 from search.study.settings import Budget, Settings
@@ -133,12 +134,14 @@ def _make_readable(
     own = study_attributes(study, list(rows.values()))
     document["user_attrs"] = _merged(document["user_attrs"], own, OWN_OF_STUDIES)
     if _is_empty(document["note"]):
-        plots = {
+        files = {
             one["filename"]: f"{prefix}/artifacts/{number}/{one['artifact_id']}"
             for one in document.get("artifacts", [])
-            if PLOT.fullmatch(one["filename"])
         }
-        document["note"]["body"] = study_note(study, list(rows.values()), plots, where)
+        plots = {name: address for name, address in files.items() if PLOT.fullmatch(name)}
+        document["note"]["body"] = study_note(
+            study, list(rows.values()), plots, where, files.get(REPORT)
+        )
 
 
 def _is_empty(note: Mapping[str, Any]) -> bool:

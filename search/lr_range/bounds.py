@@ -9,15 +9,23 @@ from search.lr_range.corners import Corner, lr_base, values_for
 from search.study.bounds import Bounds
 from search.study.settings import given_range
 from spaces.parameter import Parameter
+from spaces.reading import with_ranges
 from spaces.space import Space
 
 if TYPE_CHECKING:
     from cifar_core.lr_range import Finding  # which loads PyTorch
 
-__all__ = ["OFF", "changes_of", "combine", "combine_all", "unmeasured"]
+__all__ = ["OFF", "changes_of", "combine", "combine_all", "unmeasured", "with_bounds"]
 
 OFF = 0.35
 """Decades, one standard deviation, by which a suggested rate is off the best one. See docs/LR_RANGE.md."""
+
+
+def with_bounds(space: Space, bounds: Sequence[Bounds]) -> Space:
+    """Return the space in the learning-rate ranges that a study searches."""
+    return with_ranges(
+        space, {one.parameter: changes_of(one, space.parameters[one.parameter]) for one in bounds}
+    )
 
 
 def changes_of(bounds: Bounds, parameter: Parameter) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from cifar_core.lr_range import Ramp
 from search.events import BoundsFound, Observer
 from search.home import StudyFolder
-from search.lr_range.bounds import changes_of, combine_all, unmeasured
+from search.lr_range.bounds import combine_all, unmeasured, with_bounds
 from search.lr_range.corners import corners_of, curves_document
 from search.lr_range.sweeps import measure
 from search.signals import StopRequested
@@ -11,7 +11,6 @@ from search.study import attributes
 from search.study.bounds import Bounds
 from search.study.study import SearchStudy
 from search.workers.pool import Pool
-from spaces.reading import with_ranges
 from spaces.space import Space
 
 __all__ = ["bounded_space"]
@@ -34,10 +33,7 @@ def bounded_space(
         study.write(attributes.LR_BOUNDS, [one.to_dict() for one in bounds])
     for one in bounds:
         observe(BoundsFound(one.optimizer, one.low, one.high, one.how))
-    return with_ranges(
-        space,
-        {one.parameter: changes_of(one, space.parameters[one.parameter]) for one in bounds},
-    )
+    return with_bounds(space, bounds)
 
 
 def _measured(

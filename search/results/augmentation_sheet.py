@@ -17,6 +17,7 @@ from cifar_core.recipe import Augmentation, Recipe
 from cifar_core.records import explain, listed
 from cifar_core.text_files import one_line
 from search.errors import UsageError
+from search.formatting import number
 from search.recipe_files import read_configuration
 from search.study.settings import DataIdentity
 from spaces.files import load_space
@@ -97,7 +98,11 @@ def with_settings(augmentation: Augmentation, settings: Sequence[str]) -> Augmen
 def described(augmentation: Augmentation) -> str:
     """Return the fields that differ from their defaults, in words."""
     values, default = augmentation.model_dump(), Augmentation().model_dump()
-    changed = [f"{name} {value}" for name, value in values.items() if value != default[name]]
+    changed = [
+        f"{name} {number(value) if isinstance(value, float) else value}"
+        for name, value in values.items()
+        if value != default[name]
+    ]
     return ", ".join(changed) or "no augmentation"
 
 

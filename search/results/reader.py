@@ -72,6 +72,10 @@ class StudyReader:
 
     def look(self) -> Summary:
         """Summarize the study as it stands now."""
+        return self.open()[1]
+
+    def open(self) -> tuple[SearchStudy, Summary]:
+        """Return the study as it stands now, with its summary."""
         self._storage.forget()
         study = open_study(self._storage, self._name)
         running = StudyLock(self._home, self._storage, study.name).owner() is not None
@@ -79,4 +83,4 @@ class StudyReader:
         state: State = "running" if running else "finished" if done else "stopped"
         file = exported_file(self._home.exports(study.name))
         exported = str(file) if file.is_file() else None
-        return summarize(study, self._url, state, exported)
+        return study, summarize(study, self._url, state, exported)

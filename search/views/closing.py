@@ -3,8 +3,11 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from search.command_lines import command_line
 from search.formatting import duration, percent, points, short
+from search.results.shares import Importance, Unknown
 from search.results.summary import Summary
+from search.views.best_trials import best_trials, mattered_line, so_far
 from search.views.confirmation_table import confirmation_words
 from search.views.grid_table import summary_table
 from search.views.next_steps import Step, next_steps
@@ -13,7 +16,13 @@ __all__ = ["closing_words"]
 
 
 def closing_words(
-    summary: Summary, where: str = "", data: str | None = None, space: str | None = None
+    summary: Summary,
+    where: str = "",
+    data: str | None = None,
+    space: str | None = None,
+    *,
+    mattered: Importance | Unknown | None = None,
+    report: str | None = None,
 ) -> RenderableType:
     """Return what `start` and `resume` print at the end.
 
@@ -22,10 +31,20 @@ def closing_words(
         where: Options that name the study's place in further commands, such as `` --home elsewhere``.
         data: The value of ``--data`` that further commands need; None for the default.
         space: The name or file by which the space was given, or None.
+        mattered: What mattered, or why that cannot be said; None to say nothing of it.
+        report: File of the study's report; None if it was not written.
     """
     lines: list[RenderableType] = [Text(), _outcome(summary), *_paused(summary)]
     lines += _found(summary) if summary.cells is None else [Text(), summary_table(summary)]
-    return Group(*lines, Text(), *_next(next_steps(summary, where, data, space)))
+    if mattered is not None:
+        lines.append(mattered_line(mattered))
+    if report is not None:
+        lines.append(_path("Report: ", report))
+    steps = next_steps(summary, where, data, space)
+    if report is None and summary.trials.finished + summary.trials.paused:
+        command = command_line("report", summary.study, flags=where, data=data)
+        steps.append(Step("a report to read", command))
+    return Group(*lines, Text(), *_next(steps))
 
 
 def _outcome(summary: Summary) -> Text:
@@ -61,7 +80,7 @@ def _paused(summary: Summary) -> list[Text]:
 def _found(summary: Summary) -> list[RenderableType]:
     best = summary.best
     if best is None:
-        return [Text("No trial is complete yet.")]
+        return [so_far(summary)]
     epochs = f"{best.epochs} epoch{'' if best.epochs == 1 else 's'}"
     measured = "; references measured in this study" if summary.comparisons else ""
     lines: list[RenderableType] = [
@@ -82,14 +101,20 @@ def _found(summary: Summary) -> list[RenderableType]:
     if summary.confirmation is not None:
         lines += [Text(), *confirmation_words(summary.confirmation)]
     if summary.exported:
-        exported = Text.assemble("  exported to ", (summary.exported, "bold"))
-        exported.no_wrap, exported.overflow = True, "ignore"
-        lines.append(exported)
+        lines.append(_path("  exported to ", summary.exported))
     if summary.confirmation is None:
+        lines += best_trials(summary)
         # The expected maximum grows with the number of runs (Dodge et al. 2019, arXiv 1909.03004).
         words = "The best of many single runs is partly luck; confirm it on fresh seeds before trusting it."
         lines.append(Text(f"  {words}", style="dim"))
     return lines
+
+
+def _path(words: str, path: str) -> Text:
+    """A path after some words, on one line however narrow the terminal is."""
+    found = Text.assemble(words, (path, "bold"))
+    found.no_wrap, found.overflow = True, "ignore"
+    return found
 
 
 def _next(steps: list[Step]) -> list[Text]:

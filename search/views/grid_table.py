@@ -12,7 +12,7 @@ from search.results.summary import Summary
 from spaces.grid import Published
 from spaces.space import Space
 
-__all__ = ["grid_table", "summary_table"]
+__all__ = ["grid_table", "measured_words", "published_words", "summary_table"]
 
 
 def summary_table(summary: Summary) -> RenderableType:
@@ -45,7 +45,7 @@ def grid_table(space: Space, cells: list[Cell], data: str, scale: str = "full") 
     for cell in cells:
         known = cell.published
         line = [one_line(str(value)) for value in cell.values.values()]
-        line += [_published(known), _measured(cell), str(len(cell.accuracies))]
+        line += [published_words(known), measured_words(cell), str(len(cell.accuracies))]
         if with_loss:
             line += [_loss(known.train_loss if known else None), _loss(cell.train_loss)]
         if with_train:
@@ -100,7 +100,8 @@ def _percents(accuracies: Sequence[float]) -> list[str]:
     return [f"{100 * one:.0f}" for one in accuracies]
 
 
-def _published(known: Published | None) -> str:
+def published_words(known: Published | None) -> str:
+    """Return the published accuracy of a cell in percent, or a dash."""
     if known is None or known.accuracy is None:
         return "-"
     if isinstance(known.accuracy, list):
@@ -114,7 +115,8 @@ def _share(value: float) -> str:
     return f"{100 * value:.4g} %"
 
 
-def _measured(cell: Cell) -> str:
+def measured_words(cell: Cell) -> str:
+    """Return the measured accuracy of a cell in percent with its spread, or a dash."""
     if cell.spread is None:
         return percent(cell.mean)
     return f"{100 * (cell.mean or 0.0):.1f} +- {100 * cell.spread:.1f} %"

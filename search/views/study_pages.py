@@ -19,8 +19,10 @@ from search.formatting import (
     words_for_foreign,
 )
 from search.results.reader import UnreadableStudy
+from search.results.shares import Importance, Unknown
 from search.results.summary import Summary
 from search.study.rows import TrialRow
+from search.views.best_trials import best_trials, mattered_line, so_far
 from search.views.confirmation_table import confirmation_words
 from search.views.grid_table import summary_table
 from search.views.next_steps import resume_command
@@ -53,13 +55,24 @@ def study_list(studies: Sequence[Summary | UnreadableStudy], place: str) -> Rend
     return Group(table, Text(one_line(note), style="dim"), *problems)
 
 
-def study_page(summary: Summary, where: str = "") -> RenderableType:
-    """Show one study: its progress, its results, and every trial that was started.
+def study_page(
+    summary: Summary,
+    where: str = "",
+    *,
+    rows: list[TrialRow] | None = None,
+    mattered: Importance | Unknown | None = None,
+    report: str | None = None,
+) -> RenderableType:
+    """Show one study: its progress, its results, and its trials.
 
     Args:
         summary: The study.
         where: Options that name the study's place in further commands.
+        rows: The trials to list, in this order; by default all, by number, below the best.
+        mattered: What mattered, or why that cannot be said; None to say nothing of it.
+        report: File of the study's report, or None.
     """
+    listed = summary.rows if rows is None else rows
     trials = summary.trials
     parts: list[RenderableType] = [
         Text.assemble(
@@ -82,7 +95,13 @@ def study_page(summary: Summary, where: str = "") -> RenderableType:
         parts += _best(summary)
         if summary.confirmation is not None:
             parts += [Text(), *confirmation_words(summary.confirmation)]
-    parts += [Text(), _trial_table(summary.rows, summary.state == "running")]
+        elif rows is None:
+            parts += best_trials(summary)
+    if mattered is not None and summary.trials.finished:
+        parts.append(mattered_line(mattered))
+    parts += [Text(), _trial_table(listed, summary.state == "running")]
+    if report is not None:
+        parts.append(Text(f"\nReport: {report}", no_wrap=True, overflow="ignore"))
     if summary.state == "stopped":
         parts.append(
             Text(
@@ -99,7 +118,7 @@ def _best(summary: Summary) -> list[RenderableType]:
     """The best trial, its gains, and where to search next."""
     best = summary.best
     if best is None:
-        return []
+        return [so_far(summary)] if summary.rows else []
     name = "Best" if summary.confirmation is None else "Best of the search"
     line = f"{name}: trial {best.number}, {percent(best.validation_accuracy)}"
     over = ", ".join(summary.comparisons)

@@ -10,7 +10,7 @@ import torch
 from cifar_core.checkpoint import load_state
 from cifar_core.errors import CifarSearchError
 from cifar_core.recipe import Recipe
-from search.home import StudyFolder
+from search.home import REPORT, StudyFolder
 from search.recipe_files import read_configuration
 from search.study import attributes
 from tests.chaos.probe import Progress, Snapshot, TrialSnapshot
@@ -262,7 +262,7 @@ def left_behind(home: Path, study: str, temporary: Path) -> Iterator[str]:
     own, exports = home / "studies" / study, home / "exports" / study
     lasting = {home / name for name in LASTING} | {own / "lock", own / "holder.json"}
     lasting.add(home / f"studies.db.{study}.hold")
-    lasting |= {exports / "best-1.toml", exports / "best-1.pt"}
+    lasting |= {exports / "best-1.toml", exports / "best-1.pt", exports / REPORT}
     # How many networks are kept is checked elsewhere; here is only said which files are none.
     folders = {own / "logs": ".log", own / "checkpoints": ".pt", home / "artifacts": ""}
     for path in sorted(path for path in home.rglob("*") if not path.is_dir()):

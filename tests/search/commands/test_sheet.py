@@ -69,7 +69,7 @@ def test_the_first_column_is_the_images_and_the_others_what_is_made_of_them(
     capsys: pytest.CaptureFixture[str], plain_images: Path
 ) -> None:
     lines, err = drawn(capsys, "--set", "flip=1", "--columns", "3")
-    assert lines == ["augmentation, changed by --set: flip 1.0", "augmentations.png"]
+    assert lines == ["augmentation, changed by --set: flip 1", "augmentations.png"]
     assert err == ""
     image = read("augmentations.png")
     labelled = open_data(str(plain_images)).read_train()

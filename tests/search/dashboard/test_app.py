@@ -61,7 +61,8 @@ class Site:
     def artifact(self, undisturbed: Undisturbed) -> str:
         """Return the path of the plot of the study's LR-range test."""
         (study,) = self.studies()
-        (artifact,) = undisturbed.database.artifacts()
+        every = undisturbed.database.artifacts()
+        (artifact,) = (one for one in every if one.filename == "lr-range-sgd_lr.png")
         return f"/artifacts/{study['study_id']}/{artifact.artifact_id}"
 
     def studies(self) -> list[dict[str, Any]]:
@@ -105,7 +106,10 @@ def test_it_serves_the_plot_of_the_lr_range_test(site: Site, undisturbed: Undist
     assert headers["content-type"] == "image/png"
     (study,) = site.studies()
     _, detail = site.ask(f"/api/studies/{study['study_id']}")
-    assert [one["filename"] for one in json.loads(detail)["artifacts"]] == ["lr-range-sgd_lr.png"]
+    document = json.loads(detail)
+    names = sorted(one["filename"] for one in document["artifacts"])
+    assert names == ["lr-range-sgd_lr.png", "report.html"]
+    assert "[report.html](/artifacts/" in document["note"]["body"]
 
 
 def test_what_an_artifact_holds_cannot_run_as_a_page_of_the_site(

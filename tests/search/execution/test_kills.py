@@ -96,9 +96,10 @@ def test_after_kills_of_the_coordinator_a_study_ends_as_if_nothing_had_been(
     assert values_of(after) == values_of(undisturbed.database.trials())
     for note in ("lr_bounds", "lr_range_curves"):
         assert database.note(note) == undisturbed.database.note(note)
-    # Three processes came by; one of them made the image.
-    assert [one.filename for one in database.artifacts()] == ["lr-range-sgd_lr.png"]
-    assert len(list((tmp_path / "artifacts").iterdir())) == 1
+    # Three processes came by; one of them made the image, and the last one the report.
+    names = sorted(one.filename for one in database.artifacts())
+    assert names == ["lr-range-sgd_lr.png", "report.html"]
+    assert len(list((tmp_path / "artifacts").iterdir())) == 2
 
 
 @pytest.mark.slow

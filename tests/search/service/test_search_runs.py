@@ -150,7 +150,8 @@ def test_the_same_command_again_says_that_the_search_is_finished_and_trains_noth
     assert summary["state"] == "finished"
     assert summary["trials"]["finished"] == 11
     assert (database.epochs(), database.states()) == before
-    assert [one.filename for one in database.artifacts()] == ["lr-range-sgd_lr.png"]
+    names = sorted(one.filename for one in database.artifacts())
+    assert names == ["lr-range-sgd_lr.png", "report.html"]
     assert "trial 0" not in result.err
     # What only an unfinished study needs is gone again.
     own = undisturbed.home / "studies" / "tiny"
@@ -256,6 +257,8 @@ def test_without_conclusion_a_search_runs_in_its_own_range_and_says_so_everywher
     assert all(0.001 <= trial.params["sgd_lr"] <= 0.1 for trial in found)
     assert all("suggested" not in trial.user_attrs for trial in found)
     assert Database(home).artifacts() == []
+    assert "note: The report cannot be kept in " in result.err
+    assert f"Report: {home}/exports/tiny/report.html" in result.out
 
     page = " ".join(here("status", "--home", home).out.split())
     assert f"sgd lr 0.001 to 0.1, {why}" in page
