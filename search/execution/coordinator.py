@@ -27,7 +27,7 @@ from search.study import attributes
 from search.study.endings import Ending
 from search.study.rows import label_of, row_of
 from search.study.study import SearchStudy
-from search.study.trial_states import LostTrialError, known, writes
+from search.study.trial_states import LostTrialError, snapshot, writes
 from search.workers.messages import (
     Died,
     EpochsDone,
@@ -146,7 +146,7 @@ class Coordinator:
             trial = self._next_trial()
             if trial is None:
                 return
-            notes = known(trial).user_attrs
+            notes = snapshot(trial).user_attrs
             checkpoint = self._folder.checkpoint(trial.number)
             recipe = Recipe.read(notes[attributes.RECIPE])
             if trial.number in self._active:  # somebody has deleted that one
@@ -156,7 +156,7 @@ class Coordinator:
             task = TrainTask(trial.number, recipe, notes[attributes.SEED], checkpoint)
             self._active[trial.number], self._tasks[trial.number] = trial, task
             self._pool.assign(worker, task)
-            label = label_of(known(trial))
+            label = label_of(snapshot(trial))
             done = len(reported(trial))
             self._observe(TrialStarted(trial.number, label, dict(trial.params), done))
 

@@ -14,7 +14,7 @@ from cifar_core.errors import CheckpointError
 from cifar_core.recipe import Recipe
 from search.home import StudyFolder
 from search.study import attributes
-from search.study.trial_states import known
+from search.study.trial_states import snapshot
 
 __all__ = ["Histories", "frozen", "reported"]
 
@@ -41,7 +41,7 @@ class Histories:
 
     def is_complete(self, trial: Trial) -> bool:
         """Return whether a trial has its last epoch, or its schedule has ended it before."""
-        recipe = Recipe.read(known(trial).user_attrs[attributes.RECIPE])
+        recipe = Recipe.read(snapshot(trial).user_attrs[attributes.RECIPE])
         if max(reported(trial), default=0) >= recipe.epochs:
             return True
         history = self._epochs.get(trial.number, {})
@@ -51,7 +51,11 @@ class Histories:
         """Write the trial's epochs into its notes, and forget them."""
         history = self._epochs.pop(trial.number, None)
         if history is None:
-            if len(known(trial).user_attrs.get(attributes.EPOCHS, ())) == len(reported(trial)) > 0:
+            if (
+                len(snapshot(trial).user_attrs.get(attributes.EPOCHS, ()))
+                == len(reported(trial))
+                > 0
+            ):
                 return  # it has waited, and nothing has been trained since
             history = self._saved(trial)
         epochs = [asdict(history[number]) for number in sorted(history)]
@@ -76,13 +80,13 @@ class Histories:
 
 def reported(trial: Trial) -> dict[int, float]:
     """Return the validation accuracy of each epoch that the study has, by number."""
-    return known(trial).intermediate_values
+    return snapshot(trial).intermediate_values
 
 
 def frozen(trial: Trial, state: TrialState) -> FrozenTrial:
     """Return the trial as its only writer knows it, in the state into which it was just put."""
     # Reading it from the study again takes longer than all else that is done about it.
-    found = copy.copy(known(trial))
+    found = copy.copy(snapshot(trial))
     found.state = state
     if state.is_finished():
         found.datetime_complete = datetime.now()  # noqa: DTZ005 - Optuna's times are local

@@ -23,7 +23,7 @@ from search.study.trial_states import (
     check_unchanged,
     forget_deleted,
     give_up,
-    known,
+    snapshot,
     stored_state,
     writes,
 )
@@ -147,11 +147,11 @@ class Finalizer:
             forget_deleted(self._study.optuna)
         if trial is None:
             _unlink(self._folder.checkpoint(number))
-        elif state is TrialState.RUNNING and known(trial).state is state:
+        elif state is TrialState.RUNNING and snapshot(trial).state is state:
             self._end(trial, TrialState.FAIL, "outside", CHANGED_OUTSIDE)
         else:
             self._histories.forget(number)
-            notes = known(trial).user_attrs
+            notes = snapshot(trial).user_attrs
             notes |= {attributes.ENDING: "outside", attributes.REASON: ENDED_OUTSIDE}
             self._close(trial, TrialState.FAIL, {number})
 
@@ -162,7 +162,7 @@ class Finalizer:
                 self._histories.keep(trial)
                 trial.set_user_attr(attributes.ENDING, ending)
                 trial.set_user_attr(attributes.REASON, reason)
-                if known(trial).state is TrialState.WAITING:
+                if snapshot(trial).state is TrialState.WAITING:
                     give_up(trial)
                 else:
                     self._study.optuna.tell(trial, state=state)

@@ -14,7 +14,7 @@ from search.study import attributes
 from search.study.budget import enqueued_to, trials_in_all
 from search.study.rows import best_rows
 from search.study.study import SearchStudy
-from search.study.trial_states import LostTrialError, attach, forget_deleted, known, writes
+from search.study.trial_states import LostTrialError, attach, forget_deleted, snapshot, writes
 from spaces.space import Space
 
 __all__ = ["TrialQueue"]
@@ -110,7 +110,7 @@ class TrialQueue:
     def _prepare(self, trial: Trial, number: int) -> dict[str, Any]:
         """Choose the trial's parameters, and return its recipe and seed as notes."""
         settings = self._study.settings
-        check_enqueued(self._space, known(trial))
+        check_enqueued(self._space, snapshot(trial))
         recipe = recipe_of(self._space, self._space.suggest(trial))
         if seeds := seeds_of(settings):
             # Every cell is trained from the same seeds: what differs between cells is the cell.
@@ -124,7 +124,7 @@ class TrialQueue:
 def _checked(trial: Trial) -> Trial:
     """Return a started trial that can be trained further; raises `InvalidTrialError`."""
     try:
-        check_stored(known(trial))
+        check_stored(snapshot(trial))
     except InvalidParametersError as error:
         raise InvalidTrialError(trial) from error
     return trial

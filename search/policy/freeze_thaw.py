@@ -49,8 +49,8 @@ from search.study.trial_states import (
     attach,
     begin,
     enqueued_waiting,
-    known,
     pause,
+    snapshot,
     take_up,
     writes,
 )
@@ -169,7 +169,7 @@ class FreezeThaw(Policy):
         except InvalidParametersError as error:
             refused, notes = error, {}
         trial = begin(self._study, drafted, {attributes.FORECAST: _note(choice), **notes})
-        self._members.add(known(trial))
+        self._members.add(snapshot(trial))
         if refused is not None:
             raise InvalidTrialError(trial) from refused
         return trial
@@ -181,11 +181,11 @@ class FreezeThaw(Policy):
         try:
             notes = prepare(trial, trial.number)
         except InvalidParametersError as error:
-            self._members.add(known(trial))
+            self._members.add(snapshot(trial))
             raise InvalidTrialError(trial) from error
         for key, value in notes.items():
             trial.set_user_attr(key, value)
-        self._members.add(known(trial))
+        self._members.add(snapshot(trial))
         return trial
 
     def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:
@@ -213,7 +213,7 @@ class FreezeThaw(Policy):
         """Let a trial wait at its look."""
         pause(trial)
         self._members[trial.number].state = "paused"
-        self._members.note_seconds(known(trial))
+        self._members.note_seconds(snapshot(trial))
 
     def hopeless(self, to_come: int) -> list[Trial]:
         """Return the paused trials that need not wait any longer.
@@ -237,7 +237,7 @@ class FreezeThaw(Policy):
             self._newest = None
         self._members[number].state = STATES[state]
         with suppress(LostTrialError):  # then it has none
-            self._members.note_seconds(known(attach(self._study, number)))
+            self._members.note_seconds(snapshot(attach(self._study, number)))
 
     def _choice(self, *, last: bool, stopping: int | None = None) -> Choice | None:
         """Return what is done next: the same again as long as nothing has happened.

@@ -26,8 +26,8 @@ from search.study.trial_states import (
     enqueued_waiting,
     is_paused,
     is_queued,
-    known,
     pause,
+    snapshot,
     take_up,
     writes,
 )
@@ -151,7 +151,7 @@ class Promotion(Policy):
         except InvalidParametersError as error:
             refused, notes = error, {}
         trial = begin(self._study, drafted, notes)
-        self._add(known(trial))
+        self._add(snapshot(trial))
         if refused is not None:
             raise InvalidTrialError(trial) from refused
         return trial
@@ -164,10 +164,10 @@ class Promotion(Policy):
         except InvalidParametersError as error:
             raise InvalidTrialError(trial) from error
         finally:
-            self._add(known(trial))
+            self._add(snapshot(trial))
         for key, value in notes.items():
             trial.set_user_attr(key, value)
-        self._candidates[trial.number].exempt = self._exempt(known(trial))
+        self._candidates[trial.number].exempt = self._exempt(snapshot(trial))
         return trial
 
     def promote(self, *, last: bool) -> Trial | None:

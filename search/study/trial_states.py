@@ -30,8 +30,8 @@ __all__ = [
     "is_foreign",
     "is_paused",
     "is_queued",
-    "known",
     "pause",
+    "snapshot",
     "stored_state",
     "take_up",
     "was_ended_outside",
@@ -63,7 +63,7 @@ def writes(trial: Trial) -> Iterator[None]:
     except (UpdateFinishedTrialError, KeyError, ValueError) as error:
         # Optuna has several errors for it, and each of them for other causes too.
         state = stored_state(trial)
-        if state is known(trial).state and state in {TrialState.RUNNING, TrialState.WAITING}:
+        if state is snapshot(trial).state and state in {TrialState.RUNNING, TrialState.WAITING}:
             raise
         raise LostTrialError(trial.number) from error
 
@@ -84,7 +84,7 @@ def check_unchanged(trial: Trial) -> None:
     """
     with writes(trial):
         stored = trial.storage.get_trial(trial._trial_id)  # noqa: SLF001
-    if _essence(stored) != _essence(known(trial)):
+    if _essence(stored) != _essence(snapshot(trial)):
         raise LostTrialError(trial.number)
 
 
@@ -133,7 +133,7 @@ def take_up(study: optuna.Study, number: int) -> Trial:
 
 def give_up(trial: Trial) -> None:
     """End a waiting trial, in one step: at no moment does it seem to be trained."""
-    scores = known(trial).intermediate_values
+    scores = snapshot(trial).intermediate_values
     last = scores[max(scores)]
     trial.storage.set_trial_state_values(trial._trial_id, TrialState.PRUNED, [last])  # noqa: SLF001
 
@@ -151,7 +151,7 @@ def attach(study: optuna.Study, number: int) -> Trial:
         raise LostTrialError(number) from error
 
 
-def known(trial: Trial) -> FrozenTrial:
+def snapshot(trial: Trial) -> FrozenTrial:
     """Return a trial as its holder knows it, without a look into the study. To be read only.
 
     It is as it was when it was started, attached or taken up, with all that was written through `trial`

@@ -26,7 +26,7 @@ import torch
 
 from tests.chaos.faulty_search import BrokenInvariantError, FaultySearch, InjectedFault
 from tests.chaos.scenario import SCENARIOS, References, Scenario, Trainer, differences, sample
-from tests.search.running import write_plots
+from tests.search.running import write_images
 
 __all__ = ["Campaign", "Violation", "described"]
 
@@ -94,7 +94,7 @@ class Campaign:
     def run(self, cores: Sequence[int]) -> None:
         """Run searches on these cores side by side until there were enough faults."""
         self._data = self.folder / "images"
-        write_plots(self._data)
+        write_images(self._data)
         self._trainer = Trainer(self._data)
         self._references = References(self.folder, self._data)
         numbers = count(self.first)

@@ -18,7 +18,7 @@ from tests.search.running import (
     run,
     space_file,
     unconfirmed,
-    write_plots,
+    write_images,
 )
 from tests.search.scripted import folder_in
 
@@ -100,7 +100,7 @@ def plain_images(shared_folder: Path) -> Path:
     folder = shared_folder / "images"
     with FileLock(shared_folder / "images.lock"):
         if not folder.exists():
-            write_plots(folder)
+            write_images(folder)
     return folder
 
 

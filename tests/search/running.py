@@ -37,7 +37,7 @@ __all__ = [
     "unconfirmed",
     "values_of",
     "without_test_files",
-    "write_plots",
+    "write_images",
 ]
 
 COMMAND = Path(sys.executable).with_name("cifar-search")
@@ -112,7 +112,7 @@ def space_file(folder: Path, **changes: str) -> Path:
     return path
 
 
-def write_plots(folder: Path) -> None:
+def write_images(folder: Path) -> None:
     """CIFAR-10's binary layout with images whose brightness gives the class away; no test file.
 
     They are read in half a second, where the synthetic set has to be drawn, and learned in an epoch.

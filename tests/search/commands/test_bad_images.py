@@ -14,7 +14,7 @@ from search.cli import run
 from search.home import Home
 from search.service import resume
 from search.storage.opening import open_storage
-from tests.search.running import write_plots
+from tests.search.running import write_images
 from tests.search.scripted import DATA, new_study
 
 SIZE = cifar10.RECORDS * (1 + cifar10.PIXELS)
@@ -112,7 +112,7 @@ def test_images_that_are_none_end_a_command_in_a_line(
 
 
 def test_links_to_the_right_files_are_as_good_as_the_files(tmp_path: Path) -> None:
-    write_plots(tmp_path / "real")
+    write_images(tmp_path / "real")
     linked = tmp_path / "linked" / cifar10.FOLDERS["binary"]
     linked.mkdir(parents=True)
     for file in (tmp_path / "real" / cifar10.FOLDERS["binary"]).iterdir():

@@ -8,7 +8,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.storage.opening import open_storage
-from search.study.trial_states import attach, begin, give_up, is_paused, known, pause, take_up
+from search.study.trial_states import attach, begin, give_up, is_paused, pause, snapshot, take_up
 
 PARTS = ("number", "params", "distributions", "user_attrs", "intermediate_values", "datetime_start")
 
@@ -59,10 +59,10 @@ def test_what_is_known_of_a_trial_is_what_the_study_has(
     trial.set_user_attr("interruptions", 1)
     trial.set_user_attr("interruptions", 2)
     stored: FrozenTrial = trial.storage.get_trial(trial._trial_id)
-    assert {part: getattr(known(trial), part) for part in PARTS} == {
+    assert {part: getattr(snapshot(trial), part) for part in PARTS} == {
         part: getattr(stored, part) for part in PARTS
     }
-    assert known(trial).state is stored.state is TrialState.RUNNING
+    assert snapshot(trial).state is stored.state is TrialState.RUNNING
     assert stored.intermediate_values[2] == 0.5
     assert stored.user_attrs["interruptions"] == 2
 
@@ -75,7 +75,7 @@ def test_a_trial_that_waits_is_known_to_wait_and_ends_with_its_last_score(
     trial.report(0.125, 6)
     pause(trial)
     waiting = attach(study, trial.number)
-    assert is_paused(known(waiting))
+    assert is_paused(snapshot(waiting))
     give_up(waiting)
     (ended,) = study.trials
     assert (ended.state, ended.value) == (TrialState.PRUNED, 0.125)
