@@ -310,3 +310,17 @@ def test_batches_of_one_image_with_batch_norm_are_trained_on_or_refused_by_the_r
     values = {"network": {"batch_norm": True}, "batch_size": 1, "epochs": 1}
     with suppress(RecipeError):
         assert len(finished(Recipe.read(values), few).history) == 1
+
+
+def test_flip_averaged_answers_follow_from_the_mean_of_both_logits(small_splits: Splits) -> None:
+    training = finished(STILL, small_splits)
+    part = small_splits.validation
+    normalize = Normalization.of(STILL, small_splits)
+    with torch.no_grad():
+        plain, mirrored = (
+            training.network(normalize(images)) for images in (part.images, part.images.flip(-1))
+        )
+    expected = (plain + mirrored).argmax(1) == part.labels
+    found = training.answers(part, flip_averaged=True)
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, training.answers(part))
