@@ -25,7 +25,7 @@ def test_everything_but_a_final_training_works_without_the_test_images(
     space, home = str(space_file(tmp_path)), ("--home", "home")
     tiny = ("--device", "cpu", "--workers", "1")
     sizes = ("--train-images", "200", "--epochs", "1", "--trials", "2")
-    sweep = ("--epochs", "1", "--seeds", "1", "--low", "1e-3", "--high", "1")
+    sweep = ("--epochs", "10", "--seeds", "1", "--low", "1e-3", "--high", "1")
     best = "home/exports/tiny/best-1.toml"
     for command in (
         ("start", "--space", space, *sizes, *home, *tiny, "--confirm", "1"),
