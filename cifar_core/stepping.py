@@ -98,10 +98,24 @@ def evaluate(
 
 
 @torch.inference_mode()
-def answers(network: nn.Module, part: Part, normalize: Normalization, backend: Backend) -> Tensor:
+def answers(
+    network: nn.Module,
+    part: Part,
+    normalize: Normalization,
+    backend: Backend,
+    *,
+    flip_averaged: bool = False,
+) -> Tensor:
     """Return which images of `part` `network` classifies right, (N,) bool, on the CPU.
 
     The network is left in evaluation mode.
+
+    Args:
+        network: The network.
+        part: The images.
+        normalize: Bytes to floats.
+        backend: The precision to compute in.
+        flip_averaged: Classify by the mean of the logits of an image and of its mirror image.
     """
     network.eval()
     found: list[Tensor] = []
@@ -110,7 +124,10 @@ def answers(network: nn.Module, part: Part, normalize: Normalization, backend: B
         torch.split(part.labels, backend.evaluation_batch),
         strict=True,
     ):
+        floats = normalize(images)  # (B, 3, 32, 32)
         with backend.precision():
-            logits = network(normalize(images))  # (B, 10)
+            logits = network(floats)  # (B, 10)
+            if flip_averaged:
+                logits = (logits.float() + network(floats.flip(-1)).float()) / 2.0
         found.append(logits.argmax(1) == labels)
     return torch.cat(found).cpu()

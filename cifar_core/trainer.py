@@ -266,10 +266,17 @@ class Training:
         part = part.to(self._splits.train.labels.device)
         return evaluate(self.network, part, self._normalize, self._backend)
 
-    def answers(self, part: Part) -> Tensor:
-        """Return which images of `part` the network in its current state classifies right, (N,) bool."""
+    def answers(self, part: Part, *, flip_averaged: bool = False) -> Tensor:
+        """Return which images of `part` the network in its current state classifies right, (N,) bool.
+
+        Args:
+            part: The images.
+            flip_averaged: Classify by the mean of the logits of an image and of its mirror image.
+        """
         part = part.to(self._splits.train.labels.device)
-        return answers(self.network, part, self._normalize, self._backend)
+        return answers(
+            self.network, part, self._normalize, self._backend, flip_averaged=flip_averaged
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the rest of the run depends on, as tensors and plain values."""
@@ -277,6 +284,7 @@ class Training:
             "recipe": self.recipe.digest,
             "seed": self.seed,
             "split": self._splits.digest,
+            "images": len(self._splits.train),  # for messages; the split says which
             **copy.deepcopy(self._learned()),
             "plateau": self._plateau.state_dict() if self._plateau else None,
             "random": self._random.state_dict(),

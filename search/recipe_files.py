@@ -1,6 +1,8 @@
 """Configuration files in TOML, JSON or YAML: exported ones, and recipes written by hand."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,11 @@ import yaml
 
 from cifar_core.recipe import Recipe
 from cifar_core.text_files import parse_toml, read_text
+from search.command_lines import command_line
 from search.errors import UsageError
+from spaces.files import shipped_names
 
-__all__ = ["ENDINGS", "read_configuration"]
+__all__ = ["ENDINGS", "ConfigurationFile", "read_configuration", "read_configuration_file"]
 
 YAML = (".yaml", ".yml")
 ENDINGS = (".toml", ".json", *YAML)
@@ -18,13 +22,46 @@ TEXT = "tag:yaml.org,2002:str"
 LARGEST_YAML = 1 << 16  # bytes; PyYAML needs a second for some tens of thousands
 
 
-def read_configuration(path: Path) -> Recipe:
+@dataclass(frozen=True)
+class ConfigurationFile:
+    """What a configuration file says.
+
+    Attributes:
+        recipe: The recipe.
+        provenance: Section `provenance` of an exported file, as it stands there; None without one.
+    """
+
+    recipe: Recipe
+    provenance: Mapping[str, Any] | None
+
+
+def read_configuration(path: Path, command: str = "start") -> Recipe:
     """Read the recipe of a configuration file, from its `recipe` section if it has one.
 
+    Args:
+        path: The file.
+        command: The command that takes a space instead, for the error about a space.
+
     Raises:
-        UsageError: The file is missing, or not of the format that its name says.
+        UsageError: The file is missing, is not of the format that its name says, or is a space.
         RecipeError: It has no valid recipe.
     """
+    return read_configuration_file(path, command).recipe
+
+
+def read_configuration_file(path: Path, command: str = "start") -> ConfigurationFile:
+    """Read a configuration file: its recipe, and what it says of its origin.
+
+    Args:
+        path: The file.
+        command: The command that takes a space instead, for the error about a space.
+
+    Raises:
+        UsageError: The file is missing, is not of the format that its name says, or is a space.
+        RecipeError: It has no valid recipe.
+    """
+    if not path.exists() and str(path) in shipped_names():
+        raise _is_a_space(path, command)
     try:
         text = read_text(path, LARGEST_YAML) if path.suffix in YAML else read_text(path)
     except OSError as error:
@@ -32,8 +69,18 @@ def read_configuration(path: Path) -> Recipe:
     except ValueError as error:
         raise UsageError(f"{path} is not a configuration: {error}.") from error
     values = _parse(text, path)
-    section = values.get("recipe", values) if isinstance(values, dict) else values
-    return Recipe.read(section, str(path))
+    if not isinstance(values, dict):
+        return ConfigurationFile(Recipe.read(values, str(path)), None)
+    if "parameters" in values:
+        raise _is_a_space(path, command)
+    recipe = Recipe.read(values.get("recipe", values), str(path))
+    origin = values.get("provenance") if "recipe" in values else None
+    return ConfigurationFile(recipe, origin if isinstance(origin, dict) else None)
+
+
+def _is_a_space(path: Path, command: str) -> UsageError:
+    instead = command_line(command, space=path)
+    return UsageError(f"{path} is a space, and not a configuration. To use it: {instead}")
 
 
 def _parse(text: str, path: Path) -> Any:

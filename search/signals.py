@@ -17,14 +17,16 @@ class StopSwitch:
     """Tells whether to stop. Within its context the first signal asks for it, the second insists.
 
     Args:
-        request: A file whose presence asks to stop.
+        request: A file whose presence asks to stop; None for none.
         elsewhere: Returns whether somebody asks to stop in another way.
 
     Raises:
         KeyboardInterrupt: At the second signal, wherever the program is; what is saved stays saved.
     """
 
-    def __init__(self, request: Path, elsewhere: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, request: Path | None = None, elsewhere: Callable[[], bool] = lambda: False
+    ) -> None:
         self._request = request
         self._elsewhere = elsewhere
         self._signalled = False
@@ -32,7 +34,8 @@ class StopSwitch:
 
     def __call__(self) -> bool:
         """Return whether somebody has asked to stop."""
-        return self._signalled or self._request.exists() or self._elsewhere()
+        requested = self._request is not None and self._request.exists()
+        return self._signalled or requested or self._elsewhere()
 
     def __enter__(self) -> "StopSwitch":
         for number in SIGNALS:

@@ -28,10 +28,12 @@ class Known(Record):
         name: A short name to show, such as ``reference base``.
         about: Where it comes from.
         values: A value for every parameter that applies.
+        published: Test accuracy that was published for it, 0 to 1; `train --final` shows it beside its own.
     """
 
     name: Title
     about: Text | None = None
+    published: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     values: Values
 
 

@@ -22,7 +22,15 @@ from cifar_core.data.archive import Layout, read_members
 from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.errors import DataError
 
-__all__ = ["CLASSES", "LabelledImages", "Source", "find", "read_test", "read_train"]
+__all__ = [
+    "CLASSES",
+    "LabelledImages",
+    "Source",
+    "find",
+    "missing_test_file",
+    "read_test",
+    "read_train",
+]
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORDS = 10_000  # images in one file
@@ -118,6 +126,12 @@ def read_train(source: Source) -> LabelledImages:
         DataError: A file is missing, unreadable, damaged, or a pickle but not the published one.
     """
     return _read(source, TRAIN_FILES[source.layout])
+
+
+def missing_test_file(source: Source) -> Path | None:
+    """Return the test file if it is not there; an archive has it. Nothing is opened."""
+    path = source.folder / TEST_FILES[source.layout]
+    return None if source.archive is not None or path.is_file() else path
 
 
 def read_test(source: Source) -> LabelledImages:

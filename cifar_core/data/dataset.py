@@ -42,6 +42,10 @@ class DataSet:
             return LabelledImages(*synthetic.draw("train"), official=False)
         return cifar10.read_train(self.source)
 
+    def missing_test_file(self) -> Path | None:
+        """Return the file of the test images if it is not there; nothing is opened."""
+        return None if self.source is None else cifar10.missing_test_file(self.source)
+
     def read_test(self) -> LabelledImages:
         """The 10,000 test images. Only a final test may call this."""
         if self.source is None:

@@ -1,6 +1,7 @@
 """`cifar-search train`."""
 
 from pathlib import Path
+from typing import Any, Literal
 
 import click
 
@@ -8,16 +9,37 @@ from search.commands import options
 
 __all__ = ["train"]
 
+INTERRUPTED = 130
+
+
+class _TrainImages(click.ParamType[int | Literal["all"]]):
+    """``all``, or a number of training images."""
+
+    name = "N|all"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | Literal["all"]:
+        if value == "all":
+            return "all"
+        return click.IntRange(10).convert(value, param, ctx)
+
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path, dir_okay=False), metavar="CONFIG")
+@click.argument(
+    "configs",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="CONFIG...",
+)
 @click.option(
     "--seeds",
     type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
     metavar="N",
-    help="Number of trainings, each from its own seed.",
+    help="Number of trainings of each CONFIG, each from its own seed.",
 )
 @click.option(
     "--seed",
@@ -29,9 +51,11 @@ __all__ = ["train"]
 )
 @click.option(
     "--train-images",
-    type=click.IntRange(10),
-    metavar="N",
-    help="Number of training images, the same number from each class.  [default: 45,000, all]",
+    type=_TrainImages(),
+    help=(
+        "Number of training images, the same number from each class.  [default: as many as the search that "
+        "CONFIG was exported from; all, which are 45,000, for a recipe of your own]"
+    ),
 )
 @click.option(
     "--final",
@@ -40,6 +64,15 @@ __all__ = ["train"]
         "Train on all 50,000 images, then open the test split. Use it once, at the very end. "
         "A plateau schedule needs validation images and trains on 45,000."
     ),
+)
+@click.option(
+    "--restart", is_flag=True, help="Train anew what the output folder has of these seeds already."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Number of trainings at the same time.  [default: one per device]",
 )
 @click.option(
     "--plots/--no-plots",
@@ -62,15 +95,20 @@ __all__ = ["train"]
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Folder for all output.  [default: CONFIG without its ending]",
+    help=(
+        "Folder for all output; of several CONFIGs, each has its own in it.  [default: CONFIG without its "
+        "ending, with -final added for --final]"
+    ),
 )
 @options.json_output
 def train(
-    config: Path,
+    configs: tuple[Path, ...],
     seeds: int,
     seed: int,
-    train_images: int | None,
+    train_images: int | Literal["all"] | None,
     final: bool,
+    restart: bool,
+    workers: int | None,
     plots: bool,
     image: int,
     device: str,
@@ -78,83 +116,101 @@ def train(
     data: str | None,
     out: Path | None,
     as_json: bool,
-) -> None:
-    """Train one configuration, and test it at the very end.
+) -> int:
+    """Train configurations over several seeds, and test them at the very end.
 
-    CONFIG is an exported file, or a recipe of your own (TOML, JSON, YAML). The test split is opened only
-    with --final.
+    CONFIG is an exported file, or a recipe of your own (TOML, JSON, YAML). Several are trained from the
+    same seeds, and compared on the same images. Every training is saved after each epoch: Ctrl-C finishes
+    the epoch, and the same command continues. The test split is opened only with --final.
     """
     import json
-    import re
+
+    from rich.console import Console
 
     from cifar_core.data.dataset import open_data
     from cifar_core.device import resolve_devices, settle_on
-    from cifar_core.epoch import Epoch
     from search.errors import UsageError
-    from search.formatting import one_line, percent
-    from search.recipe_files import read_configuration
+    from search.results.comparison import compare
+    from search.results.configuration import common_scale, read_configurations
     from search.results.retrain import RetrainRequest, retrain
-    from search.results.subject import needs_validation
+    from search.results.subject import check_image, needs_validation
+    from search.results.training_jobs import Stopped, Trained
+    from search.signals import StopSwitch
+    from search.views.training_words import (
+        comparison_table,
+        epoch_line,
+        result_lines,
+        scale_line,
+        written_line,
+    )
 
     if final and train_images is not None:
         raise UsageError("--final trains on all 50,000 images; leave out --train-images.")
-    recipe = read_configuration(config)
+    check_image(image, final=final)
+    configurations = read_configurations(configs, out, "-final" if final else "")
+    found = None if final or train_images is not None else common_scale(configurations)
+    count, origin = (None, None) if found is None else (found[0], found[1].study)
+    if isinstance(train_images, int):
+        count = train_images
     folder = options.images_folder()
-    (place, *others) = resolve_devices(device)
-    if others and device != "auto":
-        raise UsageError("train runs on one device; name one, such as --device cuda:0.")
-    settle_on(place)
+    places = resolve_devices(device)
+    settle_on(places[0])
     images = open_data(data or str(folder), folder)
     if images.notice:
         click.echo(f"note: {images.notice}", err=True)
-    held_out = not final or needs_validation(recipe)
-    if final and held_out:
+    for one in configurations:
+        click.echo(scale_line(one, count, origin, final=final), err=as_json)
+    if final and any(needs_validation(one.recipe) for one in configurations):
         click.echo(
             "note: a plateau schedule needs validation images, so --final trains on 45,000 images and "
             "keeps 5,000 for it; the test split is still opened at the end.",
             err=True,
         )
+    several = len(configurations) > 1
 
-    def show(run_seed: int, epoch: Epoch) -> None:
-        line = (
-            f"seed {run_seed}  epoch {epoch.number}/{recipe.epochs}  loss {epoch.train_loss:.3f}  "
-            f"train {percent(epoch.train_accuracy)}"
-        )
-        if held_out:  # otherwise the validation images are trained on
-            line += f"  validation {percent(epoch.validation_accuracy)}"
-        if epoch.back_to is not None:
-            line += f"  back to epoch {epoch.back_to}"
-        if epoch.converged:
-            line += "  converged"
-        click.echo(f"{line}  {epoch.images_per_second:,.0f} images/s", err=as_json)
+    def show(trained: Trained) -> None:
+        click.echo(epoch_line(trained, named=several), err=as_json)
 
     request = RetrainRequest(
-        recipe=recipe,
-        device=place,
-        out=out or config.with_suffix(""),
+        configurations=configurations,
+        devices=tuple(places),
         seeds=seeds,
         first_seed=seed,
-        train_images=train_images,
+        train_images=count,
         final=final,
         plots=plots,
         image=image,
         compile_network=compile_networks,
+        workers=workers,
+        restart=restart,
     )
-    result = retrain(request, images, show, lambda text: click.echo(f"note: {text}", err=True))
+    try:
+        with StopSwitch() as stop:
+            results = retrain(
+                request, images, show, lambda text: click.echo(f"note: {text}", err=True), stop
+            )
+    except (Stopped, KeyboardInterrupt):
+        again = "the same command without --restart" if restart else "the same command"
+        click.echo(f"Stopped. Every finished epoch is saved; {again} continues there.", err=True)
+        return INTERRUPTED
+    comparison = compare(results) if several else None
     if as_json:
-        click.echo(json.dumps(result.to_dict(), indent=2))
-        return
-    spread = "" if result.spread is None else f" +- {percent(result.spread)}"
-    click.echo(
-        f"{result.split} accuracy {percent(result.mean)}{spread}, {seeds} "
-        f"run{'s' if seeds > 1 else ''}, on {result.data.described()}"
-    )
-    shown = (
-        f"{name} {'-' if one is None else f'{100 * one:.0f}'}"
-        for name, one in result.per_class.items()
-    )
-    click.echo(f"{result.split} accuracy by class, in %: {'  '.join(shown)}")
-    names = [file.name for file in result.files]
-    if seeds > 1:
-        names = [re.sub(r"-\d+\.", "-SEED.", name) for name in names]
-    click.echo(f"Written to {one_line(str(request.out))}: {', '.join(dict.fromkeys(names))}")
+        document = (
+            results[0].to_dict()
+            if comparison is None
+            else {
+                "comparison": comparison.to_dict(),
+                "results": [result.to_dict() for result in results],
+            }
+        )
+        click.echo(json.dumps(document, indent=2))
+        return 0
+    for result in results:
+        for line in (*[result.configuration.name] * several, *result_lines(result)):
+            click.echo(line)
+        click.echo(written_line(result))
+    if comparison is not None:
+        console = Console(highlight=False)
+        console.print(comparison_table(comparison), crop=False)
+        click.echo(comparison.verdict)
+    return 0

@@ -17,7 +17,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LEVEL", "Estimate", "Noise"]
+__all__ = ["LEVEL", "Estimate", "Noise", "quantile"]
 
 LEVEL = 0.95
 """Share of confirmations in which all intervals of differences hold."""
@@ -119,13 +119,17 @@ class Noise:
         images = max(0.0, float(np.var(of_images, ddof=1)) - rest) / self._images
         freedom = (seeds + images) ** 2 / (seeds**2 / self._freedom + 1e-30)
         share = LEVEL ** (1.0 / comparisons)  # Sidak 1967
-        half_width = _quantile(share, freedom) * sqrt(seeds + images)
+        half_width = quantile(share, freedom) * sqrt(seeds + images)
         found = self._known[places] = Estimate(float(np.mean(of_images)), half_width)
         return found
 
 
-def _quantile(share: float, freedom: float) -> float:
-    """Return the bound within which Student's t lies with a probability of `share`."""
+def quantile(share: float, freedom: float) -> float:
+    """Return the bound within which Student's t of this many degrees of freedom lies at this probability.
+
+    >>> round(quantile(0.95, 2), 3)
+    4.303
+    """
     from scipy.special import stdtrit  # which takes half a second to load
 
     return float(stdtrit(freedom, 0.5 + share / 2.0))

@@ -60,7 +60,7 @@ def augmentation_of(config: Path | None, space: str | None) -> tuple[str, Augmen
         RecipeError: The recipe is not valid.
     """
     if config is not None:
-        return one_line(str(config)), read_configuration(config).augmentation
+        return one_line(str(config)), read_configuration(config, "sheet").augmentation
     if space is None:
         return "augmentation", Augmentation()
     loaded = load_space(space)

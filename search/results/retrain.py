@@ -1,29 +1,29 @@
-"""Training of one configuration over several seeds, and one test of it if asked for."""
+"""Training of configurations over several seeds, and one test of them if asked for."""
 
 import json
-import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from cifar_core.checkpoint import save_state
+from cifar_core.checkpoint import load_state, save_state
 from cifar_core.data.dataset import DataSet
-from cifar_core.epoch import Epoch
 from cifar_core.files import write_atomically
-from cifar_core.recipe import Recipe
 from cifar_core.trainer import Training
-from search.errors import ServiceError
+from search.errors import ServiceError, UsageError
 from search.formatting import words_for_cut_batches
-from search.results.subject import Run, Subject
-from search.study.settings import DataIdentity
-from search.study.study import versions
+from search.results.configuration import Configuration
+from search.results.subject import Run, Subject, TrainingImages, needs_validation
+from search.results.training_folder import TrainingFolder
+from search.results.training_jobs import Job, Progress, Trained, train_here
+from search.results.training_result import Result
+from search.results.training_workers import train_at_once
+from search.workers.slots import slots_of
 
-__all__ = ["Result", "RetrainRequest", "retrain"]
+__all__ = ["RetrainRequest", "retrain"]
 
 
 @dataclass(frozen=True)
@@ -31,23 +31,23 @@ class RetrainRequest:
     """The options of `cifar-search train`.
 
     Attributes:
-        recipe: The recipe to train.
-        device: Where to train.
-        out: Folder for ``result.json``, ``curves.png``, and for each seed ``network-SEED.pt``,
-            ``features-SEED.json`` and the other plots.
-        seeds: Number of trainings.
+        configurations: What to train; in the folder of each come ``result.json``, ``curves.png``, and for
+            each seed ``training-SEED.pt``, ``network-SEED.pt``, ``features-SEED.json`` and other plots.
+        devices: Where to train; measured is on the first.
+        seeds: Number of trainings of each configuration.
         first_seed: Seed of the first one; the others follow.
         train_images: Number of images to train on; None for all but the validation images.
-        final: Open the test split, once, at the end of each training. All 50,000 images are then trained
+        final: Open the test split, once, when everything is trained. All 50,000 images are then trained
             on, or 45,000 where the recipe needs the others for validation.
         plots: Draw the diagnostics as PNG files too.
         image: Index of the measured image whose feature maps are drawn.
-        compile_network: Train with a compiled network where that works.
+        compile_network: Train with compiled networks where that works.
+        workers: Trainings at the same time; one for each device by default.
+        restart: Train anew what is saved already.
     """
 
-    recipe: Recipe
-    device: torch.device
-    out: Path
+    configurations: tuple[Configuration, ...]
+    devices: tuple[torch.device, ...]
     seeds: int = 1
     first_seed: int = 0
     train_images: int | None = None
@@ -55,173 +55,189 @@ class RetrainRequest:
     plots: bool = True
     image: int = 0
     compile_network: bool = False
-
-
-@dataclass(frozen=True)
-class Result:
-    """The trainings of one recipe.
-
-    Attributes:
-        recipe: The recipe.
-        device: Where it was trained.
-        split: ``validation``, or ``test`` after a final training.
-        images_measured: Number of images it was measured on.
-        data: The data set and its split.
-        runs: The trainings.
-        files: The written files, in order.
-    """
-
-    recipe: Recipe
-    device: torch.device
-    split: str
-    images_measured: int
-    data: DataIdentity
-    runs: tuple[Run, ...]
-    files: tuple[Path, ...]
+    workers: int | None = None
+    restart: bool = False
 
     @property
-    def mean(self) -> float:
-        """Mean accuracy, 0-1."""
-        return statistics.fmean(run.accuracy for run in self.runs)
-
-    @property
-    def spread(self) -> float | None:
-        """Sample standard deviation of the accuracies; None for a single seed."""
-        accuracies = [run.accuracy for run in self.runs]
-        return statistics.stdev(accuracies) if len(accuracies) > 1 else None
-
-    @property
-    def per_class(self) -> dict[str, float | None]:
-        """Mean accuracy by class name, 0-1; None for a class without images."""
-        # All runs measure the same images, so that a class is empty in all of them or in none.
-        shares = {
-            name: [run.per_class[name] for run in self.runs] for name in self.runs[0].per_class
-        }
-        return {
-            name: None
-            if None in values
-            else statistics.fmean(one for one in values if one is not None)
-            for name, values in shares.items()
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything but the file names as plain JSON."""
-        return {
-            "recipe": self.recipe.to_dict(),
-            "measured_on": self.split,
-            "images_measured": self.images_measured,
-            "data": self.data.model_dump(mode="json"),
-            "device": str(self.device),
-            "versions": dict(versions()),
-            "runs": [run.to_dict() for run in self.runs],
-        }
+    def all_seeds(self) -> range:
+        """The seeds, in order."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
 
 def retrain(
     request: RetrainRequest,
     data: DataSet,
-    observe: Callable[[int, Epoch], None],
+    observe: Callable[[Trained], None],
     remark: Callable[[str], None] = lambda _: None,
-) -> Result:
-    """Train a recipe over its seeds, and keep networks, figures and plots.
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Result]:
+    """Train configurations over their seeds, and keep networks, figures and plots.
+
+    Each training is saved after every epoch, and continues from there when this is called again. Nothing is
+    measured before everything is trained.
 
     Args:
         request: What to train, and where to write.
         data: The images.
-        observe: Called with the seed and each epoch.
+        observe: Called with each epoch.
         remark: Called with other things that the user should know.
+        stop: Returns whether to stop; asked after every epoch.
+
+    Returns:
+        A result for each configuration.
 
     Raises:
-        UsageError: There is no image of the requested index.
-        ServiceError: A file cannot be written.
+        Stopped: It was stopped before everything was trained.
+        UsageError: A folder holds other trainings, or there are no test images for a final one.
+        ServiceError: A file cannot be written, or a training fails.
     """
-    subject = Subject.read(
-        data,
-        request.recipe,
-        request.device,
-        train_images=request.train_images,
-        final=request.final,
-        image=request.image,
-    )
-    if request.recipe.batch_size > subject.identity.train:
-        remark(words_for_cut_batches(request.recipe.batch_size, subject.identity.train))
-    with _writing_to(request.out):
-        request.out.mkdir(parents=True, exist_ok=True)
-    runs, files = list[Run](), list[Path]()
-    for seed in range(request.first_seed, request.first_seed + request.seeds):
-        training = _train(request, subject, seed, observe, remark)
-        run, maps = subject.measure(training, seed), subject.feature_maps(training)
-        with _writing_to(request.out):
-            files += _write_run(request, subject, training, run, maps)
-        runs.append(run)
-    result = Result(
-        recipe=request.recipe,
-        device=request.device,
-        split=subject.split,
-        images_measured=len(subject.part),
-        data=subject.identity,
-        runs=tuple(runs),
-        files=(*files, *[request.out / "curves.png"] * request.plots, request.out / "result.json"),
-    )
-    with _writing_to(request.out):
-        _write_result(request, subject, result)
-    return result
+    if request.final and (missing := data.missing_test_file()) is not None:
+        raise UsageError(f"--final needs the test images, but there is no {missing}.")
+    held_out = TrainingImages.read(data, request.train_images)
+    everything = held_out.all_of_them() if request.final else held_out
+    images = [
+        held_out if needs_validation(one.recipe) else everything for one in request.configurations
+    ]
+    jobs = list[Job]()
+    for one, its_images in zip(request.configurations, images, strict=True):
+        if one.recipe.batch_size > its_images.identity.train:
+            remark(words_for_cut_batches(one.recipe.batch_size, its_images.identity.train))
+        jobs += _jobs(request, one, its_images, remark)
+    if jobs:
+        _train(request, jobs, observe, remark, stop)
+    return [
+        _measure(
+            request, one, its_images, data, {job.seed for job in jobs if job.configuration is one}
+        )
+        for one, its_images in zip(request.configurations, images, strict=True)
+    ]
+
+
+def _jobs(
+    request: RetrainRequest,
+    configuration: Configuration,
+    images: TrainingImages,
+    remark: Callable[[str], None],
+) -> list[Job]:
+    """What is left to train of a configuration, after a look at what is saved."""
+    folder, seeds = TrainingFolder(configuration.out), request.all_seeds
+    with _writing_to(folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+        if request.restart:
+            folder.forget(seeds)
+        saved = folder.saved(configuration.recipe, images, seeds, remark)
+    done = {seed: len(one.history) for seed, one in saved.items() if not one.complete}
+    for seed, epochs in done.items():
+        remark(
+            f"{configuration.name}, seed {seed}: continues after epoch {epochs} of "
+            f"{configuration.recipe.epochs}."
+        )
+    complete = [seed for seed, one in saved.items() if one.complete]
+    if complete:
+        numbers = ", ".join(map(str, complete))
+        name = f"{configuration.name}, seed{'s' if len(complete) > 1 else ''} {numbers}"
+        remark(f"{name}: trained already, and not trained again (--restart trains anew).")
+    return [
+        Job(configuration, images, seed, done.get(seed, 0))
+        for seed in seeds
+        if seed not in complete
+    ]
 
 
 def _train(
     request: RetrainRequest,
-    subject: Subject,
-    seed: int,
-    observe: Callable[[int, Epoch], None],
+    jobs: Sequence[Job],
+    observe: Callable[[Trained], None],
     remark: Callable[[str], None],
-) -> Training:
-    """Train from one seed to the end."""
-    training = Training(
-        request.recipe,
-        subject.splits,
-        seed=seed,
-        device=request.device,
-        compile_network=request.compile_network,
+    stop: Callable[[], bool],
+) -> None:
+    progress = Progress(jobs, observe)
+    workers = min(len(jobs), request.workers or len(request.devices))
+    compiles = request.compile_network
+    if workers == 1:
+        train_here(jobs, request.devices[0], progress, remark, stop, compile_network=compiles)
+        return
+    slots = slots_of(list(request.devices), workers)
+    train_at_once(jobs, slots, progress, remark, stop, compile_network=compiles)
+
+
+def _measure(
+    request: RetrainRequest,
+    configuration: Configuration,
+    images: TrainingImages,
+    data: DataSet,
+    fresh: Collection[int],
+) -> Result:
+    """Measure what is not measured yet, and write the result.
+
+    Args:
+        request: What is wanted.
+        configuration: The configuration.
+        images: What it was trained on.
+        data: The images; the test files are opened if something is left to test.
+        fresh: Seeds that were trained just now, whatever an older result says of them.
+    """
+    folder, plots = TrainingFolder(configuration.out), request.plots
+    split = "test" if request.final else "validation"
+    known = folder.measured(configuration.recipe, images, split, request.image, plots=plots)
+    runs = {} if known is None else {k: v for k, v in known.runs.items() if k not in fresh}
+    identity = images.identity if known is None else known.data
+    missing = [seed for seed in request.all_seeds if seed not in runs]
+    if missing:
+        subject = Subject.of(
+            images,
+            data,
+            configuration.recipe,
+            request.devices[0],
+            final=request.final,
+            image=request.image,
+        )
+        identity = subject.identity
+        for seed in missing:
+            training = Training(
+                configuration.recipe, images.splits, seed=seed, device=request.devices[0]
+            )
+            training.load_state_dict(load_state(folder.state(seed)))
+            runs[seed] = subject.measure(training, seed)
+            maps = subject.feature_maps(training)
+            with _writing_to(folder.path):
+                _write_run(folder, subject, training, runs[seed], maps, plots=plots)
+    files = [file for seed in request.all_seeds for file in folder.files(seed, plots=plots)]
+    result = Result(
+        configuration=configuration,
+        device=str(request.devices[0]),
+        split=split,
+        image=request.image,
+        data=identity,
+        runs=tuple(runs[seed] for seed in request.all_seeds),
+        files=(*files, *[folder.curves] * plots, folder.result),
     )
-    if training.not_compiled is not None and seed == request.first_seed:
-        remark(f"The network is trained uncompiled, as compiling fails: {training.not_compiled}")
-    remarked = seed != request.first_seed
-    for epoch in training.epochs():
-        if training.not_captured is not None and not remarked:  # known after some steps
-            remarked = True
-            remark(f"Steps are taken without CUDA graphs, which fail here: {training.not_captured}")
-        observe(seed, epoch)
-    return training
+    with _writing_to(folder.path):
+        if plots:
+            from search.results.retrain_plots import plot_curves  # which loads matplotlib
+
+            plot_curves(result.runs, identity, folder.curves, validation=images.held_out)
+        write_atomically(folder.result, json.dumps(result.to_dict(), indent=2).encode())
+    return result
 
 
 def _write_run(
-    request: RetrainRequest,
+    folder: TrainingFolder,
     subject: Subject,
     training: Training,
     run: Run,
     maps: Mapping[str, Tensor],
-) -> list[Path]:
-    """Write the network of one training and its diagnostics; return the files."""
-    network = request.out / f"network-{run.seed}.pt"
-    save_state(training.network.state_dict(), network)
-    features = request.out / f"features-{run.seed}.json"
-    write_atomically(features, json.dumps(subject.describe_maps(run.seed, maps)).encode())
-    files = [network, features]
-    if request.plots:
-        from search.results.retrain_plots import plot_run  # which loads matplotlib
+    *,
+    plots: bool,
+) -> None:
+    """Write the network of one training and its diagnostics."""
+    save_state(training.network.state_dict(), folder.network(run.seed))
+    described = json.dumps(subject.describe_maps(run.seed, maps))
+    write_atomically(folder.features(run.seed), described.encode())
+    if plots:
+        from search.results.retrain_plots import plot_run
 
-        files += plot_run(subject, run, maps, request.out)
-    return files
-
-
-def _write_result(request: RetrainRequest, subject: Subject, result: Result) -> None:
-    """Write what all trainings have in common."""
-    if request.plots:
-        from search.results.retrain_plots import plot_curves
-
-        plot_curves(subject, result.runs, request.out / "curves.png")
-    document = json.dumps(result.to_dict(), indent=2)
-    write_atomically(request.out / "result.json", document.encode())
+        plot_run(subject, run, maps, folder.path)
 
 
 @contextmanager

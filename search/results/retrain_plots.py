@@ -11,6 +11,7 @@ from cifar_core.plots.curves import curves_figure
 from cifar_core.plots.feature_maps import feature_maps_figure
 from cifar_core.plots.style import caption, write_png
 from search.results.subject import Run, Subject
+from search.study.settings import DataIdentity
 
 __all__ = ["plot_curves", "plot_run"]
 
@@ -33,9 +34,15 @@ def plot_run(subject: Subject, run: Run, maps: Mapping[str, Tensor], folder: Pat
     return [folder / name for name in figures]
 
 
-def plot_curves(subject: Subject, runs: Sequence[Run], path: Path) -> None:
-    """Draw the loss and accuracy curves of all trainings into one file."""
-    parts = "train and validation" if subject.held_out else "train"
-    below = caption(subject.identity.described(), parts, [run.seed for run in runs])
-    histories = [run.history for run in runs]
-    write_png(curves_figure(histories, below, validation=subject.held_out), path)
+def plot_curves(runs: Sequence[Run], data: DataIdentity, path: Path, *, validation: bool) -> None:
+    """Draw the loss and accuracy curves of all trainings into one file.
+
+    Args:
+        runs: The trainings.
+        data: The images.
+        path: The file.
+        validation: Draw the validation curves, which mean nothing where those images are trained on.
+    """
+    parts = "train and validation" if validation else "train"
+    below = caption(data.described(), parts, [run.seed for run in runs])
+    write_png(curves_figure([run.history for run in runs], below, validation=validation), path)

@@ -1,25 +1,30 @@
-"""The images that a retrained network is measured on, and the figures that are measured there."""
+"""The images that a network is retrained and measured on, and the figures that are measured there."""
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cifar_core.data.cifar10 import RECORDS
 from cifar_core.data.dataset import DataSet
 from cifar_core.data.resident import Normalization, Part, Splits, splits_of
-from cifar_core.data.split import split
+from cifar_core.data.split import VALIDATION_IMAGES, split
 from cifar_core.device import Backend, backend_of
 from cifar_core.diagnostics import class_accuracies, confusion, feature_maps, short_names
 from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
 from cifar_core.trainer import Training
 from search.errors import UsageError
+from search.study.confirmation import packed, unpacked
 from search.study.settings import DataIdentity
 
-__all__ = ["Run", "Subject", "needs_validation"]
+__all__ = ["Run", "Subject", "TrainingImages", "check_image", "needs_validation"]
 
 
 @dataclass(frozen=True)
@@ -30,16 +35,21 @@ class Run:
         seed: The seed of the training.
         loss: Mean cross-entropy on the measured images.
         accuracy: Accuracy on the measured images, 0-1.
+        flip_averaged: Accuracy by the mean of the logits of an image and of its mirror image, 0-1; None
+            where it is not measured.
         per_class: Accuracy by class name, 0-1, in the order of the labels; None for a class without images.
         confusion: Images by true class (row) and predicted class (column).
+        correct: Which of the images are classified right, (N,).
         history: The epochs.
     """
 
     seed: int
     loss: float
     accuracy: float
+    flip_averaged: float | None
     per_class: Mapping[str, float | None]
     confusion: list[list[int]]
+    correct: npt.NDArray[np.bool_]
     history: tuple[Epoch, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,21 +58,88 @@ class Run:
             "seed": self.seed,
             "loss": self.loss,
             "accuracy": self.accuracy,
+            "flip_averaged_accuracy": self.flip_averaged,
             "per_class": dict(self.per_class),
             "confusion": self.confusion,
+            "correct": packed(self.correct),
             "epochs": [asdict(epoch) for epoch in self.history],
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the run that `to_dict` made this from.
+
+        Raises:
+            ValueError: It was not made by it.
+        """
+        try:
+            counts = [[int(one) for one in row] for row in values["confusion"]]
+            return cls(
+                seed=int(values["seed"]),
+                loss=float(values["loss"]),
+                accuracy=float(values["accuracy"]),
+                flip_averaged=values["flip_averaged_accuracy"],
+                per_class=dict(values["per_class"]),
+                confusion=counts,
+                correct=unpacked(values["correct"], sum(map(sum, counts))),
+                history=tuple(Epoch(**epoch) for epoch in values["epochs"]),
+            )
+        except (AttributeError, LookupError, TypeError) as error:
+            raise ValueError(f"this is no run: {error}") from error
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """The images that one recipe is trained on.
+
+    Attributes:
+        splits: The images to train on, and to validate on, on the CPU.
+        held_out: The validation images are not among those trained on.
+        identity: The data set and its split.
+    """
+
+    splits: Splits
+    held_out: bool
+    identity: DataIdentity
+
+    @classmethod
+    def read(cls, data: DataSet, train_images: int | None) -> Self:
+        """Read the training files, and keep the validation images apart.
+
+        Args:
+            data: The data set; its test files are not opened.
+            train_images: Number of images to train on; None for all but the validation images.
+        """
+        labelled = data.read_train()
+        splits = splits_of(labelled, split(labelled, train_images))
+        return cls(
+            splits=splits,
+            held_out=True,
+            identity=DataIdentity(
+                name=data.name,
+                official=labelled.official,
+                train=len(splits.train),
+                validation=len(splits.validation),
+                split=splits.digest,
+            ),
+        )
+
+    def all_of_them(self) -> "TrainingImages":
+        """Return the same images, those for validation trained on too."""
+        splits = _everything(self.splits)
+        changes = {"train": len(splits.train), "validation": 0, "split": splits.digest}
+        identity = self.identity.model_copy(update=changes)
+        return TrainingImages(splits, held_out=False, identity=identity)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The images of a retraining, ready on its device.
+    """The images that trained networks of a recipe are measured on, ready on their device.
 
     Attributes:
-        splits: The images to train on, and to validate on.
+        images: What was trained on.
         part: The measured images, on the device.
         split: ``validation`` or ``test``.
-        held_out: The validation images are not among those trained on.
         identity: The data set and its split.
         classes: Short names of the classes.
         image: Index of the image whose feature maps are drawn.
@@ -70,10 +147,9 @@ class Subject:
         backend: The precision to compute in.
     """
 
-    splits: Splits
+    images: TrainingImages
     part: Part
     split: str
-    held_out: bool
     identity: DataIdentity
     classes: tuple[str, ...]
     image: int
@@ -81,62 +157,46 @@ class Subject:
     backend: Backend
 
     @classmethod
-    def read(
+    def of(
         cls,
+        images: TrainingImages,
         data: DataSet,
         recipe: Recipe,
         device: torch.device,
         *,
-        train_images: int | None,
         final: bool,
         image: int,
     ) -> "Subject":
-        """Read the images; the test files only for a final training.
+        """Make the measured images ready; this opens the test files if and only if it is final.
 
         Args:
+            images: What was trained on.
             data: The data set.
-            recipe: The recipe to train.
-            device: Where to train.
-            train_images: Number of images to train on; None for all but the validation images.
-            final: Measure on the test images, and train on the validation images too unless the recipe
-                needs them.
+            recipe: The recipe that was trained.
+            device: Where to measure.
+            final: Measure on the test images.
             image: Index of the image whose feature maps are drawn, among the measured ones.
-
-        Raises:
-            UsageError: There is no such image.
         """
-        labelled = data.read_train()
-        splits = splits_of(labelled, split(labelled, train_images))
-        held_out = not final or needs_validation(recipe)
-        kind, measured, official = "validation", splits.validation, labelled.official
+        kind, measured, identity = "validation", images.splits.validation, images.identity
         if final:
             test = data.read_test()
-            splits = splits if held_out else _everything(splits)
             kind, measured = "test", Part.of(test.images, test.labels)
-            official = official and test.official
-        if not 0 <= image < len(measured):
-            raise UsageError(
-                f"--image must be from 0 to {len(measured) - 1}, as there are {len(measured):,} {kind} "
-                f"images, but got {image}."
-            )
-        identity = DataIdentity(
-            name=data.name,
-            official=official,
-            train=len(splits.train),
-            validation=len(splits.validation) if held_out else 0,
-            split=splits.digest,
-        )
+            identity = identity.model_copy(update={"official": identity.official and test.official})
         return cls(
-            splits=splits,
+            images=images,
             part=measured.to(device),
             split=kind,
-            held_out=held_out,
             identity=identity,
             classes=short_names(data.classes),
             image=image,
-            normalize=Normalization.of(recipe, splits.to(device)),
+            normalize=Normalization.of(recipe, images.splits.to(device)),
             backend=backend_of(recipe, device),
         )
+
+    @property
+    def held_out(self) -> bool:
+        """The validation images are not among those trained on."""
+        return self.images.held_out
 
     @property
     def label(self) -> str:
@@ -144,15 +204,21 @@ class Subject:
         return self.classes[int(self.part.labels[self.image])]
 
     def measure(self, training: Training, seed: int) -> Run:
-        """Measure a trained network on the images."""
+        """Measure a trained network on the images; on test images also with their mirror images."""
         loss, accuracy = training.evaluate(self.part)
         counts = confusion(training.network, self.part, self.normalize, self.backend)
+        averaged = None
+        if self.split == "test":
+            right = training.answers(self.part, flip_averaged=True)
+            averaged = int(right.sum()) / len(right)
         return Run(
             seed=seed,
             loss=loss,
             accuracy=accuracy,
+            flip_averaged=averaged,
             per_class=dict(zip(self.classes, class_accuracies(counts), strict=True)),
             confusion=counts.tolist(),
+            correct=training.answers(self.part).numpy(),
             history=tuple(training.history),
         )
 
@@ -173,18 +239,39 @@ class Subject:
         }
 
 
+def check_image(index: int, *, final: bool) -> None:
+    """Refuse the index of an image that there is none of.
+
+    Args:
+        index: The index, among the measured images.
+        final: The test images are measured, which are not opened for this.
+
+    Raises:
+        UsageError: There is no such image.
+    """
+    kind, count = ("test", RECORDS) if final else ("validation", VALIDATION_IMAGES)
+    if not 0 <= index < count:
+        raise UsageError(
+            f"--image must be from 0 to {count - 1}, as there are {count:,} {kind} images, but got {index}."
+        )
+
+
 def needs_validation(recipe: Recipe) -> bool:
     """Return whether training looks at the validation images, so that none may be trained on."""
     return recipe.schedule.name == "plateau"
 
 
 def _everything(splits: Splits) -> Splits:
-    """`splits` with both parts to train on; figures of the validation part then mean nothing."""
+    """`splits` with both parts to train on; figures of the validation part then mean nothing.
+
+    The digest is another one, so that no training on one part continues as a training on both.
+    """
     train, validation = splits.train, splits.validation
     both = Part(
         torch.cat([train.images, validation.images]), torch.cat([train.labels, validation.labels])
     )
-    return replace(splits, train=both)
+    digest = hashlib.sha256(f"{splits.digest}, both parts".encode()).hexdigest()[:16]
+    return replace(splits, train=both, digest=digest)
 
 
 def _rounded(values: Any) -> Any:

@@ -54,7 +54,6 @@ def next_steps(
             "train",
             summary.exported,
             seeds=3,
-            train_images=_other_than(MOST_TRAINING_IMAGES, summary.settings.data.train),
             data=data,
         )
         steps += [Step("the five best as files", top), Step("retrain the best", retrain)]

@@ -15,7 +15,7 @@ from cifar_core.errors import RecipeError
 from cifar_core.models import network_of
 from cifar_core.recipe import Adam, Cosine, Net, OneCycle, Optimizer, Recipe, Sgd
 from cifar_core.schedules import schedule_of
-from cifar_core.stepping import evaluate, set_lr
+from cifar_core.stepping import answers, evaluate, set_lr
 from cifar_core.trainer import Training
 from tests.cifar_core.trainings import EVERYTHING, alike, begin, finished
 from tests.conftest import part_of
@@ -310,3 +310,22 @@ def test_batches_of_one_image_with_batch_norm_are_trained_on_or_refused_by_the_r
     values = {"network": {"batch_norm": True}, "batch_size": 1, "epochs": 1}
     with suppress(RecipeError):
         assert len(finished(Recipe.read(values), few).history) == 1
+
+
+class _FirstPixels(nn.Module):
+    """Takes the first ten red pixels of an image for its logits."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, 0, 0, :10]
+
+
+def test_flip_averaged_answers_follow_from_the_mean_of_both_logits(few: Splits) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (600, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    pixels = images[:, 0, 0].float()
+    labels = (pixels[:, :10] + pixels[:, 22:].flip(-1)).argmax(1)
+    part, network = Part(images, labels), _FirstPixels()
+    normalize = Normalization.of(STILL, few)
+    backend = Backend(torch.device("cpu"), None)
+    assert answers(network, part, normalize, backend, flip_averaged=True).all()
+    assert not answers(network, part, normalize, backend).all()

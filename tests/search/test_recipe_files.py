@@ -358,3 +358,15 @@ def writing_huge_numbers() -> Iterator[None]:
         yield
     finally:
         sys.set_int_max_str_digits(before)
+
+
+@pytest.mark.parametrize("name", ["mine.toml", "speed"])
+def test_a_space_is_refused_with_the_command_that_takes_it(tmp_path: Path, name: str) -> None:
+    given = Path(name)
+    if given.suffix:
+        given = tmp_path / name
+        given.write_text("[recipe]\nepochs = 3\n[parameters.dropout]\nlow = 0.0\nhigh = 0.5\n")
+    for command in ("start", "lr-range"):
+        with pytest.raises(UsageError, match="is a space, and not a configuration") as caught:
+            read_configuration(given, command)
+        assert str(caught.value).endswith(f"cifar-search {command} --space {given}")

@@ -68,7 +68,7 @@ def assert_meant(commands: list[str], home: Home, study: str = STUDY, *, names: 
     assert {name for name, _ in told} == names
     for (name, values), command in zip(told, commands, strict=True):
         if name == "train":
-            assert values["config"].is_file(), command
+            assert values["configs"][0].is_file(), command
             continue
         assert values["home"] == home, command
         assert name in WITHOUT_STUDY or values["study"] == study, command
@@ -81,7 +81,7 @@ def test_at_the_end_of_a_search_and_in_its_status(
     assert run(["export", STUDY, *flags]) == 0
     summary = StudyReader(home, None, STUDY, storage).look()
     steps = [step.command for step in next_steps(summary, where_flags(home, storage.url))]
-    assert_meant(steps, home, names={"resume", "status", "dashboard", "export", "train"})
+    assert_meant(steps, home, names={"resume", "status", "dashboard", "confirm", "export", "train"})
     capsys.readouterr()
     assert run(["status", STUDY, *flags]) == 0
     assert_meant(proposed(capsys.readouterr().out), home, names={"resume"})

@@ -79,7 +79,7 @@ def test_a_training_leaves_numbers_and_plots(
         *("network-3.pt", "features-3.json", "result.json", "curves.png"),
         *("classes-3.png", "confusion-3.png", "features-3.png"),
     }
-    assert {file.name for file in folder.iterdir()} == written
+    assert {file.name for file in folder.iterdir()} == {*written, "training-3.pt"}
     for file in folder.glob("*.png"):
         assert file.read_bytes().startswith(PNG)
 
@@ -164,7 +164,7 @@ def test_a_final_training_measures_classes_on_the_test_images(
     config.write_text(RECIPE.replace("epochs = 2", "epochs = 1").replace("= 50", "= 1000"))
     drawn = curves_drawn(monkeypatch)
     out, err = trained(capsys, config, with_test, "--final", "--image", 9_999)
-    found = document(config.with_suffix(""))
+    found = document(config.with_name("short-final"))
     assert err == ""
     assert (found["data"]["train"], found["data"]["validation"]) == (50_000, 0)
     of_class = np.bincount(open_data(str(with_test)).read_test().labels)
@@ -184,12 +184,12 @@ def test_a_final_training_that_needs_validation_images_keeps_them_and_says_so(
     config.write_text(f'{short}schedule.name = "plateau"\n')
     drawn = curves_drawn(monkeypatch)
     out, err = trained(capsys, config, with_test, "--final")
-    found = document(config.with_suffix(""))
+    found = document(config.with_name("short-final"))
     assert err.startswith("note: a plateau schedule needs validation images, so --final ")
     assert (found["data"]["train"], found["data"]["validation"]) == (45_000, 5_000)
     assert (found["measured_on"], found["images_measured"]) == ("test", 10_000)
     assert {"converged", "back_to"} <= found["runs"][0]["epochs"][0].keys()
-    assert "  validation " in out.splitlines()[0]
+    assert "  validation " in out.splitlines()[1]
     assert drawn == [("train and validation; seed 0", True)]
 
 
@@ -215,7 +215,7 @@ def test_an_epoch_that_went_back_or_converged_says_so(
     out, _ = trained(capsys, config, plain_images, "--train-images", 50, "--no-plots")
     epochs = document(config.with_suffix(""))["runs"][0]["epochs"]
     assert len(epochs) < 30
-    for line, epoch in zip(out.splitlines(), epochs, strict=False):
+    for line, epoch in zip(out.splitlines()[1:], epochs, strict=False):
         assert ("  converged  " in line) == epoch["converged"]
         assert (f"  back to epoch {epoch['back_to']}  " in line) == (epoch["back_to"] is not None)
     assert epochs[-1]["converged"]
