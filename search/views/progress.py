@@ -1,7 +1,7 @@
 """The progress of a search, built from its events and drawn by the views."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cifar_core.epoch import Epoch
@@ -21,43 +21,15 @@ from search.events import (
 )
 from search.study.confirmation import Confirmation, Contender
 from search.study.rows import TrialRow, best_rows, gains
+from search.views.pace import Clock, Pace
 from spaces.space import Values
 
-__all__ = ["Clock", "Confirming", "Pace", "Progress", "RunningTrial"]
-
-Clock = Callable[[], float]
+__all__ = ["Clock", "Confirming", "Progress", "RunningTrial"]
 
 TRIALS_BEFORE_ESTIMATE = 2
 """Trials that must end in this session before their mean time is meaningful."""
-EPOCHS_BEFORE_ESTIMATE = 2
 UNKNOWN_PACE = 0.4
 """By how much the pace of what is left may differ from what was seen, at the start of a search."""
-
-
-class Pace:
-    """The seconds from one epoch to the next of all workers together, in this session.
-
-    Args:
-        clock: Returns seconds, from any origin.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._times = [clock()]
-
-    def note_epoch(self) -> None:
-        """Note that an epoch is done."""
-        self._times.append(self._clock())
-
-    @property
-    def seconds(self) -> float | None:
-        """The mean of the whole session and of its last third; None before the second epoch."""
-        count = len(self._times) - 1
-        if count < EPOCHS_BEFORE_ESTIMATE:
-            return None
-        last = max(1, count // 3)
-        whole = (self._times[-1] - self._times[0]) / count
-        return (whole + (self._times[-1] - self._times[-1 - last]) / last) / 2
 
 
 @dataclass(frozen=True)
