@@ -34,7 +34,7 @@ COMMANDS = {
     "studies": "List all studies of a home or storage.",
     "report": "Write the report of a study as one HTML page.",
     "export": "Write the best configurations as files.",
-    "train": "Train one configuration, and test it at the very end.",
+    "train": "Train configurations, and test them at the very end.",
     "copy": "Copy a study to another home, storage or name.",
     "spaces": "List the spaces, or show one in full.",
     "networks": "List the networks that a recipe can name.",

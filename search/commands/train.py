@@ -117,7 +117,7 @@ def train(
     out: Path | None,
     as_json: bool,
 ) -> int:
-    """Train configurations over several seeds, and test them at the very end.
+    """Train configurations, and test them at the very end.
 
     CONFIG is an exported file, or a recipe of your own (TOML, JSON, YAML). Several are trained from the
     same seeds, and compared on the same images. Every training is saved after each epoch: Ctrl-C finishes

@@ -131,7 +131,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["nonsense"], "No such command 'nonsense'"),
         (["start", "--nonsense"], "No such option '--nonsense'"),
         (["start"], "Missing option '--space'"),
-        (["train"], "Missing argument 'CONFIG'"),
+        (["train"], "Missing argument 'CONFIG...'"),
         (["status", "a", "b"], "unexpected extra argument"),
         (["start", "--space"], "requires an argument"),
     ],
