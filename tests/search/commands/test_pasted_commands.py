@@ -97,7 +97,10 @@ def test_at_the_end_of_a_search_and_in_its_status(
 
 
 def test_in_errors_and_in_the_dashboard(
-    home: Home, storage: RetryingStorage, capsys: pytest.CaptureFixture[str]
+    home: Home,
+    storage: RetryingStorage,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     other = open_storage(home.storage_url())
     handle = dashboard_of(open_storage(home.storage_url()), home, Access())
@@ -105,7 +108,10 @@ def test_in_errors_and_in_the_dashboard(
         with pytest.raises(StudyHeldError) as held:
             StudyLock(home, other, STUDY).__enter__()
         refusal = json.loads(handle(asked("/api/studies/1", "DELETE")).read())["reason"]
-        assert run(["stop", STUDY, "--home", str(home.root)]) == 0
+        owners = iter([StudyLock(home, other, STUDY).owner(), None])  # it stops when it is asked to
+        with monkeypatch.context() as patched:
+            patched.setattr(StudyLock, "owner", lambda _lock: next(owners))
+            assert run(["stop", STUDY, "--home", str(home.root)]) == 0
         new = f"{STUDY} 2"
         optuna.copy_study(
             from_study_name=STUDY, from_storage=other, to_storage=other, to_study_name=new
