@@ -265,7 +265,7 @@ def test_read_only_lets_nothing_through_that_could_change_something(access: Acce
             assert found.code == 200
         else:
             assert found.code == 403
-            assert "--read-only" in json.loads(found.read())["reason"]
+            assert "This dashboard is read-only" in json.loads(found.read())["reason"]
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_a_password_of_ones_own_is_not_printed_read_only_changes_nothing_and_ctr
         assert site.ask("/api/studies", **own)[0] == 200
         status, content = site.ask("/api/studies/1", "DELETE", **own)
         assert status == 403
-        assert b"--read-only" in content
+        assert b"This dashboard is read-only" in content
         assert site.ask("/api/studies/1", **own)[0] == 200
         assert "open sesame" not in running.out + running.err
         assert f"It asks for the password in {PASSWORD_VARIABLE}" in running.out

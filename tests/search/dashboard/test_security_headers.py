@@ -179,7 +179,7 @@ def test_read_only_refuses_every_route_that_writes(home: Path, shown: Shown) -> 
         for written in (method, method.lower()):
             found = handle(asked(path, written, b"{}"))
             assert found.code == 403, (method, path)
-            assert b"--read-only" in found.read()
+            assert b"This dashboard is read-only" in found.read()
     assert contents(home) == before
     with_rights = dashboard_of(shown.storage, shown.home, Access())
     note = asked("/api/studies/1/note", "PUT", b'{"body": "a note", "version": 1}')
