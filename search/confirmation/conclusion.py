@@ -96,7 +96,7 @@ class _Field:
         least = self._mean(self.leader) - WORTH
         alike = [one for one in self.tied if self._mean(one) >= least]
         reference = self.reference
-        if reference is not None and reference not in alike:
+        if reference is not None and reference not in self.tied:
             # What cannot be told apart from the leader may be no better than the reference either.
             alike = [one for one in alike if self._beats(one, reference)]
         return min(alike, key=lambda one: (self._cost(one), -self._mean(one)))

@@ -30,6 +30,7 @@ def concluded(cheap: float, dear: float, reference: float | None) -> Confirmatio
         (0.60, 0.66, 0.62, "Trial 7 is better than reference Net4 by 4.0 +- ", 7),
         (0.659, 0.66, 0.62, "Trial 4 is better than reference Net4 by 3.9 +- ", 4),
         (0.652, 0.66, 0.62, "Trial 7 is better than reference Net4 by 4.0 +- ", 7),
+        (0.652, 0.66, 0.652, "Trial 7 is no better than reference Net4 within noise: +0.8 +- ", 7),
         (0.60, 0.66, 0.661, "Trial 7 is no better than reference Net4 within noise: -0.1 +- ", 0),
         (0.659, 0.66, 0.658, "Trial 7 is no better than reference Net4 within noise: +0.2 +- ", 4),
         (

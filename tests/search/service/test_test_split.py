@@ -33,7 +33,7 @@ def test_everything_but_a_final_training_works_without_the_test_images(
         ("status", *home),
         ("export", *home),
         ("lr-range", "--config", best, *tiny, "--train-images", "200", *sweep),
-        ("sheet", "--config", best, "--out", "sheet.png"),
+        ("sheet", best, "--out", "sheet.png"),
         ("train", best, "--device", "cpu", "--no-plots"),
     ):
         assert run_here(list(command)) == 0, (command, capsys.readouterr().err)
