@@ -183,7 +183,7 @@ def _confirmed(
 
 @dataclass
 class Coverage:
-    """How often intervals hold, and verdicts are right."""
+    """Frequencies with which intervals hold and verdicts are right."""
 
     studies: int = 0
     together: int = 0

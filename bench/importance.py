@@ -1,4 +1,4 @@
-"""How far the intervals of `search.results.importance` can be trusted: made-up functions of known shares.
+"""Coverage of the intervals of `search.results.importance`, on made-up functions of known shares.
 
     python -m bench.importance --studies 20
 

@@ -1,4 +1,4 @@
-"""How many operations does a training step launch on a GPU? Counted without one.
+"""Count the operations that a training step launches on a GPU, without one.
 
     python -m bench.launches [--each]
 

@@ -39,8 +39,8 @@ CONTEXT_BYTES = 2**30
 """Kept free for each process on a GPU: what its CUDA context and the libraries' kernels and handles take
 is not PyTorch's to count or to bound. An estimate on the safe side."""
 CAPTURE_STEPS = False
-"""Whether trainings on CUDA capture their steps in CUDA graphs unless told otherwise: the one switch. It is
-off because it has never run: what `python -m bench.gpu` shows of it decides (docs/GPU.md)."""
+"""The one switch by which trainings on CUDA capture their steps in CUDA graphs unless told otherwise. It
+is off because it has never run: what `python -m bench.gpu` shows of it decides (docs/GPU.md)."""
 NONE_OF = {"cuda": "no CUDA device", "mps": "no Apple GPU"}
 OUT_OF_MEMORY_WORDS = (
     "out of memory",

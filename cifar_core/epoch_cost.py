@@ -1,4 +1,4 @@
-"""What an epoch costs, from the recipe alone: the same on every machine and in every run."""
+"""The cost of an epoch, from the recipe alone: the same on every machine and in every run."""
 
 from functools import lru_cache
 

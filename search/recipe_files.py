@@ -24,7 +24,7 @@ LARGEST_YAML = 1 << 16  # bytes; PyYAML needs a second for some tens of thousand
 
 @dataclass(frozen=True)
 class ConfigurationFile:
-    """What a configuration file says.
+    """The content of a configuration file.
 
     Attributes:
         recipe: The recipe.

@@ -1,4 +1,4 @@
-"""Which trainings a confirmation needs next: successive elimination, in an order that nothing disturbs."""
+"""The trainings that a confirmation needs next: successive elimination, in a fixed order."""
 
 from collections.abc import Mapping, Sequence
 

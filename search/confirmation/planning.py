@@ -1,4 +1,4 @@
-"""Who is confirmed: the best trials of a search, and the best known configurations."""
+"""The contenders of a confirmation: the best trials of a search, and the best known configurations."""
 
 from search.confirmation.conclusion import conclude
 from search.errors import UsageError

@@ -1,4 +1,4 @@
-"""How much a search will train, as far as its policy has a plan."""
+"""The amount that a search will train, as far as its policy has a plan."""
 
 from collections.abc import Sequence
 

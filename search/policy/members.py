@@ -27,7 +27,7 @@ SPREAD = 8
 State = Literal["running", "paused", "complete", "ended", "failed"]
 
 EpochCost = Callable[[FrozenTrial], float | None]
-"""What an epoch of a trial costs, in any unit; None where that is not known."""
+"""A function that returns the cost of an epoch of a trial, in any unit; None where that is not known."""
 
 
 @dataclass

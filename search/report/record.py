@@ -98,7 +98,7 @@ class ReportRecord:
 
     @property
     def confirmation(self) -> Confirmation | None:
-        """What a confirmation says; None if nothing has been trained anew."""
+        """Return the conclusion of the confirmation; None if nothing has been trained anew."""
         return self.summary.confirmation
 
     @property

@@ -24,7 +24,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class ConfirmedScore(Record):
-    """What a confirmation says about the configuration.
+    """The conclusion of a confirmation about the configuration.
 
     Attributes:
         validation_accuracy: Mean accuracy, 0 to 1.

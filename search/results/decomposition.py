@@ -167,7 +167,7 @@ class Decomposition:
 
 
 def _verdict(share: Floats, both: Floats) -> Literal["yes", "no", "unclear"]:
-    """Whether a parameter matters, from (S,) draws of its share alone and with interactions."""
+    """Return whether a parameter matters, from (S,) draws of its share alone and with interactions."""
     if float((share >= MATTERS).mean()) >= SURE:
         return "yes"
     return "no" if float((both < MATTERS).mean()) >= SURE else "unclear"

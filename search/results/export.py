@@ -96,7 +96,7 @@ def _ranked(study: SearchStudy, confirmation: Confirmation | None) -> list[Trial
 
 
 def _confirmed(confirmation: Confirmation, number: int) -> dict[str, Any]:
-    """What a confirmation says about a trial, for the origin of its score; nothing about most."""
+    """Return a confirmation's conclusion about a trial, for the origin of its score; empty for most."""
     found = confirmation.of(number)
     if found is None:
         return {}

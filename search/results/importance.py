@@ -1,4 +1,4 @@
-"""What mattered in a study: each parameter's share of the variance of the predicted final accuracy.
+"""The importance of each parameter: its share of the variance of the predicted final accuracy.
 
 The prediction is that of the search's own model of training curves, fitted to this study's trials alone.
 It uses every trial with a score, so those that were stopped early count too, where they were stopped.

@@ -119,7 +119,7 @@ def _jobs(
     images: TrainingImages,
     remark: Callable[[str], None],
 ) -> list[Job]:
-    """What is left to train of a configuration, after a look at what is saved."""
+    """Return what is left to train of a configuration, after a look at what is saved."""
     folder, seeds = TrainingFolder(configuration.out), request.all_seeds
     with _writing_to(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)

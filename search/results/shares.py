@@ -42,7 +42,7 @@ class Level:
 
 @dataclass(frozen=True)
 class ParameterImportance:
-    """What one parameter did.
+    """The effect of one parameter.
 
     Attributes:
         name: The parameter.
@@ -64,7 +64,7 @@ class ParameterImportance:
 
 @dataclass(frozen=True)
 class Importance:
-    """What mattered in a study.
+    """The parameters that mattered in a study.
 
     Attributes:
         parameters: The parameters, the largest share first.

@@ -58,7 +58,7 @@ class TrainingFolder:
 
     @property
     def result(self) -> Path:
-        """What all trainings have in common, and their figures."""
+        """The file of what all trainings have in common, and of their figures."""
         return self.path / "result.json"
 
     @property

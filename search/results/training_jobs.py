@@ -36,7 +36,7 @@ class Job:
 
     @property
     def folder(self) -> TrainingFolder:
-        """Where it is saved."""
+        """The file in which it is saved."""
         return TrainingFolder(self.configuration.out)
 
 
@@ -60,7 +60,7 @@ class Stopped(Exception):  # noqa: N818 - it is no error
 
 
 class Progress:
-    """What is left of all trainings, and how long it takes.
+    """The rest of all trainings, and the time that it takes.
 
     Args:
         jobs: The trainings.

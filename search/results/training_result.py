@@ -23,7 +23,7 @@ pass computes one."""
 
 @dataclass(frozen=True)
 class Cost:
-    """What trainings took, without the parts that a kill has undone.
+    """The cost of trainings, without the parts that a kill has undone.
 
     Attributes:
         epochs: Epochs of all of them together.
@@ -135,7 +135,7 @@ class Result:
 
     @cached_property
     def cost(self) -> Cost:
-        """What the trainings took."""
+        """The cost of the trainings."""
         recipe, trained = self.configuration.recipe, self.data.train
         batch = min(recipe.batch_size, trained)
         epochs = [epoch for run in self.runs for epoch in run.history]

@@ -20,7 +20,7 @@ KEYS: dict[str, Callable[[TrialRow], Any]] = {
     "seconds": lambda row: -row.seconds,
     "state": how_it_ended,
 }
-"""What trials are sorted by, the first first."""
+"""Keys that trials are sorted by, the default first."""
 OWN = ("number", "state", "name", "validation_accuracy", "epochs", "seconds", "seed", "reason")
 """Columns of the CSV file before those of the parameters."""
 

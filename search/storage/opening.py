@@ -1,9 +1,11 @@
 """Open the storage of the studies, and report why it cannot be opened."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 from filelock import FileLock
@@ -23,6 +25,8 @@ from search.storage.schema import schema_problem
 from search.storage.urls import hide_secrets, shown_url, sqlite_file
 
 __all__ = ["check_storage", "existing_storage", "has_tables", "open_storage", "saying_why"]
+
+ATTEMPTS, SECONDS_BETWEEN_ATTEMPTS = 5, 0.5
 
 
 def open_storage(url: str) -> RetryingStorage:
@@ -44,14 +48,26 @@ def open_storage(url: str) -> RetryingStorage:
         # Two searches that start at once must not both create the tables.
         if path is None:
             with locked(make_url(url), "the tables"):
-                return _checked(RetryingStorage(FastRDBStorage(template, options)))
+                return _checked(RetryingStorage(_with_tables(template, options)))
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f"{path.name}.lock")):
             _use_write_ahead_log(path)
-            storage = _checked(RetryingStorage(FastRDBStorage(template, options), path))
+            storage = _checked(RetryingStorage(_with_tables(template, options), path))
     event.listen(storage.engine, "connect", _relax_synchronisation)
     storage.engine.dispose()  # connections made before the listener lack the setting
     return storage
+
+
+def _with_tables(template: str, options: dict[str, Any]) -> FastRDBStorage:
+    """Open a database, and create its tables unless another program, which knows no lock, just does it."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return FastRDBStorage(template, options)
+        except SQLAlchemyError as error:
+            if "already exists" not in str(error):
+                raise
+            time.sleep(SECONDS_BETWEEN_ATTEMPTS)
+    return FastRDBStorage(template, options)
 
 
 def has_tables(url: str) -> bool:

@@ -77,7 +77,7 @@ class Contender(Record):
 
 
 class ConfirmationPlan(Record):
-    """What a confirmation does, decided once: a resumed one goes on with the same.
+    """The plan of a confirmation, decided once: a resumed one goes on with the same.
 
     Attributes:
         top: Number of finalists that was asked for.

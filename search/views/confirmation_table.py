@@ -67,7 +67,7 @@ def _against(one: Confirmed) -> str:
 
 
 def _choice(confirmation: Confirmation) -> str | None:
-    """Why the winner is not the contender of the highest mean, or not the best of the search."""
+    """Return the reason why the winner is not the highest mean, or not the best of the search."""
     winner, leader = confirmation.of(confirmation.winner), confirmation.ranking[0]
     if winner is None:
         return None

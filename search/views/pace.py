@@ -1,4 +1,4 @@
-"""How fast epochs come in."""
+"""The pace at which epochs come in."""
 
 from collections.abc import Callable
 

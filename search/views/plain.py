@@ -137,7 +137,7 @@ def _trial_line(row: TrialRow, progress: Progress) -> str:
     if left and left[1] > 0.0:
         fields.append(f"{about_range(*left)} left")
     elif progress.last_calls:
-        fields.append(f"all started; {progress.last_calls} paused trials may continue")
+        fields.append(f"all started; {counted(progress.last_calls, 'paused trial')} may continue")
     return " | ".join(fields) + _best(progress)
 
 

@@ -192,7 +192,7 @@ class Progress:
 
     @property
     def work_done(self) -> str:
-        """How far the trials are, in few characters: a share of the planned epochs, or trials of all."""
+        """The progress of the trials in few characters: a share of the planned epochs, or trials of all."""
         planned = self.planned_epochs
         if planned is None:
             return f"{self.done}/{self.total}"

@@ -1,4 +1,4 @@
-"""What `cifar-search train` says: what it is about to do, each epoch, and what came of it."""
+"""The words of `cifar-search train`: what it is about to do, each epoch, and what came of it."""
 
 import re
 
@@ -137,7 +137,7 @@ def _accuracy(accuracy: Accuracy) -> str:
 
 
 def _search(result: Result) -> list[str]:
-    """What the search said of the configuration, and how the result differs."""
+    """Return what the search said of the configuration, and how the result differs."""
     origin = result.configuration.provenance
     if origin is None:
         return []

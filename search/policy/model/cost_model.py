@@ -1,4 +1,4 @@
-"""What an epoch of a configuration costs, learned from the trials.
+"""The cost of an epoch of a configuration, learned from the trials.
 
 The logarithm of the cost is a linear function of a configuration's features, by ridge regression:
 widths and batch sizes are features on a log scale, so powers of them can be learned, and so can what an

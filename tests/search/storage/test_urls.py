@@ -4,15 +4,18 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from search.errors import ServiceError, UsageError
 from search.home import Home
 from search.storage.drivers import SQLITE, engine_options
+from search.storage.fast_rdb import FastRDBStorage
 from search.storage.opening import open_storage
 from search.storage.urls import hide_secrets, place_of, shown_url, sqlite_file, where_flags
 
@@ -22,6 +25,27 @@ def test_readers_and_writer_do_not_lock_each_other_out(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "studies.db") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
+
+
+def test_tables_that_another_program_creates_at_the_same_time_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, made = f"sqlite:///{tmp_path}/studies.db", []
+
+    def between(*arguments: Any) -> FastRDBStorage:
+        if not made:
+            made.append(
+                optuna.storages.RDBStorage(url)
+            )  # a script of the user's, which knows no lock
+            raise OperationalError(
+                "CREATE TABLE studies", None, Exception("table studies already exists")
+            )
+        return FastRDBStorage(*arguments)
+
+    monkeypatch.setattr("search.storage.opening.FastRDBStorage", between)
+    monkeypatch.setattr("search.storage.opening.SECONDS_BETWEEN_ATTEMPTS", 0.0)
+    assert open_storage(url).get_all_studies() == []
+    made[0].engine.dispose()
 
 
 def test_every_connection_synchronises_at_checkpoints_only(tmp_path: Path) -> None:
