@@ -29,6 +29,7 @@ from search.study.confirmation import (
     unpacked,
 )
 from search.study.study import SearchStudy
+from search.workers.limits import CONTINUATIONS, TICK
 from search.workers.messages import (
     Died,
     EpochsDone,
@@ -43,10 +44,6 @@ from search.workers.messages import (
 from search.workers.pool import Pool, Worker
 
 __all__ = ["Confirmer"]
-
-TICK = 0.25
-CONTINUATIONS = 2
-"""Times a training continues after its worker has died."""
 
 
 @dataclass

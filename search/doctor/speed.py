@@ -7,12 +7,11 @@ from typing import Any
 from cifar_core.recipe import Recipe
 from cifar_core.throughput import Throughput
 from search.errors import ServiceError
+from search.workers.limits import TICK
 from search.workers.messages import Died, Failed, SpeedDone, SpeedTask
 from search.workers.pool import Pool, Worker
 
 __all__ = ["Speed", "measure_speeds"]
-
-TICK = 0.25
 
 
 @dataclass(frozen=True)

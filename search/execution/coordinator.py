@@ -28,6 +28,7 @@ from search.study.endings import Ending
 from search.study.rows import label_of, row_of
 from search.study.study import SearchStudy
 from search.study.trial_states import LostTrialError, snapshot, writes
+from search.workers.limits import CONTINUATIONS, TICK
 from search.workers.messages import (
     Died,
     EpochsDone,
@@ -47,10 +48,6 @@ __all__ = ["Coordinator", "Outcome"]
 Outcome = Literal["finished", "stopped"]
 EarlyEnd = tuple[Ending, str]
 """The kind of an end before the last epoch, and the reason in words."""
-
-TICK = 0.25
-CONTINUATIONS = 2
-"""Times a trial continues after its worker has died."""
 
 
 class Coordinator:

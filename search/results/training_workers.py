@@ -5,16 +5,13 @@ from dataclasses import dataclass
 
 from search.errors import ServiceError
 from search.results.training_jobs import Job, Progress, Stopped
+from search.workers.limits import CONTINUATIONS, TICK
 from search.workers.messages import Died, EpochsDone, Failed, Finished, Remark, TrainTask, Unsaved
 from search.workers.pool import Pool, Worker
 from search.workers.shared_images import store_images
 from search.workers.slots import Slot
 
 __all__ = ["train_at_once"]
-
-TICK = 0.25
-CONTINUATIONS = 2
-"""Times a training continues after its worker has died."""
 
 
 @dataclass

@@ -57,4 +57,4 @@ def mattered_line(found: Importance | Unknown) -> Text:
     """Return what mattered, or why that cannot be said."""
     if isinstance(found, Unknown):
         return Text(f"What mattered: cannot be said yet: {one_line(found.reason)}", style="dim")
-    return Text.assemble(("What mattered: ", "bold"), one_line(in_words(found)))
+    return Text(one_line(in_words(found)))

@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from search.cli import run as run_here
 from search.home import STORAGE_VARIABLES, StudyFolder
+from tests.search.browsing import browser  # noqa: F401 -- a fixture
 from tests.search.postgres import Server
 from tests.search.running import (
     FAST,

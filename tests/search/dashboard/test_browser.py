@@ -23,16 +23,6 @@ from tests.search.conftest import Undisturbed
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-CHROMIUM = Path("/usr/bin/chromium")
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SIGNED_IN = {"username": "me", "password": "open sesame"}
 A_PAGE_OF_IT = "/api/meta"  # without two megabytes of scripts
 EMBED = """([tag, attribute, path]) => {
@@ -42,19 +32,6 @@ EMBED = """([tag, attribute, path]) => {
 }"""
 SECONDS_TO_RUN = 0.5
 """Time in which a script that is not kept from it has sent the dashboard a request."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no browser at {CHROMIUM}")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as browsers:
-        browser = browsers.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 @pytest.fixture

@@ -1,29 +1,14 @@
 """The page in a real browser, on a phone and on a desk, in light and dark."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from search.report.page import page_of
-from tests.search.dashboard.test_browser import CHROMIUM, OPTIONS
 from tests.search.report.test_page import full
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no browser at {CHROMIUM}")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as browsers:
-        browser = browsers.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 def test_it_fits_every_width_loads_nothing_and_follows_the_colour_scheme(

@@ -36,7 +36,7 @@ def test_what_mattered_and_the_report_are_told() -> None:
     told = {"mattered": importance(ROWS), "report": "runs/exports/mine/report.html"}
     for page in (study_page(summary(ROWS), **told), closing_words(summary(ROWS), **told)):
         text = " ".join(printed(page).split())
-        assert "What mattered: Clearly mattered: sgd_lr 50 % (30 to 60)" in text
+        assert "Clearly mattered: sgd_lr 50 % (30 to 60)" in text
         assert "Report: runs/exports/mine/report.html" in text
         assert "cifar-search report" not in text
     unknown = " ".join(printed(closing_words(summary(ROWS), mattered=Unknown("few."))).split())
