@@ -5,8 +5,8 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SEED ?= 0
-# Markers of the tests that take longest, or need a browser or a server.
-LONGER := bench or browser or chaos or postgres or reference
+# Markers of the tests that take long, or need a browser or a server.
+LONGER := slow or bench or browser or chaos or postgres or reference
 
 .DEFAULT_GOAL := help
 .PHONY: help start test test-all chaos check lint types contracts format clean
@@ -20,7 +20,7 @@ start: $(INSTALLED) ## Search baseline_constrained and export the best configura
 test: check ## Lint, types, import contracts, then the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not ($(LONGER))"
 
-test-all: test ## The same, then the tests of benchmarks and published figures, in a browser, and with PostgreSQL
+test-all: test ## The same, then whole searches and trainings, benchmarks, published figures, a browser, and PostgreSQL
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(LONGER)"
 
 chaos: $(INSTALLED) ## Inject 200 random faults into small searches, and check that nothing is lost

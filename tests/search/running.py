@@ -24,6 +24,7 @@ from cifar_core.data import cifar10
 __all__ = [
     "COMMAND",
     "FAST",
+    "OFFLINE",
     "SPACE",
     "Database",
     "Ended",

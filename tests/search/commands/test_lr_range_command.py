@@ -450,6 +450,7 @@ def test_a_recipe_is_answered_in_words_and_with_a_plot(
 
 @needs_proc
 @pytest.mark.usefixtures("temporary")
+@pytest.mark.slow
 def test_what_ends_it_leaves_no_process_and_no_folder(
     recipe: Path,
     plain_images: Path,

@@ -381,6 +381,7 @@ def test_a_process_trains_in_all_workers_and_leaves_nothing(
 
 
 @needs_proc
+@pytest.mark.slow
 def test_whatever_ends_it_while_it_measures_leaves_no_process_and_no_file(
     plain_images: Path, tmp_path: Path
 ) -> None:

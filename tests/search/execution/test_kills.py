@@ -49,7 +49,6 @@ def assert_same_rows(before: dict[object, object], after: dict[object, object]) 
     assert {key: after.get(key) for key in before} == before
 
 
-@pytest.mark.slow
 def test_after_kills_of_the_coordinator_a_study_ends_as_if_nothing_had_been(
     undisturbed: Undisturbed, plain_images: Path, tmp_path: Path
 ) -> None:
@@ -136,6 +135,7 @@ def test_a_killed_worker_and_a_signal_to_the_whole_group_cost_no_epoch(
     assert len(database.epochs()) == 100
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_stops_at_once(plain_images: Path, tmp_path: Path) -> None:
     database = Database(tmp_path)
     command = ("start", "--space", space_file(tmp_path), *FAST, "--home", tmp_path)

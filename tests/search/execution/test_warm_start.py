@@ -445,6 +445,7 @@ def test_a_wrong_source_is_refused_before_anything_is_done(
     assert not home.exists()
 
 
+@pytest.mark.slow
 def test_a_search_tries_what_older_studies_found(
     undisturbed: Undisturbed,
     plain_images: Path,

@@ -21,6 +21,7 @@ from tests.search.conftest import Here, Undisturbed
 from tests.search.running import (
     COMMAND,
     FAST,
+    OFFLINE,
     Database,
     Ended,
     run,
@@ -47,7 +48,6 @@ def training_files(images_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.images
-@pytest.mark.slow
 def test_a_search_on_real_images_measures_searches_and_exports(
     training_files: Path, tmp_path: Path
 ) -> None:
@@ -164,6 +164,7 @@ def test_the_same_command_again_says_that_the_search_is_finished_and_trains_noth
     ]
 
 
+@pytest.mark.slow
 def test_too_few_open_files_end_a_search_in_a_sentence(plain_images: Path, tmp_path: Path) -> None:
     words = ("start", "--space", space_file(tmp_path), "--workers", 12, "--device", "cpu")
     more = ("--train-images", 400, "--lr-bounds", "off", "--data", plain_images, "--home", "home")
@@ -201,11 +202,13 @@ def test_auto_falls_back_to_synthetic_images_loudly_and_everything_says_so(
 
 
 def test_without_images_a_search_ends_with_the_ways_out_and_leaves_nothing(
-    tmp_path: Path,
+    tmp_path: Path, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, value in OFFLINE.items():
+        monkeypatch.setenv(name, value)
     nowhere = tmp_path / "nowhere"
-    command = ("start", "--space", space_file(tmp_path), "--home", "home", *FAST)
-    result = run(*command, "--data", nowhere, folder=tmp_path)
+    command = ("start", "--space", space_file(tmp_path), "--home", tmp_path / "home", *FAST)
+    result = here(*command, "--data", nowhere)
     assert result.code == 1, result
     assert f"There are no CIFAR-10 images in {nowhere}." in result.err
     assert all(way in result.err for way in WAYS_OUT)
@@ -234,6 +237,7 @@ def test_status_and_studies_show_a_finished_study(undisturbed: Undisturbed, here
     assert summary["lr_bounds"]["sgd"]["conclusive"] is True
 
 
+@pytest.mark.slow
 def test_without_conclusion_a_search_runs_in_its_own_range_and_says_so_everywhere(
     plain_images: Path, tmp_path: Path, here: Here
 ) -> None:
@@ -302,14 +306,13 @@ def test_the_best_are_exported_and_read_back(
 
 
 def test_a_recipe_file_is_trained(
-    undisturbed: Undisturbed, plain_images: Path, tmp_path: Path
+    undisturbed: Undisturbed, here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     exported = undisturbed.home / "exports" / "tiny" / "best-1.toml"
     recipe = tmp_path / "short.toml"
     recipe.write_text(exported.read_text().replace("epochs = 4", "epochs = 1", 1))
-    result = run(
-        "train", recipe, "--train-images", 300, "--json", folder=tmp_path, data=plain_images
-    )
+    result = here("train", recipe, "--train-images", 300, "--device", "cpu", "--json")
     assert result.code == 0, result
     found = document(result)
     assert (found["measured_on"], found["recipe"]["epochs"]) == ("validation", 1)

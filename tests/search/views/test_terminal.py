@@ -103,6 +103,7 @@ def test_a_search_is_shown_live_and_ctrl_c_gives_the_terminal_back(
     assert shown.endswith("\n")
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_workers_come_up_is_answered_without_a_traceback(
     plain_images: Path, tmp_path: Path
 ) -> None:
