@@ -312,7 +312,7 @@ class Progress:
         self._most_at_once = max(self._most_at_once, len(self.running))
 
     def _see(self, number: int, epoch: Epoch) -> None:
-        self._pace.note_epoch()
+        self._pace.note_epoch(self._most_at_once)
         if number in self.running:
             self.running[number] = replace(
                 self.running[number],

@@ -238,6 +238,7 @@ def test_time_left_is_that_of_the_planned_epochs_although_all_trials_are_begun()
     clock = HandClock()
     progress = progress_after(planned(trials=2), begins(0), begins(1), clock=clock)
     assert progress.time_left is None
+    clock.now += 90.0  # its workers come up
     for done in range(1, 7):
         clock.now += 10.0
         progress.handle(epoch(0, done))
