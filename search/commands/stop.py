@@ -20,18 +20,29 @@ SECONDS_BETWEEN_LOOKS = 0.2
 @options.storage
 @options.home
 @click.option("--no-wait", is_flag=True, help="Do not wait until the search has stopped.")
-def stop(study: str | None, storage: str | None, home: Home, no_wait: bool) -> None:
-    """Stop a running search without losing anything.
+@click.option("--trial", type=click.IntRange(0), metavar="N", help="Drop only this trial.")
+def stop(
+    study: str | None, storage: str | None, home: Home, no_wait: bool, trial: int | None
+) -> None:
+    """Stop a running search without losing anything, or drop one of its trials.
 
-    Its running trials finish and save their epoch first.
+    Its running trials finish and save their epoch first. A trial that is dropped counts as failed, and the
+    search goes on with others.
     """
+    from search.formatting import one_line
     from search.storage.opening import existing_storage
     from search.storage.study_lock import StudyLock
     from search.storage.urls import where_flags
+    from search.study.dropping import drop
     from search.study.study import open_study
 
     opened = existing_storage(home, storage)
-    name = open_study(opened, study).name
+    found = open_study(opened, study)
+    name = found.name
+    if trial is not None:
+        drop(found.optuna, trial)
+        click.echo(f"Trial {trial} of study {one_line(name)} is dropped: it counts as failed.")
+        return
     lock = StudyLock(home, opened, name)
     owner = lock.owner()
     if owner is None:

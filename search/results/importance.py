@@ -20,6 +20,7 @@ from search.lr_range.bounds import with_bounds
 from search.policy.model.curve_model import Curve, CurveModel
 from search.policy.model.encoding import Encoding
 from search.policy.model.gaussian_process import FitError
+from search.policy.model.warping import normal_scores
 from search.results.decomposition import Decomposition
 from search.results.shares import Importance, Unknown
 from search.results.summary import Summary
@@ -52,7 +53,8 @@ def importance_of(space: Space, rows: Sequence[TrialRow], seed: int = 0) -> Impo
     encoding = Encoding(space.suggest)
     if len(encoding) < 2:
         return Unknown("the space has fewer than two parameters, so there is nothing to compare.")
-    model = CurveModel(encoding, space.epochs)
+    # What matters is asked of the whole space, not of its best part alone.
+    model = CurveModel(encoding, space.epochs, warp=normal_scores)
     try:
         forecasts, known = model.observe(
             [Curve(encoding.unit(row.values), row.scores) for row in scored], None

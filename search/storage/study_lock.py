@@ -161,6 +161,10 @@ class StudyLock:
             if notes.get(key) != value:
                 self._storage.set_study_user_attr(self._study_id, key, value)
 
+    def forget(self) -> None:
+        """Stop looking whether the study is still there: this process has deleted or renamed it."""
+        self._study_id = None
+
     def check(self, older_than: float = 0.0) -> None:
         """Make sure that the study is still held: a server that was restarted has forgotten its locks.
 

@@ -1,21 +1,20 @@
 """A Gaussian process over the training curves of a search, which predicts how they end.
 
-Its scores are normal scores of ranks: the accuracies of all looks at all trials, ordered, each replaced
-by the standard normal quantile of its place. So it does not matter where accuracies lie, how they are
-spread or whether some are at chance. Scores of older studies are ranked within their own study.
+Its scores are warped accuracies of all looks at all trials (`warping`): whatever lies below the median is
+told by its rank alone, so trials at chance are nothing special, and the best keep their distances. Scores
+of older studies are warped within their own study.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from search.policy.knowledge import ExperienceRecord
 from search.policy.model.encoding import Encoding
 from search.policy.model.gaussian_process import Points, Posterior, Prior, fit
+from search.policy.model.warping import half_ranks
 from search.policy.work import looks_of
 
 __all__ = ["Curve", "CurveModel", "Forecasts", "Hyperparameters"]
@@ -72,13 +71,18 @@ class CurveModel:
         encoding: Of its configurations.
         epochs: Of a whole training.
         experience: Trainings of older studies.
+        warp: Makes scores of (n,) accuracies, which keep their order.
     """
 
     def __init__(
-        self, encoding: Encoding, epochs: int, experience: Sequence[ExperienceRecord] = ()
+        self,
+        encoding: Encoding,
+        epochs: int,
+        experience: Sequence[ExperienceRecord] = (),
+        warp: Callable[[Floats], Floats] = half_ranks,
     ) -> None:
         self._encoding = encoding
-        self._epochs = epochs
+        self._epochs, self._warp = epochs, warp
         self._looks = looks_of(epochs)
         self.prior = Prior(encoding.groups, 1)
         self._old, self._old_scores = self._experience(experience)
@@ -104,7 +108,7 @@ class CurveModel:
             return None, known
         units = np.array([one.unit for one in curves])
         features = self._encoding.features(units)
-        scores = _normal_scores(accuracies)
+        scores = self._warp(accuracies)
         kept = _kept(scores, index, epochs, curves)
         own = self.points(features[index[kept]], epochs[kept])
         points = own + self._old
@@ -136,7 +140,7 @@ class CurveModel:
             index, epochs, accuracies = _rows(curves, _ends(looks_of(most)))
             if len(index) < LEAST:
                 continue
-            ranked = _normal_scores(accuracies)
+            ranked = self._warp(accuracies)
             some = _spread(ranked, max(LEAST, MOST_EXPERIENCE // len(tasks)))
             features = self._encoding.features(np.array([one.unit for one in curves]))
             progress = np.log(epochs[some]) / max(np.log(most), 1e-9)
@@ -148,7 +152,7 @@ class CurveModel:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """The predictions of the process, as normal scores of variance about 1, comparable only to each other.
+    """The predictions of the process, as scores of variance about 1, comparable only to each other.
 
     Attributes:
         model: Its model.
@@ -174,12 +178,13 @@ class Forecasts:
     def accuracy(self, score: float) -> float:
         """Return the accuracy that a score stands for.
 
-        Scores beyond those that were seen continue in a straight line: an end is predicted before
-        any was seen.
+        Scores beyond those that were seen continue the straight line of their upper half: an end is
+        predicted before any was seen.
         """
         order = np.argsort(self.scores, kind="stable")
         inside = float(np.clip(score, self.scores[order[0]], self.scores[order[-1]]))
-        slope = self.accuracies.std() / max(self.scores.std(), 1e-9)
+        upper = self.scores >= np.median(self.scores)
+        slope = np.ptp(self.accuracies[upper]) / max(np.ptp(self.scores[upper]), 1e-9)
         seen = np.interp(inside, self.scores[order], self.accuracies[order])
         return float(np.clip(seen + slope * (score - inside), 0.0, 1.0))
 
@@ -203,11 +208,6 @@ def _rows(curves: Sequence[Curve], looks: Sequence[int]) -> tuple[Ints, Ints, Fl
 
 def _ends(looks: Sequence[int]) -> Sequence[int]:
     return (looks[0], looks[-1]) if len(looks) > 1 else looks
-
-
-def _normal_scores(accuracies: Floats) -> Floats:
-    """Normal scores of ranks, the mean rank among equals (Blom 1958 with an offset of a half)."""
-    return np.asarray(ndtri((rankdata(accuracies) - 0.5) / len(accuracies)))
 
 
 def _spread(scores: Floats, most: int) -> Ints:

@@ -72,6 +72,8 @@ def test_a_search_writes_its_report_at_its_end_and_names_it(undisturbed: Undistu
         (("status", "--csv", "--json"), "Give only one of --csv, --json and --watch."),
         (("status", "--trial", "1", "--top", "2"), "leave out --top, --sort and --watch."),
         (("status", "--trial", "9"), "Study mine has no trial 9; its trials are 0 to 2."),
+        (("stop", "--trial", "9"), "Study mine has no trial 9; its trials are 0 to 2."),
+        (("stop", "--trial", "1"), "Trial 1 is finished, so there is nothing to drop."),
         (("status", "--sort", "lr"), "--sort takes one of number, accuracy,"),
     ],
 )

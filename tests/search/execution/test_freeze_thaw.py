@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from search.events import Event, Notice
 from search.home import StudyFolder
 from search.policy import run_search
-from search.policy.factory import default_policy, policy_of
+from search.policy.factory import policy_of
 from search.policy.model import gaussian_process
 from search.policy.work import Allowance, looks_of
 from search.study import attributes
@@ -123,10 +123,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> SearchStudy:
     return study
 
 
-def test_the_service_decides_what_the_simulation_decides(undisturbed: SearchStudy) -> None:
+@pytest.mark.parametrize("power", [0.0, 3.0])
+def test_the_service_decides_what_the_simulation_decides_whatever_a_clock_says(
+    undisturbed: SearchStudy, power: float
+) -> None:
+    """Costs follow from recipes, so a machine on which width is dear makes the same choices."""
     space = undisturbed.settings.space
     alike = optuna.create_study(direction="maximize")
-    policy = default_policy(alike, choose=space.suggest, epochs=space.epochs, seed=0, trials=TRIALS)
 
     def train(values: Mapping[str, Any]) -> Iterator[tuple[int, float]]:
         recipe = space.recipe_of(values)
@@ -134,13 +137,13 @@ def test_the_service_decides_what_the_simulation_decides(undisturbed: SearchStud
             yield epoch, accuracy_of(recipe, epoch)
 
     run_search(
-        policy,
+        policy_of(undisturbed.settings, alike, trials=TRIALS),
         alike,
         choose=space.suggest,
         train=train,
         epochs=space.epochs,
         trials=TRIALS,
-        epoch_seconds=lambda _values: 1.5,
+        epoch_seconds=lambda values: float(values["channels1"]) ** power,
     )
     assert [trial.params for trial in alike.trials] == [
         trial.params for trial in undisturbed.optuna.trials
@@ -148,28 +151,6 @@ def test_the_service_decides_what_the_simulation_decides(undisturbed: SearchStud
     assert [sorted(trial.intermediate_values) for trial in alike.trials] == [
         sorted(trial.intermediate_values) for trial in undisturbed.optuna.trials
     ]
-
-
-def test_no_choice_depends_on_a_clock(undisturbed: SearchStudy) -> None:
-    """Costs follow from recipes, so a machine on which width is dear makes the same choices."""
-    space = undisturbed.settings.space
-    twice = []
-    for power in (0.0, 3.0):
-        study = optuna.create_study(direction="maximize")
-        policy = policy_of(undisturbed.settings, study, trials=TRIALS)
-        run_search(
-            policy,
-            study,
-            choose=space.suggest,
-            train=lambda values: (
-                (epoch, accuracy_of(space.recipe_of(values), epoch)) for epoch in (1, 2, 3, 4)
-            ),
-            epochs=space.epochs,
-            trials=TRIALS,
-            epoch_seconds=lambda values, power=power: float(values["channels1"]) ** power,
-        )
-        twice.append([(trial.params, len(trial.intermediate_values)) for trial in study.trials])
-    assert twice[0] == twice[1]
 
 
 @pytest.mark.parametrize("poll", [5, 12, 20])

@@ -11,6 +11,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from cifar_core.recipe import Recipe
+from search.cli import run
 from search.events import Event, TrialEnded, TrialStarted
 from search.home import StudyFolder
 from search.storage.opening import open_storage
@@ -69,6 +70,10 @@ class Outside:
         finally:
             storage.engine.dispose()
 
+    def command(self, *words: object) -> None:
+        storage = ("--storage", f"sqlite:///{self._database}", "--home", self._database.parent)
+        assert run([str(word) for word in (*words, *storage)]) == 0
+
     def write(self, statement: str, *values: object) -> None:
         with closing(sqlite3.connect(self._database)) as connection, connection:
             connection.execute(statement, values)
@@ -76,6 +81,10 @@ class Outside:
 
 def fail(outside: Outside, number: int) -> None:
     outside.tell(number, TrialState.FAIL)
+
+
+def stop_trial(outside: Outside, number: int) -> None:
+    outside.command("stop", "--trial", number)
 
 
 def complete(outside: Outside, number: int) -> None:
@@ -97,7 +106,7 @@ def change(outside: Outside, number: int) -> None:
     )
 
 
-@pytest.mark.parametrize("strike", [fail, complete, delete, change])
+@pytest.mark.parametrize("strike", [fail, stop_trial, complete, delete, change])
 def test_a_running_trial_that_others_end_is_over_and_its_worker_gets_another(
     study: SearchStudy,
     folder: StudyFolder,
@@ -166,7 +175,7 @@ def test_the_number_of_a_deleted_trial_is_given_again_and_its_worker_does_not_mi
         assert row.scores == {one: accuracy_of(recipe, one) for one in row.scores}
 
 
-@pytest.mark.parametrize("strike", [fail, delete])
+@pytest.mark.parametrize("strike", [fail, stop_trial, delete])
 @pytest.mark.parametrize("policy", POLICIES[:2], ids=lambda policy: policy[0])
 def test_a_paused_trial_that_others_end_is_not_taken_up(
     folder: StudyFolder,
@@ -193,7 +202,7 @@ def test_a_paused_trial_that_others_end_is_not_taken_up(
     rows = reopened(study, open_storage(f"sqlite:///{tmp_path}/studies.db")).rows()
     assert len(rows) == 14
     assert all(row.finished for row in rows)
-    if strike is fail:
+    if strike is not delete:
         (row,) = [row for row in rows if row.number == struck[0]]
         assert (row.state, row.ending) == ("failed", "outside")
 

@@ -1,0 +1,51 @@
+"""Accuracies as a Gaussian process wants them: centred, of variance about 1, and without a long tail."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+__all__ = ["half_ranks", "normal_scores"]
+
+Floats = npt.NDArray[np.float64]
+
+LEAST = 2
+"""Accuracies above the median without which their distances say nothing."""
+
+
+def normal_scores(accuracies: Floats) -> Floats:
+    """Return the normal scores of ranks, the mean rank among equals (Blom 1958, with an offset of 1/2).
+
+    Neither the scale of accuracies matters, nor how they are spread, nor whether some are at chance.
+
+    Args:
+        accuracies: (n,), finite.
+
+    Returns:
+        (n,) scores, by which the accuracies keep their order.
+    """
+    return np.asarray(ndtri((rankdata(accuracies) - 0.5) / len(accuracies)))
+
+
+def half_ranks(accuracies: Floats) -> Floats:
+    """Return the normal scores of what lies below the median, and true distances above it.
+
+    How poor a poor trial is tells nothing about the best, but ranks alone hide how far the best lie apart,
+    and nothing can be predicted to be much better than the best rank. The idea is the half-rank warping of
+    Song et al. 2024, "The Vizier Gaussian Process Bandit Algorithm" (arXiv 2408.11527); here the two halves
+    have the same spread.
+
+    Args:
+        accuracies: (n,), finite.
+
+    Returns:
+        (n,) scores, by which the accuracies keep their order.
+    """
+    scores = normal_scores(accuracies)
+    above = accuracies - np.median(accuracies)
+    upper = above > 0.0
+    if upper.sum() < LEAST:
+        return scores
+    scores[~upper] -= scores[~upper].max()  # many may be equal to the median
+    scores[upper] = above[upper] / np.sqrt(np.mean(above[upper] ** 2))
+    return scores
