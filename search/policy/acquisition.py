@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_ndtr
 
-__all__ = ["MARGIN", "Horizon", "log_improvement", "mutated", "next_look"]
+__all__ = ["COST_POWER", "MARGIN", "Horizon", "log_improvement", "mutated", "next_look"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -28,7 +28,7 @@ Ints = npt.NDArray[np.int64]
 MARGIN = (-4.0, -1.0)
 """Decimal logarithms of the smallest and the largest margin, as shares of the range of all scores."""
 COST_POWER = 0.25
-"""Power of the cost that the probability is divided by."""
+"""Power of the cost of an epoch that the probability is divided by."""
 SHARES = (0.1, 0.25, 0.5)
 """Shares of the parameters that are changed."""
 STEPS = (0.05, 0.1, 0.25, 0.5)
@@ -72,16 +72,15 @@ def next_look(at: Ints, looks: Sequence[int]) -> Ints:
     return np.asarray(looks)[np.minimum(places, len(looks) - 1)]
 
 
-def log_improvement(mean: Floats, deviation: Floats, threshold: float, cost: Floats) -> Floats:
-    """Return the logarithm of the probability to be above `threshold`, per power of the cost.
+def log_improvement(mean: Floats, deviation: Floats, threshold: float) -> Floats:
+    """Return the logarithm of the probability to be above `threshold`, (n,).
 
     Args:
         mean: (n,) predicted scores.
         deviation: (n,) their standard deviations.
         threshold: The score to be bettered.
-        cost: (n,) what an epoch costs, as multiples of what it usually does.
     """
-    return np.asarray(log_ndtr((mean - threshold) / deviation) - COST_POWER * np.log(cost))
+    return np.asarray(log_ndtr((mean - threshold) / deviation))
 
 
 def mutated(best: Floats, count: int, rng: np.random.Generator) -> Floats:

@@ -34,7 +34,7 @@ from search.policy.base import (
     Prepare,
 )
 from search.policy.beliefs import Beliefs
-from search.policy.choice import Choice, Situation, choose_next, drawn
+from search.policy.choice import Choice, choose_next, drawn
 from search.policy.draft_study import Drafts
 from search.policy.given_sampler import GivenSampler
 from search.policy.knowledge import NOTHING, Knowledge
@@ -42,6 +42,7 @@ from search.policy.members import STATES, EpochCost, Members
 from search.policy.model.curve_model import CurveModel, Forecasts, Hyperparameters
 from search.policy.model.encoding import Encoding
 from search.policy.model.gaussian_process import FitError
+from search.policy.situation import Situation
 from search.policy.work import Allowance, looks_of
 from search.study import attributes
 from search.study.trial_states import (

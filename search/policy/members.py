@@ -9,9 +9,10 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.policy.choice import Choice, Situation, Standing
+from search.policy.choice import Choice
 from search.policy.model.curve_model import Curve
 from search.policy.model.encoding import Encoding, Floats
+from search.policy.situation import Situation, Standing
 from search.policy.work import Allowance
 from search.study import attributes
 from search.study.trial_states import is_paused, is_queued

@@ -1,8 +1,8 @@
 """A Gaussian process over the training curves of a search, which predicts how they end.
 
 Its scores are warped accuracies of all looks at all trials (`warping`): whatever lies below the median is
-told by its rank alone, so trials at chance are nothing special, and the best keep their distances. Scores
-of older studies are warped within their own study.
+told by its rank alone, so trials at chance are nothing special, and the best keep some of their distances.
+Scores of older studies are warped within their own study.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from search.policy.knowledge import ExperienceRecord
 from search.policy.model.encoding import Encoding
 from search.policy.model.gaussian_process import Points, Posterior, Prior, fit
-from search.policy.model.warping import half_ranks
+from search.policy.model.warping import ranks_and_distances
 from search.policy.work import looks_of
 
 __all__ = ["Curve", "CurveModel", "Forecasts", "Hyperparameters"]
@@ -79,7 +79,7 @@ class CurveModel:
         encoding: Encoding,
         epochs: int,
         experience: Sequence[ExperienceRecord] = (),
-        warp: Callable[[Floats], Floats] = half_ranks,
+        warp: Callable[[Floats], Floats] = ranks_and_distances,
     ) -> None:
         self._encoding = encoding
         self._epochs, self._warp = epochs, warp

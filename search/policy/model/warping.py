@@ -5,7 +5,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-__all__ = ["half_ranks", "normal_scores"]
+__all__ = ["normal_scores", "ranks_and_distances"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,13 +27,13 @@ def normal_scores(accuracies: Floats) -> Floats:
     return np.asarray(ndtri((rankdata(accuracies) - 0.5) / len(accuracies)))
 
 
-def half_ranks(accuracies: Floats) -> Floats:
-    """Return the normal scores of what lies below the median, and true distances above it.
+def ranks_and_distances(accuracies: Floats) -> Floats:
+    """Return the normal scores of ranks, moved half of the way to true distances above the median.
 
     How poor a poor trial is tells nothing about the best, but ranks alone hide how far the best lie apart,
-    and nothing can be predicted to be much better than the best rank. The idea is the half-rank warping of
-    Song et al. 2024, "The Vizier Gaussian Process Bandit Algorithm" (arXiv 2408.11527); here the two halves
-    have the same spread.
+    and nothing can be predicted to be much better than the best rank. The half-rank warping of Song et al.
+    2024, "The Vizier Gaussian Process Bandit Algorithm" (arXiv 2408.11527), has distances alone there.
+    Where scores are mostly luck, or their rankings cross, half of it was better (docs/SEARCH.md).
 
     Args:
         accuracies: (n,), finite.
@@ -46,6 +46,6 @@ def half_ranks(accuracies: Floats) -> Floats:
     upper = above > 0.0
     if upper.sum() < LEAST:
         return scores
-    scores[~upper] -= scores[~upper].max()  # many may be equal to the median
-    scores[upper] = above[upper] / np.sqrt(np.mean(above[upper] ** 2))
-    return scores
+    distances = scores - scores[~upper].max()  # many may be equal to the median
+    distances[upper] = above[upper] / np.sqrt(np.mean(above[upper] ** 2))
+    return np.asarray((scores + distances) / 2.0)

@@ -1,12 +1,16 @@
 """What is worth most: horizons, changes of the best, costs, and how much a search may train."""
 
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
 from search.policy.acquisition import Horizon, log_improvement, mutated, next_look
+from search.policy.candidates import Candidates
 from search.policy.model.cost_model import relative_costs
+from search.policy.situation import Situation, Standing
 from search.policy.work import Allowance, looks_of
 
 
@@ -21,13 +25,79 @@ def test_a_horizon_reaches_the_next_look_at_least_and_the_end_at_most() -> None:
     assert all(1e-4 <= one.margin <= 0.1 for one in drawn)
 
 
-def test_the_likelier_and_of_equals_the_cheaper_is_worth_more() -> None:
-    value = log_improvement(
-        np.array([0.5, 0.6, 0.5]), np.array([0.2, 0.2, 0.2]), 0.7, np.array([1.0, 1.0, 0.5])
-    )
+def test_the_likelier_is_worth_more_and_nothing_is_infinitely_unlikely() -> None:
+    value = log_improvement(np.array([0.5, 0.6, 0.5]), np.array([0.2, 0.2, 0.3]), 0.7)
     assert value[1] > value[0]
     assert value[2] > value[0]
-    assert np.isfinite(log_improvement(np.zeros(1), np.full(1, 1e-6), 9.0, np.ones(1))).all()
+    assert np.isfinite(log_improvement(np.zeros(1), np.full(1, 1e-6), 9.0)).all()
+
+
+@dataclass(frozen=True)
+class Known:
+    """Stands in for the model: every candidate has its own mean and deviation at every epoch.
+
+    Attributes:
+        scores: Those that were seen; the best of them is to be bettered.
+        means: (n,) by candidate.
+        deviations: (n,) by candidate, at the end.
+        before: (n,) the same before.
+    """
+
+    scores: Any
+    means: Any
+    deviations: Any
+    before: Any
+
+    def predict(self, _features: Any, epochs: Any) -> tuple[Any, Any]:
+        return self.means, np.where(epochs == LOOKS[-1], self.deviations, self.before)
+
+
+LOOKS = (1, 2, 3, 6)
+
+
+def situation(trained: int, *, finish: bool = False) -> Situation:
+    return Situation(
+        [Standing(0, np.zeros(1), trained, trained, False, 0.6, 1.0)], LOOKS, True, finish=finish
+    )
+
+
+def pool(done: list[int], cost: list[float]) -> Candidates:
+    n = len(done)
+    return Candidates(
+        np.arange(n),
+        np.zeros((n, 1)),
+        np.zeros((n, 1)),
+        np.array(done),
+        np.array(cost),
+        np.zeros(n),
+    )
+
+
+def test_of_equals_the_cheaper_is_worth_more() -> None:
+    known: Any = Known(np.array([0.0, 1.0]), np.full(2, 0.9), np.ones(2), np.ones(2))
+    value = pool([0, 0], [1.0, 0.5]).value(known, Horizon(6, 0.01), situation(6))
+    assert value[1] > value[0]
+
+
+def test_late_where_nothing_has_a_chance_soon_the_end_counts_and_the_epochs_until_there() -> None:
+    """Three candidates: uncertain and poor, good and new, good and further."""
+    known: Any = Known(
+        np.array([-1.0, 2.0]),
+        np.array([-2.0, 1.5, 1.5]),
+        np.array([2.5, 0.5, 0.5]),
+        np.array([1.5, 0.05, 0.05]),
+    )
+    candidates = pool([0, 0, 2], [1.0, 1.0, 1.0])
+    soon = Horizon(1, 0.01)
+    early = candidates.value(known, soon, situation(12))
+    late = candidates.value(known, soon, situation(60))
+    assert np.argmax(early[:2]) == 0  # a look around
+    assert late[2] > late[1] > late[0]
+    # Where something has a chance within the horizon, the horizon decides as before.
+    far = Horizon(6, 0.01)
+    assert candidates.value(known, far, situation(60)) == pytest.approx(
+        candidates.value(known, far, situation(12))
+    )
 
 
 def test_changes_stay_inside_and_leave_most_parameters_alone() -> None:
