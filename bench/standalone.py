@@ -3,7 +3,7 @@
     python -m bench.standalone --data DIR [--seeds 3] [--train-images 10000]
 
 The recipe is the known configuration "one-cycle SGD" in the quick version of `baseline_constrained`, with
-the operations of the policy `trivial` at a strength of 0.3 added, so that everything that is drawn takes part.
+operations of the policy `trivial` at a strength of 0.3 added, so that everything that is drawn takes part.
 Both train on the same images, side by side in one process on one thread, and are scored on the same 5,000
 others. Their random numbers differ, so accuracies agree but for the spread between seeds.
 """

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from cifar_core.data.archive import Layout
 from cifar_core.data.cifar10 import CHECKSUMS, FOLDERS, PIXELS, RECORDS, TEST_FILES
 
-__all__ = ["Images", "read_images"]
+__all__ = ["Images", "files_of", "read_images"]
 
 
 class Images(NamedTuple):
@@ -44,26 +43,29 @@ def read_images(folder: Path, *, test: bool) -> Images:
         folder: One that has ``cifar-10-batches-py`` or ``cifar-10-batches-bin``, or one of these.
         test: Read the test images.
     """
-    layout, place = _found(folder)
-    parse = _parse_python if layout == "python" else _parse_binary
-    names = [name for name in CHECKSUMS[layout] if (name == TEST_FILES[layout]) == test]
     parts = []
-    for name in names:
+    for path in files_of(folder, test=test):
         try:
-            content = (place / name).read_bytes()
+            content = path.read_bytes()
         except OSError as error:
-            sys.exit(f"{place / name} cannot be read: {error.strerror}.")
-        parts.append(parse(place / name, content))
+            sys.exit(f"{path} cannot be read: {error.strerror}.")
+        parse = _parse_binary if path.suffix == ".bin" else _parse_python
+        parts.append(parse(path, content))
     pixels, labels = (torch.cat(part) for part in zip(*parts, strict=True))
     images = pixels.view(-1, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     return Images(images, labels)
 
 
-def _found(folder: Path) -> tuple[Layout, Path]:
+def files_of(folder: Path, *, test: bool) -> list[Path]:
+    """Return the files of the training images, or of the test images; none is opened."""
     for layout, name in FOLDERS.items():
         for place in (folder / name, folder):
             if (place / next(iter(CHECKSUMS[layout]))).is_file():
-                return layout, place
+                wanted = [one for one in CHECKSUMS[layout] if (one == TEST_FILES[layout]) == test]
+                lacking = [one for one in wanted if not (place / one).is_file()]
+                if lacking:
+                    sys.exit(f"{place} lacks {', '.join(lacking)}.")
+                return [place / one for one in wanted]
     sys.exit(
         f"{folder} has neither {' nor '.join(FOLDERS.values())}. Name another folder with --data."
     )
@@ -113,6 +115,4 @@ class _BatchUnpickler(pickle.Unpickler):
         """Return the stand-in for what the pickle names."""
         if module_name.partition(".")[0] == "numpy":
             return _Array
-        if (module_name, global_name) == ("_codecs", "encode"):
-            return lambda text, _: text.encode("latin1")
         raise pickle.UnpicklingError(f"images do not need {module_name}.{global_name}")

@@ -20,7 +20,7 @@ from cifar_core.optimizers import optimizer_of
 from cifar_core.plateau import PlateauControl
 from cifar_core.recipe import Recipe
 from cifar_core.schedules import schedule_of
-from cifar_core.standalone.files import Images, read_images
+from cifar_core.standalone.files import Images, files_of, read_images
 from cifar_core.standalone.held_out import held_out
 from cifar_core.standalone.imagenet import load_trained
 from cifar_core.standalone.mixing import mix
@@ -90,6 +90,8 @@ def main(recipe: Recipe, facts: Facts, arguments: Sequence[str] | None = None) -
         torch.backends.cudnn.benchmark = True
     torch.manual_seed(options.seed)
 
+    if options.final:
+        files_of(options.data, test=True)  # so that their absence is not found after the training
     images = read_images(options.data, test=False)
     apart = held_out()
     validation = images.rows(apart).to(device)

@@ -1,6 +1,7 @@
 """Trained networks in other forms: they compute the same, and carry what belongs to them."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,17 @@ def test_an_export_is_loaded_with_what_its_images_go_through(
         torch.testing.assert_close(loaded(transform(IMAGES)), logits_of(network))
         levels = (IMAGES * 255).round()
         assert torch.equal(transform(levels.to(torch.uint8)), transform(levels / 255))
+
+
+def test_the_lines_of_the_readme_load_an_exported_network(
+    network: nn.Module, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(exported.parent)
+    readme = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    names: dict[str, Any] = {"images": IMAGES}
+    exec(lines, names)  # noqa: S102 - the project's own text
+    torch.testing.assert_close(names["logits"], logits_of(network))
 
 
 def test_an_export_that_cannot_be_loaded_says_what_is_wrong(exported: Path) -> None:
