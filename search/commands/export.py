@@ -53,7 +53,7 @@ def export(
     format_: Format,
     out: Path | None,
 ) -> None:
-    """Write the best configurations as files, or any trial.
+    """Write the best configurations, or any trial, as files.
 
     Configurations and programs have the trained network beside them if the search has kept it. Each file
     has the recipe and the origin of its score; the newest study is taken by default.

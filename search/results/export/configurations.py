@@ -186,7 +186,7 @@ def _write(
 
 
 def _trials(numbers: list[int]) -> str:
-    listed = ", ".join(map(str, numbers))
+    listed = ", ".join(map(str, sorted(numbers)))
     return f"Trial {listed} has" if len(numbers) == 1 else f"Trials {listed} have"
 
 
