@@ -96,6 +96,8 @@ def pruned(pieces: list[Piece]) -> list[Piece]:
         edits[piece] += _unused_locals(piece)
         edits[piece] += _unused_members(piece, mentioned)
         edits[piece] += _unused_entries(piece, words)
+    # Parameters by themselves: none of the edits of their calls must be lost inside of a larger one.
+    for piece in [] if any(edits.values()) else pieces:
         if (function := function_of(piece)) is not None and calls.are_all_known(piece.names[0]):
             for place, edit in _unused_parameter(piece, function, calls):
                 edits[place].append(edit)
