@@ -11,18 +11,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pydantic import ValidationError
+import click
 
 from cifar_core.data.dataset import open_data
 from cifar_core.device import resolve_devices, settle_on
 from cifar_core.errors import CifarSearchError
 from cifar_core.recipe import Recipe
-from cifar_core.records import explain
+from search.commands.confirm import confirm as confirm_command
+from search.commands.lr_range import lr_range as lr_range_command
 from search.commands.options import images_folder
 from search.commands.reporting import make_report
+from search.commands.resume import resume as resume_command
+from search.commands.start import start as start_command
+from search.commands.train import train as train_command
 from search.errors import UsageError
 from search.events import Event
-from search.execution.coordinator import Outcome
 from search.home import DEFAULT_HOME, Home
 from search.lr_range.report import Report, run_lr_range
 from search.recipe_files import read_configuration
@@ -41,7 +44,6 @@ from search.service.confirm import confirm
 from search.service.resume import resume
 from search.service.start import start
 from search.signals import StopSwitch
-from search.study.study import SearchStudy
 from spaces.files import load_space
 from spaces.space import Space
 
@@ -114,9 +116,9 @@ class Search:
             options: Those of `ResumeRequest`, such as ``trials=100``, a new total.
         """
         wanted: dict[str, Any] = dict.fromkeys(("trials", "timeout", "workers", "data"))
-        wanted |= {"study": self.study, "storage": self.storage, "device": "auto"} | options
-        request = ResumeRequest(**wanted)
-        _run(lambda: resume(self._home, request, tell, images_folder()))
+        wanted |= {"study": self.study, "storage": self.storage, "device": "auto"}
+        request = ResumeRequest(**wanted | _checked(resume_command, options))
+        resume(self._home, request, tell, images_folder())
         return self
 
     def confirm(self, *, tell: Told = _silent, **options: Any) -> "Search":
@@ -129,8 +131,9 @@ class Search:
         Returns:
             The same search, whose `summary().confirmation` says what was found.
         """
-        request = ConfirmRequest(study=self.study, storage=self.storage, **options)
-        _run(lambda: confirm(self._home, request, tell, images_folder()))
+        wanted = _checked(confirm_command, options)
+        request = ConfirmRequest(study=self.study, storage=self.storage, **wanted)
+        confirm(self._home, request, tell, images_folder())
         return self
 
     def export(
@@ -212,9 +215,9 @@ def run_search(
         CifarSearchError: Something is wrong that the user can correct.
         TypeError: There is no such option.
     """
-    request = StartRequest(space=space, **options)
+    request = StartRequest(space=space, **_checked(start_command, options))
     place = Home(Path(home))
-    study = _run(lambda: start(place, request, tell, images_folder()))
+    study, _ = start(place, request, tell, images_folder())
     return Search(study.name, place.root, request.storage)
 
 
@@ -277,6 +280,9 @@ def train(
         else:
             file = Path(recipe)
             configuration = Configuration.read(file, Path(out or file.with_suffix("")))
+        options = _checked(train_command, options)
+        if options.get("train_images") == "all":
+            options["train_images"] = None
         if not options.get("final") and "train_images" not in options:
             found = common_scale([configuration])
             options["train_images"] = None if found is None else found[0]
@@ -308,6 +314,7 @@ def measure_lr_range(
         CifarSearchError: Something is wrong that the user can correct.
         TypeError: There is no such option.
     """
+    options = _checked(lr_range_command, options)
     if isinstance(of, Space) or (isinstance(of, str) and not Path(of).suffix):
         request = LrRangeRequest(space=of, **options)
     elif isinstance(of, Recipe):
@@ -317,10 +324,19 @@ def measure_lr_range(
     return run_lr_range(request, tell, images_folder())
 
 
-def _run(search: Callable[[], tuple[SearchStudy, Outcome]]) -> SearchStudy:
-    """Return the study of a search; a value that the command line would refuse is refused here, too."""
-    try:
-        study, _ = search()
-    except ValidationError as error:
-        raise UsageError("\n".join(explain(error))) from error
-    return study
+def _checked(command: click.Command, options: dict[str, Any]) -> dict[str, Any]:
+    """Return options as their command would understand them.
+
+    Raises:
+        UsageError: The command would refuse one; the sentence is its.
+    """
+    found = dict(options)
+    for one in command.params:
+        value = options.get(one.name or "")
+        if value is None or one.multiple:
+            continue
+        try:
+            found[str(one.name)] = one.type.convert(value, one, None)
+        except click.BadParameter as error:
+            raise UsageError(f"{one.name}: {error.message}") from error
+    return found

@@ -69,8 +69,12 @@ def test_what_the_command_line_refuses_is_refused_with_the_same_sentence(
         api.run_search("nowhere", home=tmp_path)
     with pytest.raises(UsageError, match="There is no study named 'missing' here"):
         api.open_search("missing", home=undisturbed.home)
-    with pytest.raises(search.CifarSearchError, match="trials: "):
-        api.run_search("baseline_constrained", home=tmp_path / "home", data="synthetic", trials=0)
+    with pytest.raises(UsageError, match="trials: 0 is not in the range x>=1"):
+        api.run_search("baseline_constrained", home=tmp_path, trials=0)
+    with pytest.raises(UsageError, match="sampler: 'luck' is not one of"):
+        api.run_search("baseline_constrained", home=tmp_path, sampler="luck")
+    with pytest.raises(UsageError, match="seeds: 0 is not in the range"):
+        api.train(Recipe(), seeds=0)
     with pytest.raises(TypeError, match="no_such_option"):
         api.run_search("baseline_constrained", home=tmp_path, no_such_option=1)
     with pytest.raises(search.CifarSearchError, match="cannot be read"):
