@@ -43,14 +43,21 @@ def read_images(folder: Path, *, test: bool) -> Images:
         folder: One that has ``cifar-10-batches-py`` or ``cifar-10-batches-bin``, or one of these.
         test: Read the test images.
     """
-    parts = []
+    parts, others = [], []
     for path in files_of(folder, test=test):
         try:
             content = path.read_bytes()
         except OSError as error:
             sys.exit(f"{path} cannot be read: {error.strerror}.")
-        parse = _parse_binary if path.suffix == ".bin" else _parse_python
-        parts.append(parse(path, content))
+        if path.suffix != ".bin":
+            parts.append(_parse_python(path, content))
+            continue
+        parts.append(_parse_binary(path, content))
+        checksum = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+        if checksum != CHECKSUMS["binary"][path.name]:
+            others.append(path.name)
+    if others:
+        print(f"note: not the published files of CIFAR-10: {', '.join(others)}", file=sys.stderr)
     pixels, labels = (torch.cat(part) for part in zip(*parts, strict=True))
     images = pixels.view(-1, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     return Images(images, labels)
@@ -75,8 +82,6 @@ def _parse_binary(path: Path, content: bytes) -> tuple[Tensor, Tensor]:
     """Pixels (10000, 3072) uint8 and labels (10000,) of plain records: a label, then its pixels."""
     if len(content) != RECORDS * (1 + PIXELS):
         sys.exit(f"{path} has {len(content):,} bytes, and not {RECORDS * (1 + PIXELS):,}.")
-    if hashlib.sha1(content, usedforsecurity=False).hexdigest() != CHECKSUMS["binary"][path.name]:
-        print(f"note: {path} is not the published file of CIFAR-10", file=sys.stderr)
     records = torch.frombuffer(bytearray(content), dtype=torch.uint8).view(RECORDS, 1 + PIXELS)
     labels = records[:, 0].long()
     if int(labels.max()) > 9:
