@@ -22,15 +22,16 @@ DEMO := runs/demo
 BEST := $(DEMO)/exports/demo/best-1
 
 demo: $(INSTALLED) ## Search, confirm, report, test, export and train the export: some minutes
-	@echo "1. Search 8 trials of 3 epochs on 4,000 images, confirm the best, write a report (about 4 minutes on two idle cores)"
+	@echo "This takes nine minutes of processor time without a GPU, or about six minutes on two idle cores."
+	@echo "1. Search 8 trials of 3 epochs on 4,000 images, confirm the best, and write a report"
 	$(BIN)/cifar-search start --space baseline_constrained --study demo --home $(DEMO) --data auto --scale quick \
 		--trials 8 --epochs 3 --train-images 4000 --confirm 1
-	@echo "2. Train the best on all 50,000 images, then open the test images, once (2 minutes)"
+	@echo "2. Train the best on all 50,000 images, then open the test images, once"
 	$(BIN)/cifar-search train $(BEST).toml --final --no-plots
-	@echo "3. Export its network as ONNX, compared with PyTorch's, and as a program that needs PyTorch alone (seconds)"
+	@echo "3. Export its network as ONNX, compared with PyTorch's, and as a program that needs PyTorch alone"
 	$(BIN)/cifar-search export demo --home $(DEMO) --format onnx
 	$(BIN)/cifar-search export demo --home $(DEMO) --format python
-	@echo "4. Measure the exported network with that program, then train it anew (half a minute)"
+	@echo "4. Measure the exported network with that program, then train it anew"
 	$(BIN)/python $(BEST).py --data "$${CIFAR_SEARCH_DATA:-data}" --weights $(BEST).pt
 	$(BIN)/python $(BEST).py --data "$${CIFAR_SEARCH_DATA:-data}"
 	@echo "The report: $(DEMO)/exports/demo/report.html"
