@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from cifar_core.data.dataset import SYNTHETIC
 from cifar_core.recipe import Recipe
 from search import __version__
 from search.errors import UsageError
 from search.formatting import percent
 
 __all__ = ["program_of"]
+
+OTHERS = "images of CIFAR-10 (not the official files)"
 
 
 def program_of(document: dict[str, Any], name: str, weights: str | None) -> str:
@@ -45,9 +48,9 @@ def _title(document: dict[str, Any], name: str, weights: str | None) -> str:
     origin = document.get("provenance")
     lines = ["A network for CIFAR-10 and its training, in PyTorch alone."]
     if origin is not None:
-        images = (
-            "synthetic images" if origin["data"]["name"] == "synthetic" else "images of CIFAR-10"
-        )
+        images = "images of CIFAR-10" if origin["data"]["official"] else OTHERS
+        if origin["data"]["name"] == SYNTHETIC:
+            images = "synthetic images"
         lines += [
             "",
             f"It is trial {origin['trial']} of the study {_harmless(origin['study'])}, with",
