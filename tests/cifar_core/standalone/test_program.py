@@ -161,6 +161,7 @@ def test_a_policy_at_strength_0_changes_nothing_and_above_it_as_much_as_the_serv
     program = program_of(Recipe(augmentation=record))
     torch.manual_seed(0)
     assert torch.equal(getattr(program, name)(some, 0.0), some)
+    some = some.repeat(5, 1, 1, 1)  # as many as show a strength that is a fifth too low
     generator, choices = torch.Generator().manual_seed(0), np.random.default_rng(0)
     ours, theirs = augment(some, record, generator, choices), program.policy(some)
     for moment in (
