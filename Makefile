@@ -9,13 +9,32 @@ SEED ?= 0
 LONGER := slow or bench or browser or chaos or postgres or reference
 
 .DEFAULT_GOAL := help
-.PHONY: help start test test-all chaos check lint types contracts format clean
+.PHONY: help start demo test test-all chaos check lint types contracts format clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 start: $(INSTALLED) ## Search baseline_constrained and export the best configuration
 	$(BIN)/cifar-search start --space baseline_constrained --data auto
+
+# The whole way once, small: the images are those that `start` finds, and its results are in DEMO.
+DEMO := runs/demo
+BEST := $(DEMO)/exports/demo/best-1
+
+demo: $(INSTALLED) ## Search, confirm, report, test, export and train the export: some minutes
+	@echo "This takes nine minutes of processor time without a GPU, or about six minutes on two idle cores."
+	@echo "1. Search 8 trials of 3 epochs on 4,000 images, confirm the best, and write a report"
+	$(BIN)/cifar-search start --space baseline_constrained --study demo --home $(DEMO) --data auto --scale quick \
+		--trials 8 --epochs 3 --train-images 4000 --confirm 1
+	@echo "2. Train the best on all 50,000 images, then open the test images, once"
+	$(BIN)/cifar-search train $(BEST).toml --final --no-plots
+	@echo "3. Export its network as ONNX, compared with PyTorch's, and as a program that needs PyTorch alone"
+	$(BIN)/cifar-search export demo --home $(DEMO) --format onnx
+	$(BIN)/cifar-search export demo --home $(DEMO) --format python
+	@echo "4. Measure the exported network with that program, then train it anew"
+	$(BIN)/python $(BEST).py --data "$${CIFAR_SEARCH_DATA:-data}" --weights $(BEST).pt
+	$(BIN)/python $(BEST).py --data "$${CIFAR_SEARCH_DATA:-data}"
+	@echo "The report: $(DEMO)/exports/demo/report.html"
 
 test: check ## Lint, types, import contracts, then the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not ($(LONGER))"

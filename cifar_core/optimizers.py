@@ -12,7 +12,7 @@ __all__ = ["make_capturable", "optimizer_of", "plain_state"]
 
 
 def optimizer_of(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Return the optimizer that `recipe` describes, over those of `parameters` that are trained.
+    """Return the recipe's optimizer, over those of `parameters` that are trained.
 
     All of them run fused, one kernel for all parameters, which CUDA and the CPU both have.
     """
@@ -29,7 +29,7 @@ def optimizer_of(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.op
                 fused=True,
             )
         case Adam() | AdamW():
-            kind = torch.optim.Adam if isinstance(record, Adam) else torch.optim.AdamW
+            kind = torch.optim.Adam if record.name == "adam" else torch.optim.AdamW
             return kind(
                 parameters,
                 lr=record.lr,

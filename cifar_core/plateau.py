@@ -8,7 +8,6 @@ import copy
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from cifar_core.epoch import Epoch
 from cifar_core.recipe import Plateau
 
 __all__ = ["PlateauControl", "Verdict"]
@@ -45,7 +44,8 @@ class PlateauControl:
     """
 
     def __init__(self, record: Plateau) -> None:
-        self._record = record
+        self._patience = record.patience
+        self._divisor = record.divisor
         self._standing = _Standing()
         self._kept: Any = None
 
@@ -59,8 +59,13 @@ class PlateauControl:
         """Number, validation loss and validation accuracy of the best epoch so far."""
         return self._standing.epoch, self._standing.loss, self._standing.accuracy
 
-    def judge(self, epoch: Epoch) -> Verdict:
+    def judge(self, number: int, loss: float, accuracy: float) -> Verdict:
         """Take in an epoch, and say what follows from it.
+
+        Args:
+            number: Its number, counted from 1.
+            loss: Its validation loss.
+            accuracy: Its validation accuracy, 0-1.
 
         Returns:
             ``best`` where the state after this epoch is the one to keep, which an equal one is too: of
@@ -68,21 +73,19 @@ class PlateauControl:
             the kept state, with a smaller rate or for good.
         """
         standing = self._standing
-        rose = epoch.validation_accuracy > standing.accuracy
-        is_best = epoch.validation_accuracy >= standing.accuracy
+        rose = accuracy > standing.accuracy
+        is_best = accuracy >= standing.accuracy
         if is_best:
-            standing.epoch = epoch.number
-            standing.loss = epoch.validation_loss
-            standing.accuracy = epoch.validation_accuracy
+            standing.epoch, standing.loss, standing.accuracy = number, loss, accuracy
         if rose:
             standing.waited, standing.risen = 0, True
             return "best"
         standing.waited += 1
-        if standing.waited < self._record.patience:
+        if standing.waited < self._patience:
             return "best" if is_best else "wait"
         if not standing.risen:
             return "converged"
-        standing.factor /= self._record.divisor
+        standing.factor /= self._divisor
         standing.waited, standing.risen = 0, False
         return "divide"
 

@@ -155,10 +155,9 @@ def linear(step: int, steps: int, warmup: float) -> float:
 def schedule_of(schedule: Schedule, epochs: int, steps_per_epoch: int) -> Callable[[int], float]:
     """The function from a step, counted from 0, to the factor on the learning rate.
 
-    What a plateau divides by depends on the training, so `cifar_core.plateau` has it, not this.
-
     Args:
-        schedule: The recipe's schedule.
+        schedule: The recipe's schedule. What a plateau divides by depends on the training; `PlateauControl`
+            has it.
         epochs: Epochs of the whole run.
         steps_per_epoch: Optimizer steps in an epoch.
     """

@@ -229,7 +229,7 @@ class Training:
         """Do what the plateau schedule says after `epoch`: keep the network, continue, or go back."""
         if epoch.diverged:
             return epoch
-        verdict = plateau.judge(epoch)
+        verdict = plateau.judge(epoch.number, epoch.validation_loss, epoch.validation_accuracy)
         best, loss, accuracy = plateau.best
         if best == epoch.number:
             plateau.keep(self._learned())

@@ -33,7 +33,7 @@ COMMANDS = {
     "status": "Show the progress and results of a study.",
     "studies": "List all studies of a home or storage.",
     "report": "Write the report of a study as one HTML page.",
-    "export": "Write the best configurations as files.",
+    "export": "Write the best configurations, or any trial, as files.",
     "train": "Train configurations, and test them at the very end.",
     "copy": "Copy a study to another home, storage or name.",
     "spaces": "List the spaces, or show one in full.",

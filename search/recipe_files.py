@@ -29,10 +29,12 @@ class ConfigurationFile:
     Attributes:
         recipe: The recipe.
         provenance: Section `provenance` of an exported file, as it stands there; None without one.
+        preprocessing: Section `preprocessing` of an exported file, as it stands there; None without one.
     """
 
     recipe: Recipe
-    provenance: Mapping[str, Any] | None
+    provenance: Mapping[str, Any] | None = None
+    preprocessing: Mapping[str, Any] | None = None
 
 
 def read_configuration(path: Path, command: str = "start") -> Recipe:
@@ -70,12 +72,14 @@ def read_configuration_file(path: Path, command: str = "start") -> Configuration
         raise UsageError(f"{path} is not a configuration: {error}.") from error
     values = _parse(text, path)
     if not isinstance(values, dict):
-        return ConfigurationFile(Recipe.read(values, str(path)), None)
+        return ConfigurationFile(Recipe.read(values, str(path)))
     if "parameters" in values:
         raise _is_a_space(path, command)
-    recipe = Recipe.read(values.get("recipe", values), str(path))
-    origin = values.get("provenance") if "recipe" in values else None
-    return ConfigurationFile(recipe, origin if isinstance(origin, dict) else None)
+    if "recipe" not in values:
+        return ConfigurationFile(Recipe.read(values, str(path)))
+    recipe = Recipe.read(values["recipe"], str(path))
+    sections = (values.get(name) for name in ("provenance", "preprocessing"))
+    return ConfigurationFile(recipe, *(one if isinstance(one, dict) else None for one in sections))
 
 
 def _is_a_space(path: Path, command: str) -> UsageError:

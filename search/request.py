@@ -1,11 +1,16 @@
 """Requests: the options of each command. This module imports no PyTorch, so that `--help` is quick."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from search.study.choices import DEFAULT_KEEP, Pruner, SearchSampler, Switch
 from search.workers.limits import HANG_SECONDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cifar_core.recipe import Recipe
+    from spaces.space import Space
 
 __all__ = [
     "ConfirmRequest",
@@ -25,7 +30,7 @@ class StartRequest:
     """The options of `cifar-search start`; each default lives here.
 
     Attributes:
-        space: Name or file of the space.
+        space: Name or file of the space, or the space itself.
         study: The study's name; the space's by default.
         storage: Database URL; the home's own by default.
         trials: Trials in all; the space's number by default.
@@ -52,7 +57,7 @@ class StartRequest:
             and none in a grid, or in a study of a version that confirmed none.
     """
 
-    space: str
+    space: "str | Space"
     study: str | None = None
     storage: str | None = None
     trials: int | None = None
@@ -83,8 +88,8 @@ class LrRangeRequest:
     """The options of `cifar-search lr-range`; each default lives here.
 
     Attributes:
-        space: Name or file of a space, or None.
-        config: File of a recipe, or None; one of the two is given.
+        space: Name or file of a space, or the space itself, or None.
+        config: File of a recipe, or the recipe itself, or None; one of the two is given.
         low: First learning rate; the space's, or 1e-10, by default.
         high: Last learning rate; the space's, or 10, by default.
         linear: Raise it by equal steps instead of equal ratios.
@@ -98,8 +103,8 @@ class LrRangeRequest:
         data: As for `StartRequest`.
     """
 
-    space: str | None = None
-    config: Path | None = None
+    space: "str | Space | None" = None
+    config: "Path | Recipe | None" = None
     low: float | None = None
     high: float | None = None
     linear: bool = False

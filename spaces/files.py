@@ -22,15 +22,18 @@ def template() -> str:
     return resources.files("spaces").joinpath("template.toml").read_text(encoding="utf-8")
 
 
-def load_space(name: str) -> Space:
+def load_space(name: str | Space) -> Space:
     """Read a space by its name, or from a TOML file.
 
     Args:
-        name: The name of a shipped space; anything with a slash or ending in ``.toml`` is a path.
+        name: The name of a shipped space; anything with a slash or ending in ``.toml`` is a path. A space
+            is returned as it is.
 
     Raises:
         SpaceError: There is no such space or file, or it is not valid.
     """
+    if isinstance(name, Space):
+        return name
     if "/" in name or name.endswith(".toml"):
         return _parse(_read(name), name)
     if name not in shipped_names():

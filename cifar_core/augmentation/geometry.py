@@ -15,8 +15,8 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F  # noqa: N812 -- torch's own documentation calls it F
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's own documentation uses
 
 from cifar_core.augmentation.layout import images_of, joined, lines_of, taken
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cifar_core.recipe import Augmentation
 
-__all__ = ["CLASSES", "cutmix", "mix", "mixup"]
+__all__ = ["CLASSES", "cutmix", "mix", "mixup", "targets"]
 
 CLASSES = 10
 
@@ -74,7 +74,7 @@ def mixup(images: Tensor, labels: Tensor, partners: Tensor, kept: Tensor) -> tup
     """
     lines = lines_of(images)  # (B, H, 3W)
     mixed = torch.lerp(lines.index_select(0, partners), lines, kept.view(-1, 1, 1).to(lines.dtype))
-    return images_of(mixed, images.shape[1]), _targets(labels, partners, kept)
+    return images_of(mixed, images.shape[1]), targets(labels, partners, kept)
 
 
 def cutmix(
@@ -109,7 +109,7 @@ def cutmix(
     lines = lines_of(images)  # (B, H, 3W), as `inside`
     # By weights of exactly 0 and 1, ten times faster on the CPU than torch.where.
     mixed = torch.lerp(lines, lines.index_select(0, partners), inside)
-    return images_of(mixed, images.shape[1]), _targets(labels, partners, own.flatten())
+    return images_of(mixed, images.shape[1]), targets(labels, partners, own.flatten())
 
 
 def _boxes(
@@ -128,7 +128,7 @@ def _boxes(
     return np.rint(bounds).astype(np.int64)
 
 
-def _targets(labels: Tensor, partners: Tensor, kept: Tensor) -> Tensor:
+def targets(labels: Tensor, partners: Tensor, kept: Tensor) -> Tensor:
     """Shares of the classes: ``kept`` (B,) for the own label, the rest for the partner's: (B, 10)."""
     classes = torch.arange(CLASSES, device=labels.device)
     own = (labels.view(-1, 1) == classes).float()  # (B, 10)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F  # noqa: N812 -- torch's own documentation calls it F
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name that PyTorch's own documentation uses
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,11 +15,10 @@ POOLED_SIDE = 5
 class TutorialNet(nn.Module):
     """Two 5x5 convolutions with pooling, three linear layers (PyTorch's CIFAR-10 tutorial).
 
-    BatchNorm follows the pooling, ``bn(pool(relu(conv(x))))``, and the first linear
-    layer's ReLU; dropout follows each BatchNorm, or in its place where there is none.
-
     Args:
-        record: Widths, BatchNorm, dropout and initialisation.
+        record: Widths, BatchNorm, dropout and initialisation. BatchNorm follows the pooling,
+            ``bn(pool(relu(conv(x))))``, and the first linear layer's ReLU; dropout follows each BatchNorm,
+            or is in its place where there is none.
     """
 
     def __init__(self, record: Net) -> None:
@@ -30,16 +29,19 @@ class TutorialNet(nn.Module):
             nn.Conv2d(3, wide1, 5),
             nn.MaxPool2d(2),
             nn.ReLU(inplace=True),
-            *_after(nn.BatchNorm2d(wide1), record),
+            *([nn.BatchNorm2d(wide1)] if record.batch_norm else []),
+            *([nn.Dropout(record.dropout)] if record.dropout else []),
             nn.Conv2d(wide1, wide2, 5),
             nn.MaxPool2d(2),
             nn.ReLU(inplace=True),
-            *_after(nn.BatchNorm2d(wide2), record),
+            *([nn.BatchNorm2d(wide2)] if record.batch_norm else []),
+            *([nn.Dropout(record.dropout)] if record.dropout else []),
         )
         self.classifier = nn.Sequential(
             nn.Linear(wide2 * POOLED_SIDE**2, HIDDEN1),
             nn.ReLU(inplace=True),
-            *_after(nn.BatchNorm1d(HIDDEN1), record),
+            *([nn.BatchNorm1d(HIDDEN1)] if record.batch_norm else []),
+            *([nn.Dropout(record.dropout)] if record.dropout else []),
             nn.Linear(HIDDEN1, HIDDEN2),
             nn.ReLU(inplace=True),
             nn.Linear(HIDDEN2, CLASSES),
@@ -52,12 +54,6 @@ class TutorialNet(nn.Module):
         maps = self.features(images)  # (B, channels2, 5, 5)
         logits: Tensor = self.classifier(maps.flatten(1))  # (B, 10)
         return logits
-
-
-def _after(norm: nn.Module, record: Net) -> list[nn.Module]:
-    """Return the layers after a block: BatchNorm and dropout, each only if the recipe has it."""
-    norms = [norm] if record.batch_norm else []
-    return [*norms, nn.Dropout(record.dropout)] if record.dropout else norms
 
 
 def _kaiming_uniform(module: nn.Module) -> None:

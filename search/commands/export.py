@@ -6,6 +6,7 @@ import click
 
 from search.commands import options
 from search.home import Home
+from search.results.export.formats import FORMATS, Format
 
 __all__ = ["export"]
 
@@ -17,18 +18,25 @@ __all__ = ["export"]
 @click.option(
     "--top",
     type=click.IntRange(1, 1000),
-    default=1,
-    show_default=True,
     metavar="K",
-    help="Number of configurations, the best first.",
+    help="Number of configurations, the best first.  [default: 1]",
+)
+@click.option(
+    "--trial",
+    type=click.IntRange(0),
+    metavar="N",
+    help="This trial instead, complete or not.",
 )
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["toml", "json", "yaml"]),
+    type=click.Choice(FORMATS),
     default="toml",
     show_default=True,
-    help="Format of the files.",
+    help=(
+        "Format of the files: a configuration (toml, json, yaml), a program that trains it with PyTorch "
+        "alone (python), or the trained network with all that belongs to it (safetensors, onnx)."
+    ),
 )
 @click.option(
     "--out",
@@ -37,17 +45,33 @@ __all__ = ["export"]
     help="Folder to write to.  [default: HOME/exports/STUDY]",
 )
 def export(
-    study: str | None, storage: str | None, home: Home, top: int, format_: str, out: Path | None
+    study: str | None,
+    storage: str | None,
+    home: Home,
+    top: int | None,
+    trial: int | None,
+    format_: Format,
+    out: Path | None,
 ) -> None:
-    """Write the best configurations as files.
+    """Write the best configurations, or any trial, as files.
 
-    Each file has the recipe and the origin of its score; the newest study is taken by default.
+    Configurations and programs have the trained network beside them if the search has kept it. Each file
+    has the recipe and the origin of its score; the newest study is taken by default.
     """
-    from search.results.export import FORMATS, export_best
+    from search.commands.error_messages import for_terminal
+    from search.errors import UsageError
+    from search.results.export.configurations import export_best, export_trial
     from search.results.reader import open_existing
 
+    if top is not None and trial is not None:
+        raise UsageError("Give either --top K or --trial N.")
     found = open_existing(home, storage, study)
-    (checked,) = [one for one in FORMATS if one == format_]
-    own = found.folder(home)
-    for path in export_best(found, own, out or home.exports(found.name), top, checked):
+    own, folder = found.folder(home), out or home.exports(found.name)
+    if trial is not None:
+        written = export_trial(found, own, folder, trial, format_)
+    else:
+        written = export_best(found, own, folder, top or 1, format_)
+    for path in written.paths:
         click.echo(path)
+    for note in written.notes:
+        click.echo(f"note: {for_terminal(note)}", err=True)

@@ -22,7 +22,7 @@ from search.errors import ServiceError
 from search.events import Event, Notice, Observer, SearchStarted, SweepsProgress
 from search.execution.coordinator import Outcome
 from search.home import Home
-from search.results.export import export_best
+from search.results.export.configurations import export_best
 from search.results.summary import Summary, summarize
 from search.storage.opening import open_storage
 from search.storage.urls import where_flags
@@ -130,7 +130,7 @@ def run_search(
     if best_rows(study.rows()):
         own = study.folder(home)
         try:
-            exported = str(export_best(study, own, home.exports(study.name))[0])
+            exported = str(export_best(study, own, home.exports(study.name)).paths[0])
         except ServiceError as error:  # the result is shown nevertheless
             click.echo(f"note: {for_terminal(str(error))}", err=True)
     summary = summarize(study, url, outcome, exported)

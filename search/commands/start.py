@@ -162,5 +162,5 @@ def start(
         lambda observe, folder: start_search(home, request, observe, folder),
         serve=serve_wish(dashboard, dashboard_port, dashboard_url),
         as_json=as_json,
-        space=request.space,
+        space=str(request.space),
     )

@@ -158,8 +158,10 @@ def _subject(request: LrRangeRequest, devices: list[torch.device]) -> _Subject:
     """Resolve a request: the space as a search here would measure it, or the recipe of a file."""
     if request.space is None:
         assert request.config is not None  # noqa: S101 - for mypy; the command has one of the two
-        corner = Corner(LR, {}, read_configuration(request.config, "lr-range"))
-        return _Subject(str(request.config), None, [corner], request.train_images)
+        given = request.config
+        recipe = given if isinstance(given, Recipe) else read_configuration(given, "lr-range")
+        name = "a recipe" if isinstance(given, Recipe) else str(given)
+        return _Subject(name, None, [Corner(LR, {}, recipe)], request.train_images)
     wanted = StartRequest(request.space, scale=request.scale, train_images=request.train_images)
     plan = plan_of(wanted, load_space(request.space), devices)
     corners = _corners(plan.space)

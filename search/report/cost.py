@@ -96,5 +96,8 @@ def failures(record: ReportRecord) -> Markup:
     ]
     headings = ("trial", "state", "epochs", "accuracy", "reason", "configuration")
     some = f", the first {MOST_FAILURES}" if len(found) > MOST_FAILURES else ""
-    caption = f"{len(found)} trials that failed, diverged or were ended{some}"
+    trials = "1 trial" if len(found) == 1 else f"{len(found)} trials"
+    caption = (
+        f"{trials} that failed, diverged or {'was' if len(found) == 1 else 'were'} ended{some}"
+    )
     return section("failures", "Failures", table(headings, cells, figures=(2, 3), caption=caption))

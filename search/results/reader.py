@@ -6,7 +6,7 @@ from typing import Any, Literal
 from cifar_core.errors import CifarSearchError
 from search.confirmation.planning import is_pending
 from search.home import Home
-from search.results.export import exported_file
+from search.results.export.configurations import exported_file
 from search.results.summary import State, Summary, summarize
 from search.storage.opening import existing_storage
 from search.storage.retrying import RetryingStorage

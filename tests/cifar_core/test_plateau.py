@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from cifar_core import trainer
 from cifar_core.checkpoint import load_state, save_state
 from cifar_core.data.resident import Splits
-from cifar_core.epoch import Epoch
-from cifar_core.plateau import PlateauControl
+from cifar_core.plateau import PlateauControl, Verdict
 from cifar_core.recipe import Net, Plateau, Recipe, Sgd
 from tests.cifar_core.trainings import EVERYTHING, alike, begin, finished, same
 from tests.conftest import part_of
@@ -27,13 +26,13 @@ LEARNING = Recipe(
 )
 
 
-def epoch(number: int, accuracy: float) -> Epoch:
-    return Epoch(number, 1.0, 0.5, 1.0 - accuracy, accuracy, 0.1, 1.0, 100.0)
+def judged(control: PlateauControl, number: int, accuracy: float) -> Verdict:
+    return control.judge(number, 1.0 - accuracy, accuracy)
 
 
-def verdicts(accuracies: Sequence[float], patience: int = 2) -> list[str]:
+def verdicts(accuracies: Sequence[float], patience: int = 2) -> list[Verdict]:
     control = PlateauControl(Plateau(patience=patience))
-    return [control.judge(epoch(n, one)) for n, one in enumerate(accuracies, start=1)]
+    return [judged(control, n, one) for n, one in enumerate(accuracies, start=1)]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +73,7 @@ def test_an_equal_epoch_is_kept_and_is_still_no_rise() -> None:
     assert verdicts([0.4, 0.4, 0.4]) == ["best", "best", "divide"]
     control = PlateauControl(Plateau(patience=5))
     for number, accuracy in enumerate([0.4, 0.3, 0.4, 0.1], start=1):
-        control.judge(epoch(number, accuracy))
+        judged(control, number, accuracy)
     assert control.best[0] == 3
 
 
@@ -89,7 +88,7 @@ def test_each_division_is_by_the_divisor(divisor: float) -> None:
     control = PlateauControl(Plateau(patience=1, divisor=divisor))
     factors = []
     for number, accuracy in enumerate([0.1, 0.1, 0.2, 0.1, 0.3, 0.1], start=1):
-        control.judge(epoch(number, accuracy))
+        judged(control, number, accuracy)
         factors.append(control.factor)
     one, two, three = 1 / divisor, 1 / divisor**2, 1 / divisor**3
     assert factors == pytest.approx([1.0, one, one, two, two, three])
@@ -110,10 +109,10 @@ def test_a_control_that_was_saved_and_loaded_judges_alike(
             state = control.state_dict()
             control = PlateauControl(record)
             control.load_state_dict(state)
-        control.judge(epoch(number, accuracy))
+        judged(control, number, accuracy)
     undisturbed = PlateauControl(record)
     for number, accuracy in enumerate(accuracies, start=1):
-        undisturbed.judge(epoch(number, accuracy))
+        judged(undisturbed, number, accuracy)
     assert control.state_dict() == undisturbed.state_dict()
 
 

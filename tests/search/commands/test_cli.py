@@ -686,9 +686,28 @@ def test_the_best_configurations_are_exported_to_where_it_is_said(
     assert read_configuration(Path(line)).epochs == 4
     out = tmp_path / "out"
     options = ("--top", "2", "--format", "yaml", "--out", str(out), "--home", str(home))
-    lines = printed(capsys, "export", "mine", *options).splitlines()
+    assert run(["export", "mine", *options]) == 0
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
     assert [Path(line) for line in lines] == [out / "best-1.yaml", out / "best-2.yaml"]
     assert all(read_configuration(Path(line)) for line in lines)
+    assert shown.err.startswith("note: Trials 0, 1 have no kept network, so only configurations ")
+
+
+def test_one_trial_is_exported_or_the_best_but_not_both(
+    capsys: pytest.CaptureFixture[str], home: Path, tmp_path: Path
+) -> None:
+    make_study(home)
+    options = ("--home", str(home), "--out", str(tmp_path), "--trial", "1")
+    assert run(["export", *options, "--format", "python"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == f"{tmp_path / 'trial-1.py'}\n"
+    assert "to train it, run the program" in shown.err
+    assert "def train(" in (tmp_path / "trial-1.py").read_text(encoding="utf-8")
+    assert "Give either --top K or --trial N." in said(
+        capsys, "export", *options, "--top", "2", code=2
+    )
+    assert "has no kept network" in said(capsys, "export", *options, "--format", "onnx", code=2)
 
 
 def test_an_export_that_cannot_be_written_fails_in_a_line(

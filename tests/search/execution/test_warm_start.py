@@ -21,7 +21,7 @@ from search.execution.warm_start import (
     read_sources,
 )
 from search.home import Home
-from search.results.export import FORMATS
+from search.results.export.formats import TEXTS
 from search.service.known_configurations import enqueue_known
 from search.storage.opening import open_storage
 from search.storage.study_lock import StudyLock
@@ -124,7 +124,7 @@ def test_an_older_study_is_only_read_even_while_it_runs(home: Home) -> None:
 @pytest.mark.parametrize("ending", ["toml", "json", "yaml"])
 def test_a_file_is_its_one_configuration(home: Home, tmp_path: Path, ending: Any) -> None:
     file = tmp_path / f"best-1.{ending}"
-    file.write_text(FORMATS[ending]({"recipe": plain(), "provenance": {"study": "old"}}))
+    file.write_text(TEXTS[ending]({"recipe": plain(), "provenance": {"study": "old"}}))
     assert read(home, str(file)) == {str(file): {f"from {file}": plain()}}
     assert not home.root.exists()
 
