@@ -30,6 +30,7 @@ def test_the_packages_names_are_those_of_the_api_and_come_on_use() -> None:
     assert shown.stdout == "False False\n"
 
 
+@pytest.mark.slow
 def test_the_blocks_of_the_page_run_one_after_the_other(
     tmp_path: Path,
     plain_images: Path,
