@@ -9,7 +9,7 @@ never started.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -166,8 +166,19 @@ def enqueued_values(trial: FrozenTrial) -> dict[str, Any]:
     return fixed
 
 
+@runtime_checkable
+class KnowsEnqueued(Protocol):
+    """A storage that need not read all unfinished trials to find those that are enqueued."""
+
+    def enqueued_trials(self, study_id: int) -> list[int]:
+        """Return the numbers of the trials that wait and have no score, as the study has them now."""
+
+
 def enqueued_waiting(study: optuna.Study) -> list[int]:
     """Return the enqueued trials that wait to be started, by number, as the study has them now."""
+    storage, study_id = study._storage, study._study_id  # noqa: SLF001
+    if isinstance(storage, KnowsEnqueued):
+        return storage.enqueued_trials(study_id)
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     return [trial.number for trial in waiting if is_queued(trial)]
 
