@@ -51,6 +51,7 @@ from search.study.trial_states import (
     begin,
     enqueued_waiting,
     pause,
+    resume,
     snapshot,
     take_up,
     writes,
@@ -141,7 +142,7 @@ class FreezeThaw(Policy):
         trial = attach(self._study, choice.number)
         with writes(trial):
             trial.set_user_attr(attributes.FORECAST, _note(choice))
-        return take_up(self._study, choice.number)
+        return resume(trial)
 
     def ask(self, prepare: Prepare) -> Trial:
         """Start a trial: one that was enqueued, else the new one that was chosen.
@@ -196,8 +197,8 @@ class FreezeThaw(Policy):
             trial: The trial; the study has its scores.
             scores: Validation accuracy by epoch, all so far.
         """
+        self._members.note_scores(trial.number, scores)
         member = self._members[trial.number]
-        member.scores.update(scores)
         if member.exempt or member.at < member.until or member.at >= self._looks[-1]:
             return "go on"
         if self._ahead:

@@ -7,6 +7,7 @@ be counted. Its epochs stay with it, and having some tells it from a configurati
 never started.
 """
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -31,6 +32,7 @@ __all__ = [
     "is_paused",
     "is_queued",
     "pause",
+    "resume",
     "snapshot",
     "stored_state",
     "take_up",
@@ -120,15 +122,26 @@ def take_up(study: optuna.Study, number: int) -> Trial:
     Raises:
         LostTrialError: It does not wait any more.
     """
-    storage, study_id = study._storage, study._study_id  # noqa: SLF001
+    return resume(attach(study, number))
+
+
+def resume(trial: Trial) -> Trial:
+    """Return a waiting trial that is attached already, which is running from now on.
+
+    Raises:
+        LostTrialError: It does not wait any more.
+    """
     try:
-        trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
-        taken = storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        taken = trial.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)  # noqa: SLF001
     except (UpdateFinishedTrialError, KeyError) as error:
-        raise LostTrialError(number) from error
+        raise LostTrialError(trial.number) from error
     if not taken:
-        raise LostTrialError(number)
-    return Trial(study, trial_id)
+        raise LostTrialError(trial.number)
+    # To attach it anew would read it from the study once more, which takes longer than all else here.
+    as_running = copy.copy(snapshot(trial))
+    as_running.state = TrialState.RUNNING
+    trial._cached_frozen_trial = as_running  # noqa: SLF001
+    return trial
 
 
 def give_up(trial: Trial) -> None:

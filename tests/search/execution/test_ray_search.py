@@ -1,0 +1,118 @@
+"""Whole searches on a Ray cluster of two nodes: nodes and coordinators are lost, trials are not."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from search.home import Home
+from search.storage.opening import open_storage
+from search.study.study import open_study
+from tests.search.clusters import Nodes, cluster
+from tests.search.conftest import Here, Undisturbed
+from tests.search.running import (
+    Database,
+    begin,
+    needs_proc,
+    space_file,
+    values_of,
+    wait_for_epoch,
+)
+
+pytestmark = [pytest.mark.ray, needs_proc]
+
+SMALL = ("--train-images", "400", "--lr-bounds", "off")
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    with cluster() as made:
+        yield made
+
+
+def on_ray(nodes: Nodes, workers: int | str) -> tuple[str, ...]:
+    return ("--engine", "ray", "--ray-address", nodes.address, "--workers", str(workers))
+
+
+def test_one_worker_has_the_trials_of_a_search_on_one_machine_to_the_last_digit(
+    undisturbed: Undisturbed, nodes: Nodes, here: Here, tmp_path: Path
+) -> None:
+    """And the coordinator may be killed in between: its actors end with it, and their states stay."""
+    home = tmp_path / "home"
+    options = ("--space", undisturbed.space, "--train-images", "400", "--home", home)
+    command = ("start", *options, *on_ray(nodes, 1))
+    database = Database(home)
+    images = undisturbed.folder.parent / "images"
+    with begin(*command, folder=tmp_path, data=images) as running:
+        wait_for_epoch(running, database, 1, 2)
+        running.signal(signal.SIGKILL)
+        running.wait()
+    before = database.epochs()
+    found = here(*command)
+    assert found.code == 0, found
+    assert "up to 1 workers" not in found.out
+    assert before.items() <= database.epochs().items()  # nothing was trained twice
+    assert values_of(database.trials()) == values_of(undisturbed.database.trials())
+    assert not list((home / "studies" / "tiny").glob("images"))
+
+
+def test_a_node_that_is_killed_costs_the_epochs_under_way_and_another_takes_its_place(
+    nodes: Nodes, here: Here, images_folder: Path, tmp_path: Path
+) -> None:
+    home, space = tmp_path / "home", space_file(tmp_path)
+    database = Database(home)
+    seen: dict[str, object] = {}
+
+    def disturb() -> None:
+        deadline = time.monotonic() + 120.0
+        while len(database.epochs()) < 6 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        nodes.kill()
+        seen["killed"] = database.epochs()
+        while len(database.epochs()) < 12 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        nodes.add()
+
+    hand = threading.Thread(target=disturb)
+    hand.start()
+    found = here(
+        "start",
+        *("--space", space, "--home", home, "--data", images_folder, "--trials", 16),
+        *SMALL,
+        *on_ray(nodes, "2..2"),
+    )
+    hand.join()
+    assert found.code == 0, found
+    assert "2 workers of a Ray cluster on cpu, 1 thread each" in found.out
+    killed = seen["killed"]
+    assert isinstance(killed, dict)
+    assert killed.items() <= database.epochs().items()  # the same rows: none was trained again
+    # Whichever trial was on that node continued where it was; nothing else was interrupted.
+    interrupted = [one for one in database.trials() if one.user_attrs.get("interruptions")]
+    assert len(interrupted) <= 1
+    for one in interrupted:
+        assert f"The worker of trial {one.number} was killed, or lost with its node" in found.out
+    assert len(database.finished()) == len(database.states()) == 16
+    study = open_study(open_storage(database.url), "tiny")
+    for row in study.rows():
+        assert sorted(row.scores) == list(range(1, row.epochs + 1))
+        assert len(row.history) == row.epochs
+    folder = study.folder(Home(home))
+    assert len(folder.checkpoints()) == 1  # of the best
+
+
+def test_without_a_cluster_the_error_says_how_to_start_one(here: Here, tmp_path: Path) -> None:
+    import ray
+
+    ray.shutdown()
+    found = here(
+        "start", "--space", space_file(tmp_path), "--home", tmp_path / "home", "--engine", "ray",
+        "--ray-address", "127.0.0.1:1",
+    )  # fmt: skip
+    assert found.code == 2
+    assert "There is no Ray cluster at 127.0.0.1:1" in found.err
+    assert "ray start --head" in found.err
+    assert not (tmp_path / "home").exists()
