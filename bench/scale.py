@@ -1,7 +1,7 @@
 """How many workers can one coordinator keep busy, and what does it spend its time on?
 
     python -m bench.scale [--workers 1 8 64 256 1000] [--seconds 0.3 3] [--epochs 20] [--pruner freeze-thaw]
-        [--sync-ms 1]
+        [--warm-up 3] [--sync-ms 1]
 
 A coordinator runs a search of `baseline_constrained` in an SQLite database, as the service does. Its
 workers are simulated: an epoch of theirs takes so many seconds of a simulated clock, on which the
@@ -9,10 +9,10 @@ coordinator itself takes the processor time that it really takes, and `--sync-ms
 the database on the disk. So other work on the machine does not count. While it decides about one worker,
 those that have finished an epoch wait, as they do in a search.
 
-Printed is the number of epochs an hour, and its share of what the workers would train if nothing held them
-up, after the first three epochs of each worker. Then what an epoch costs the coordinator: the policy's
-decisions, the database, and the rest, which is messages, notes and events. A worker costs an epoch of
-its time whenever a decision takes that long; the longest is stated.
+Printed is the number of epochs an hour, and the part of their time in which the workers train, as they would
+all the time if nothing held them up, after the first epochs of each (`--warm-up`). Then what an epoch costs
+the coordinator: the policy's decisions, the database, and the rest, which is messages, notes and events;
+and the longest time from one look at the messages to the next.
 """
 
 import argparse
@@ -46,8 +46,6 @@ from search.workers.pool import Worker
 from search.workers.slots import Slot
 from spaces.files import load_space
 
-WARM_UP = 3
-"""Epochs of each worker before the measurement."""
 SPREAD = 0.2
 """Standard deviation of the logarithm of a trial's seconds: workers do not keep in step."""
 QUESTIONS = ("ask", "complete", "promote", "verdict", "pause", "hopeless", "ended")
@@ -101,6 +99,7 @@ class SimulatedPool:
         workers: The workers.
         now: The simulated time, as of the last poll.
         epochs: Epochs that were trained.
+        trained: Seconds that they took, over all workers.
         longest: Most seconds that the coordinator took from one poll to the next.
     """
 
@@ -108,6 +107,7 @@ class SimulatedPool:
         self.workers = [Worker(Slot("cpu", 1), index, ready=True) for index in range(workers)]
         self.now = 0.0
         self.epochs = 0
+        self.trained = 0.0
         self.longest = 0.0
         self._seconds, self._sync = seconds, sync
         self._done: dict[int, int] = {}
@@ -152,8 +152,9 @@ class SimulatedPool:
             heard.append((worker, worker.task, message))
             if isinstance(message, Finished):
                 worker.task = None
-            else:
+            elif isinstance(message, EpochsDone):
                 self.epochs += 1
+                self.trained += message.epochs[-1].seconds
         self._since, self._waited = time.thread_time(), 0.0
         return heard
 
@@ -182,7 +183,7 @@ class Measured:
     Attributes:
         epochs: Epochs that were measured.
         seconds: Simulated seconds that they took.
-        share: Of what the workers would have trained without a coordinator.
+        share: Part of the time in which workers trained, over all of them.
         costs: Milliseconds of the coordinator for an epoch, by what they were spent on.
         longest: Most milliseconds from one poll to the next.
         syncs: Times that the database was put on the disk, for an epoch.
@@ -197,7 +198,13 @@ class Measured:
 
 
 def measure(
-    workers: int, seconds: float, epochs: int, pruner: Any, sync: float, folder: Path
+    workers: int,
+    seconds: float,
+    epochs: int,
+    pruner: Any,
+    sync: float,
+    folder: Path,
+    warm_up: int = 3,
 ) -> Measured:
     """Run a search until each worker has trained so many epochs, in the mean.
 
@@ -208,6 +215,7 @@ def measure(
         pruner: The policy.
         sync: Seconds that putting the database on the disk takes.
         folder: An empty folder.
+        warm_up: Epochs of each worker before the measurement.
     """
     space = load_space("baseline_constrained")
     home = Home(folder)
@@ -224,12 +232,12 @@ def measure(
         lr_bounds="off",
     )
     pool, accounts = SimulatedPool(workers, seconds, sync), Accounts()
-    first, last = workers * WARM_UP, workers * (WARM_UP + epochs)
+    first, last = workers * warm_up, workers * (warm_up + epochs)
     began: list[float] = []
 
     def stop() -> bool:
         if pool.epochs >= first and not began:
-            began.append(pool.now)
+            began.extend([pool.now, pool.trained])
             accounts.reset()
             pool.longest = 0.0
         return pool.epochs >= last
@@ -261,7 +269,7 @@ def measure(
     return Measured(
         trained,
         taken,
-        trained / taken * seconds / workers,
+        (pool.trained - began[1]) / taken / workers,
         costs,
         1e3 * pool.longest,
         accounts.calls["disk"] / trained,
@@ -276,6 +284,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 64, 256, 1_000])
     parser.add_argument("--seconds", type=float, nargs="+", default=[0.3, 3.0], help="of an epoch")
     parser.add_argument("--epochs", type=int, default=20, help="measured, of each worker")
+    parser.add_argument("--warm-up", type=int, default=3, help="epochs of each worker before")
     parser.add_argument("--pruner", choices=get_args(Pruner), default="freeze-thaw")
     parser.add_argument("--sync-ms", type=float, default=1.0, help="of each wait for the disk")
     wanted = parser.parse_args()
@@ -292,6 +301,7 @@ def main() -> None:
                     wanted.pruner,
                     wanted.sync_ms / 1e3,
                     Path(folder),
+                    wanted.warm_up,
                 )
             costs = [found.costs.get(name, 0.0) for name in head[5:9]]
             rows.append(

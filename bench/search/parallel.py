@@ -1,7 +1,7 @@
 """What does a search lose by deciding with news that others still train, when many workers share it?
 
     python -m bench.search.parallel [--tasks "mixed 1" "noisy 1"] [--workers 1 8 64] [--seeds 4]
-        [--trials 100] [--most-paused 64] [--json FILE]
+        [--trials 100] [--most-paused 64] [--workers-a-choice 4] [--json FILE]
 
 Searches with the default policy of so many trials, which all train the same number of epochs, whatever
 the number of workers: by one worker, who knows everything when a decision is made, and by more, on a
@@ -113,11 +113,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--most-paused", type=int, default=freeze_thaw.MOST_PAUSED)
+    parser.add_argument("--workers-a-choice", type=int, default=freeze_thaw.WORKERS_A_CHOICE)
     parser.add_argument("--json", type=Path, help="file to write every search to")
     wanted = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     ends: list[Ended] = []
-    with mock.patch.object(freeze_thaw, "MOST_PAUSED", wanted.most_paused):
+    constants = {
+        "MOST_PAUSED": wanted.most_paused,
+        "WORKERS_A_CHOICE": wanted.workers_a_choice,
+    }
+    with mock.patch.multiple(freeze_thaw, **constants):
         for seed in range(wanted.seeds):
             for task in wanted.tasks:
                 for workers in wanted.workers:

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from types import ModuleType
@@ -44,22 +45,39 @@ def connect(address: str) -> Mapping[str, float]:
     """
     ray = ray_module()
     if not ray.is_initialized():
+        if address != AUTO:
+            _check_reachable(address)
         before = {number: signal.getsignal(number) for number in SIGNALS}
         try:
             # Ray would print what its nodes say, and into standard output, amidst a view or a document.
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
             ray._private.worker._worker_logs_enabled = False  # noqa: SLF001 - it has no public switch
-        except (ConnectionError, OSError, RuntimeError, ValueError, AssertionError) as error:
-            where = "that this machine belongs to" if address == AUTO else f"at {address}"
-            raise UsageError(
-                f"There is no Ray cluster {where} ({first_line(error)}). Start one with ray start --head, "
-                "and on each further machine ray start --address HOST:PORT; or name one with --ray-address."
-            ) from error
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise _no_cluster(address, error) from error
         finally:
             for number, handler in before.items():  # Ray puts an end to programs on SIGTERM
                 signal.signal(number, handler)
     found: Mapping[str, float] = ray.cluster_resources()
     return found
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address that nothing answers at; Ray itself tries for a minute."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(f"--ray-address must be auto or HOST:PORT, but got {address!r}.")
+    try:
+        socket.create_connection((host, int(port)), timeout=10.0).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: BaseException) -> UsageError:
+    where = "that this machine belongs to" if address == AUTO else f"at {address}"
+    return UsageError(
+        f"There is no Ray cluster {where} ({first_line(error)}). Start one with ray start --head, "
+        "and on each further machine ray start --address HOST:PORT; or name one with --ray-address."
+    )
 
 
 def kill_process(pid: int, node: str) -> None:

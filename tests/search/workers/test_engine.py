@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -70,6 +71,24 @@ def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r"pip install 'cifar-search\[ray\]'"):
         connect("auto")
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (
+            "127.0.0.1:1",
+            "There is no Ray cluster at 127.0.0.1:1 .*Connection refused.*ray start --head",
+        ),
+        ("nowhere", "--ray-address must be auto or HOST:PORT, but got 'nowhere'"),
+    ],
+)
+def test_an_address_without_a_cluster_is_refused(
+    monkeypatch: pytest.MonkeyPatch, address: str, words: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    with pytest.raises(UsageError, match=words):
+        connect(address)
 
 
 def test_a_cluster_with_gpus_trains_on_them_as_many_workers_as_there_is_room_for(
