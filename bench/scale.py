@@ -9,10 +9,10 @@ coordinator itself takes the processor time that it really takes, and `--sync-ms
 the database on the disk. So other work on the machine does not count. While it decides about one worker,
 those that have finished an epoch wait, as they do in a search.
 
-Printed is the number of epochs an hour, and the part of their time in which the workers train, as they would
-all the time if nothing held them up, after the first epochs of each (`--warm-up`). Then what an epoch costs
-the coordinator: the policy's decisions, the database, and the rest, which is messages, notes and events;
-and the longest time from one look at the messages to the next.
+Printed is the number of epochs an hour, and the part of their time in which the workers train, as they
+would all the time if nothing held them up, after the first epochs of each (`--warm-up`). Then what an epoch
+costs the coordinator: the policy's decisions, the database, and the rest, which is messages, notes and
+events; and the longest time from one look at the messages to the next.
 """
 
 import argparse

@@ -137,9 +137,12 @@ class RayEngine:
     def described(self) -> str:
         """Return the workers in words."""
         most = len(self._slots)
-        count = f"{self._fewest} to {most}" if 1 < self._fewest < most else f"up to {most}"
+        count = "up to " if self._fewest < most else ""
+        if 1 < self._fewest < most:
+            count = f"{self._fewest} to "
         share = f", {self._gpus:g} GPU each" if self._gpus else _threads(self._slots)
-        return f"{count} workers of a Ray cluster on {self.devices[0].type}{share}"
+        workers = f"{count}{most} worker{'s' if most > 1 else ''}"
+        return f"{workers} of a Ray cluster on {self.devices[0].type}{share}"
 
     def pool(
         self,

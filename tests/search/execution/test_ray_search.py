@@ -51,7 +51,7 @@ def test_one_worker_has_the_trials_of_a_search_on_one_machine_to_the_last_digit(
     before = database.epochs()
     found = here(*command)
     assert found.code == 0, found
-    assert "up to 1 workers" not in found.out
+    assert "1 worker of a Ray cluster on cpu, 1 thread each" in found.out
     assert before.items() <= database.epochs().items()  # nothing was trained twice
     assert values_of(database.trials()) == values_of(undisturbed.database.trials())
     assert not list((home / "studies" / "tiny").glob("images"))
