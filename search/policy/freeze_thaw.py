@@ -65,8 +65,8 @@ SPARE = 8
 """... so many at a time, because predicting all ends takes a while."""
 FIRST = 8
 """Trials that are drawn at random before the model is asked."""
-WORKERS_A_CHOICE = 4
-"""For each 4 running trials, one more choice is made with the same model, so that no worker waits."""
+WORKERS_A_CHOICE = 2
+"""For each 2 running trials, one more choice is made with the same model, so that no worker waits."""
 
 
 class FreezeThaw(Policy):

@@ -37,7 +37,7 @@ from search.workers.slots import Slot
 
 __all__ = ["RayPool"]
 
-SECONDS_OF_PATIENCE = 20.0
+SECONDS_OF_PATIENCE = 60.0
 """Time after which the user is told that fewer workers are there than are needed."""
 WRITERS = 8
 """Checkpoints that are written, or read, at the same time."""
