@@ -142,7 +142,8 @@ class FreezeThaw(Policy):
         trial = attach(self._study, choice.number)
         with writes(trial):
             trial.set_user_attr(attributes.FORECAST, _note(choice))
-        return resume(trial)
+        resume(trial)
+        return trial
 
     def ask(self, prepare: Prepare) -> Trial:
         """Start a trial: one that was enqueued, else the new one that was chosen.

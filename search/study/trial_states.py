@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
@@ -122,26 +123,36 @@ def take_up(study: optuna.Study, number: int) -> Trial:
     Raises:
         LostTrialError: It does not wait any more.
     """
-    return resume(attach(study, number))
+    storage, study_id = study._storage, study._study_id  # noqa: SLF001
+    try:
+        trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        _run(storage, trial_id, number)
+    except KeyError as error:
+        raise LostTrialError(number) from error
+    return Trial(study, trial_id)
 
 
-def resume(trial: Trial) -> Trial:
-    """Return a waiting trial that is attached already, which is running from now on.
+def resume(trial: Trial) -> None:
+    """Let a waiting trial run that was just attached, without reading it once more.
+
+    What its holder knows stays, except for its state; the time of its start is the one before.
 
     Raises:
         LostTrialError: It does not wait any more.
     """
-    try:
-        taken = trial.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)  # noqa: SLF001
-    except (UpdateFinishedTrialError, KeyError) as error:
-        raise LostTrialError(trial.number) from error
-    if not taken:
-        raise LostTrialError(trial.number)
-    # To attach it anew would read it from the study once more, which takes longer than all else here.
+    _run(trial.storage, trial._trial_id, trial.number)  # noqa: SLF001
     as_running = copy.copy(snapshot(trial))
     as_running.state = TrialState.RUNNING
     trial._cached_frozen_trial = as_running  # noqa: SLF001
-    return trial
+
+
+def _run(storage: BaseStorage, trial_id: int, number: int) -> None:
+    try:
+        taken = storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+    except (UpdateFinishedTrialError, KeyError) as error:
+        raise LostTrialError(number) from error
+    if not taken:
+        raise LostTrialError(number)
 
 
 def give_up(trial: Trial) -> None:
