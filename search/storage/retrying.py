@@ -249,7 +249,10 @@ class RetryingStorage(BaseStorage):
 
     def enqueued_trials(self, study_id: int) -> list[int]:
         """Return the numbers of the trials that wait to be started and have no score."""
-        return self._call(self._database.enqueued_trials, study_id)
+        found = self._call(self._database.enqueued_trials, study_id)
+        if found:  # Optuna's cache takes parameters only of trials that it has read itself
+            self.get_all_trials(study_id, deepcopy=False, states=(TrialState.WAITING,))
+        return found
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         """Return the best complete trial."""
