@@ -47,17 +47,8 @@ def engine(workers: str, default: str = DEFAULT) -> Callable[[Command], Command]
 
     def add(command: Command) -> Command:
         @wraps(command)
-        def called(
-            *args: Any,
-            engine: EngineName,
-            workers: WorkerCount | None,
-            ray_address: str | None,
-            cpus_per_worker: float | None,
-            gpus_per_worker: float | None,
-            **others: Any,
-        ) -> Any:
-            found = EngineOptions(engine, workers, ray_address, cpus_per_worker, gpus_per_worker)
-            return command(*args, engine=found, **others)
+        def called(*args: Any, **options: Any) -> Any:
+            return command(*args, **EngineOptions.gathered(options))
 
         result: Any = called
         for option in reversed(_options(workers, default)):

@@ -1,7 +1,8 @@
 """The choice of where workers run. This module imports no PyTorch, so that `--help` is quick."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = ["LOCAL", "EngineName", "EngineOptions", "WorkerCount"]
 
@@ -27,6 +28,17 @@ class EngineOptions:
     ray_address: str | None = None
     cpus_per_worker: float | None = None
     gpus_per_worker: float | None = None
+
+    @classmethod
+    def gathered(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options with those of an engine as one record named ``engine``.
+
+        >>> EngineOptions.gathered({"seeds": 3, "workers": 2})["engine"].workers
+        2
+        """
+        own = cls.__dataclass_fields__.keys()
+        others = {name: value for name, value in options.items() if name not in own}
+        return {**others, "engine": cls(**{name: options[name] for name in own & options.keys()})}
 
 
 LOCAL = EngineOptions()
