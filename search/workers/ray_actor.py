@@ -7,16 +7,19 @@ it is sent with the epoch that it belongs to.
 """
 
 import os
+import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from search.workers.messages import Beat, EpochsDone, Task, TrainTask, WorkerMessage
 
-__all__ = ["Letter", "Mailbox", "WorkerActor"]
+__all__ = ["Letter", "Mailbox", "WorkerActor", "remove_leftovers"]
+
+PREFIX = "cifar-search-worker-"
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,38 @@ class Mailbox:
         return replace(letter.message, checkpoint=self._state)
 
 
+def remove_leftovers(place: Path) -> None:
+    """Remove the folders of workers of this machine that were killed, with the states in them.
+
+    Args:
+        place: The folder for temporary files.
+    """
+    for folder in place.glob(f"{PREFIX}*-*"):
+        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdecimal() and not _runs(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
+
+
 class WorkerActor:
-    """A worker; `ray.remote` makes an actor of it, which needs two threads.
+    """A worker; `ray.remote` makes an actor of it, which needs three threads.
 
     Args:
         hang_after: Seconds of silence after which the coordinator takes it for dead.
     """
 
     def __init__(self, hang_after: float) -> None:
-        self._folder = TemporaryDirectory(prefix="cifar-search-worker-")
+        remove_leftovers(Path(gettempdir()))
+        self._folder = TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
         self._mailbox = Mailbox(Path(self._folder.name), min(10.0, hang_after / 4))
 
     def place(self) -> tuple[int, str]:
@@ -92,6 +118,10 @@ class WorkerActor:
         import ray
 
         return os.getpid(), ray.get_runtime_context().get_node_id()
+
+    def leave(self) -> None:
+        """Remove the folder of its own: the actor is killed next."""
+        self._folder.cleanup()
 
     def work(
         self,

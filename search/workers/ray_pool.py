@@ -39,6 +39,7 @@ __all__ = ["RayPool"]
 
 SECONDS_OF_PATIENCE = 60.0
 """Time after which the user is told that fewer workers are there than are needed."""
+SECONDS_TO_LEAVE = 2.0
 WRITERS = 8
 """Checkpoints that are written, or read, at the same time."""
 IN_BETWEEN = Beat | Remark
@@ -113,8 +114,13 @@ class RayPool(Pool):
 
     def close(self) -> None:
         """End all workers; an epoch under way is lost, what is saved stays."""
+        with suppress(Exception):  # Ray itself may be gone
+            placed = [own.handle for own in self._actors.values() if own.place is not None]
+            leaving = [handle.leave.remote() for handle in placed]
+            if leaving:
+                self._ray.wait(leaving, num_returns=len(leaving), timeout=SECONDS_TO_LEAVE)
         for own in self._actors.values():
-            with suppress(Exception):  # Ray itself may be gone
+            with suppress(Exception):
                 self._ray.kill(own.handle)
         self._actors.clear()
         self._writers.shutdown()
@@ -130,7 +136,7 @@ class RayPool(Pool):
             "num_cpus": self._cpus,
             "num_gpus": self._gpus,
             "max_restarts": 0,  # a new one is started here, where it is known what it was doing
-            "max_concurrency": 2,
+            "max_concurrency": 3,
         }
         actor = self._ray.remote(WorkerActor).options(**options)
         own = _Actor(worker.index, actor.remote(self._hang_after))

@@ -1,5 +1,7 @@
 """Which engine options ask for, and what goes into a Ray worker's mailbox; no cluster is started."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +18,7 @@ from search.workers import engine
 from search.workers.engine import LocalEngine, RayEngine, engine_of
 from search.workers.engine_options import EngineOptions
 from search.workers.messages import Beat, EpochsDone, Ready
-from search.workers.ray_actor import Letter, Mailbox
+from search.workers.ray_actor import Letter, Mailbox, remove_leftovers
 from search.workers.ray_cluster import connect
 from search.workers.shared_images import map_images, splits_in, store_images
 from search.workers.slots import Slot
@@ -146,6 +148,18 @@ def test_a_trial_that_continues_has_its_state_and_the_one_before_leaves_none(
     assert box.going.get() == Letter(EPOCH)
     box.coming.put(Letter(task(tmp_path, 1)))
     assert not box.recv().checkpoint.exists()
+
+
+def test_folders_of_workers_that_were_killed_are_removed_and_no_others(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    names = [f"cifar-search-worker-{pid}-x" for pid in (dead.pid, os.getpid())]
+    for name in (*names, "cifar-search-worker-notes-x", "another"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "state.pt").touch()
+    remove_leftovers(tmp_path)
+    left = {names[1], "cifar-search-worker-notes-x", "another"}
+    assert {one.name for one in tmp_path.iterdir()} == left
 
 
 def test_signs_of_life_are_rare_and_other_words_are_not_held_back(tmp_path: Path) -> None:
