@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SEED ?= 0
 # Markers of the tests that take long, or need a browser or a server.
-LONGER := slow or bench or browser or chaos or postgres or reference
+LONGER := slow or bench or browser or chaos or postgres or ray or reference
 
 .DEFAULT_GOAL := help
 .PHONY: help start demo test test-all chaos check lint types contracts format clean

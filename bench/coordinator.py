@@ -82,7 +82,7 @@ class InstantPool:
 
     def _work(self, task: TrainTask) -> Iterator[WorkerMessage]:
         rng = np.random.default_rng(derive(task.seed, "made up"))
-        worth = _worth(task.recipe)
+        worth = worth_of(task.recipe)
         while self._done.get(task.number, 0) < task.recipe.epochs:
             number = self._done[task.number] = self._done.get(task.number, 0) + 1
             rise = 1 - math.exp(-3 * number / task.recipe.epochs)
@@ -95,8 +95,8 @@ class InstantPool:
         yield Finished()
 
 
-def _worth(recipe: Recipe) -> float:
-    """Something to learn: better near one learning rate, and with wider layers."""
+def worth_of(recipe: Recipe) -> float:
+    """Return something to learn: better near one learning rate, and with wider layers."""
     lr = abs(math.log10(recipe.optimizer.lr) + 2.5)
     width = math.log(getattr(recipe.network, "channels1", 16)) / 6
     return max(0.1, 0.5 - 0.1 * lr + 0.3 * width - 0.2 * recipe.label_smoothing)

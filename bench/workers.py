@@ -33,8 +33,8 @@ from cifar_core.device import available_cores
 from cifar_core.networks import Net
 from cifar_core.recipe import Augmentation, Recipe
 from search.doctor.speed import measure_speeds
+from search.workers.local_pool import LocalPool
 from search.workers.messages import EpochsDone, Finished, TrainTask
-from search.workers.pool import Pool
 from search.workers.shared_images import prepare_images
 from search.workers.slots import Slot
 
@@ -64,7 +64,7 @@ def shares(cores: int) -> list[list[Slot]]:
     return [[Slot("cpu", cores // count)] * count for count in counts]
 
 
-def up(pool: Pool) -> None:
+def up(pool: LocalPool) -> None:
     """Wait until every worker holds the images."""
     while not all(worker.ready for worker in pool.workers):
         pool.poll(0.25)
@@ -78,7 +78,7 @@ def throughput(
     with ExitStack() as stack:
         pools = {}
         for slots in shares(available_cores()):
-            pool = stack.enter_context(Pool(slots, images, images.parent))
+            pool = stack.enter_context(LocalPool(slots, images, images.parent))
             up(pool)
             pools[f"{len(slots)} x {slots[0].threads}"] = pool
         for _ in range(repetitions):
@@ -97,7 +97,7 @@ def starts(images: Path, repetitions: int) -> dict[str, list[float]]:
         subprocess.run([sys.executable, "-c", "import torch"], check=True)
         found["import torch"].append(time.perf_counter() - began)
         began = time.perf_counter()
-        with Pool([Slot("cpu", 1)], images, images.parent) as pool:
+        with LocalPool([Slot("cpu", 1)], images, images.parent) as pool:
             up(pool)
             found["worker"].append(time.perf_counter() - began)
     return found
@@ -106,7 +106,7 @@ def starts(images: Path, repetitions: int) -> dict[str, list[float]]:
 def trials(images: Path, recipe: Recipe) -> list[float]:
     """Seconds of one-epoch trials in a worker that is up, less those of the epoch itself."""
     short, costs = recipe.model_copy(update={"epochs": 1}), []
-    with Pool([Slot("cpu", 1)], images, images.parent) as pool:
+    with LocalPool([Slot("cpu", 1)], images, images.parent) as pool:
         up(pool)
         (worker,) = pool.workers
         for number in range(TRIALS + 1):
@@ -131,7 +131,7 @@ def memory(images: Path, recipe: Recipe) -> dict[str, dict[str, float]]:
     """Megabytes of each worker after training: its own, and its part of what it shares."""
     found = {}
     for slots in shares(available_cores()):
-        with Pool(slots, images, images.parent) as pool:
+        with LocalPool(slots, images, images.parent) as pool:
             measure_speeds({"": recipe}, 1.0, pool)
             rolled = [_rolled_up(worker.pid) for worker in pool.workers]
         found[f"{len(slots)} x {slots[0].threads}"] = {

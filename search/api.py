@@ -44,6 +44,7 @@ from search.service.confirm import confirm
 from search.service.resume import resume
 from search.service.start import start
 from search.signals import StopSwitch
+from search.workers.engine_options import EngineOptions
 from spaces.files import load_space
 from spaces.space import Space
 
@@ -206,7 +207,8 @@ def run_search(
         space: Name or file of a space, or the space itself.
         home: The folder of all files; created if missing.
         tell: Called with what happens, which are records of `search.events`; `print` shows them all.
-        options: Those of `StartRequest`, such as ``trials=20``, ``train_images=10_000``, ``confirm=0``.
+        options: Those of `StartRequest` and `EngineOptions`, such as ``trials=20``, ``workers=2``,
+            ``train_images=10_000``, ``confirm=0``.
 
     Returns:
         The search, whether it is finished or was stopped: `summary().state` says which.
@@ -215,7 +217,7 @@ def run_search(
         CifarSearchError: Something is wrong that the user can correct.
         TypeError: There is no such option.
     """
-    request = StartRequest(space=space, **_checked(start_command, options))
+    request = StartRequest(space=space, **EngineOptions.gathered(_checked(start_command, options)))
     place = Home(Path(home))
     study, _ = start(place, request, tell, images_folder())
     return Search(study.name, place.root, request.storage)
@@ -265,7 +267,8 @@ def train(
         data: ``auto``, ``synthetic``, or a folder.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``, ``cuda:0,cuda:1``.
         tell: Called with each epoch.
-        options: Those of `RetrainRequest`, such as ``seeds=3``, ``train_images=10_000``, ``final=True``.
+        options: Those of `RetrainRequest` and `EngineOptions`, such as ``seeds=3``, ``workers=3``,
+            ``final=True``.
 
     Returns:
         Accuracies with their spread, costs, and every run's epochs; `to_dict()` of it is plain JSON.
@@ -280,7 +283,7 @@ def train(
         else:
             file = Path(recipe)
             configuration = Configuration.read(file, Path(out or file.with_suffix("")))
-        options = _checked(train_command, options)
+        options = EngineOptions.gathered(_checked(train_command, options))
         if options.get("train_images") == "all":
             options["train_images"] = None
         if not options.get("final") and "train_images" not in options:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from search.study.choices import DEFAULT_KEEP, Pruner, SearchSampler, Switch
+from search.workers.engine_options import LOCAL, EngineOptions
 from search.workers.limits import HANG_SECONDS
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class StartRequest:
         timeout: Seconds in all, or None.
         epochs: Epochs of a trial; the space's by default.
         train_images: Images to train on; all by default, fewer in a quick run.
-        workers: Worker processes; by device by default.
+        engine: Where the workers run, and how many.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``, ``cuda:0,cuda:1``.
         data: ``auto``, ``synthetic``, or a folder.
         lr_bounds: ``auto``, ``off`` or ``LOW:HIGH``.
@@ -64,7 +65,7 @@ class StartRequest:
     timeout: float | None = None
     epochs: int | None = None
     train_images: int | None = None
-    workers: int | None = None
+    engine: EngineOptions = LOCAL
     device: str = "auto"
     data: str | None = None
     lr_bounds: str = "auto"
@@ -98,7 +99,7 @@ class LrRangeRequest:
         seed: Random seed of the sweeps.
         scale: As for `StartRequest`.
         train_images: As for `StartRequest`.
-        workers: As for `StartRequest`.
+        workers: Worker processes; by device by default.
         device: As for `StartRequest`.
         data: As for `StartRequest`.
     """
@@ -124,7 +125,7 @@ class DoctorRequest:
 
     Attributes:
         storage: As for `StartRequest`.
-        workers: As for `StartRequest`.
+        workers: Worker processes; by device by default.
         device: As for `StartRequest`.
         data: As for `StartRequest`.
     """
@@ -144,7 +145,7 @@ class ResumeRequest:
         storage: Database URL; the home's own by default.
         trials: A new total of trials, or None to keep it.
         timeout: A new total of seconds, or None to keep it.
-        workers: Worker processes; by device by default.
+        engine: Where the workers run, and how many.
         device: As for `StartRequest`.
         data: As for `StartRequest`.
         compile_networks: As for `StartRequest`.
@@ -158,7 +159,7 @@ class ResumeRequest:
     storage: str | None
     trials: int | None
     timeout: float | None
-    workers: int | None
+    engine: EngineOptions
     device: str
     data: str | None
     compile_networks: bool = False
@@ -177,7 +178,7 @@ class ConfirmRequest:
         storage: Database URL; the home's own by default.
         top: Number of finalists; the study's by default.
         seeds: Trainings of each contender at most; the study's number by default.
-        workers: Worker processes; by device by default.
+        engine: Where the workers run, and how many.
         device: As for `StartRequest`.
         data: As for `StartRequest`.
         compile_networks: As for `StartRequest`.
@@ -188,7 +189,7 @@ class ConfirmRequest:
     storage: str | None = None
     top: int | None = None
     seeds: int | None = None
-    workers: int | None = None
+    engine: EngineOptions = LOCAL
     device: str = "auto"
     data: str | None = None
     compile_networks: bool = False

@@ -22,7 +22,7 @@ from cifar_core.data.dataset import open_data
 from cifar_core.networks import Net
 from cifar_core.recipe import Recipe
 from search.doctor.speed import measure_speeds
-from search.workers.pool import Pool
+from search.workers.local_pool import LocalPool
 from search.workers.shared_images import prepare_images
 from search.workers.slots import slots_of
 
@@ -82,7 +82,7 @@ class Measurements:
 
     def _add(self, counts: list[int], how: str) -> None:
         slots = slots_of([self._device], max(counts))
-        with Pool(slots, self._images, self._images.parent) as pool:
+        with LocalPool(slots, self._images, self._images.parent) as pool:
             for count in counts:
                 name = f"{count}{how}"
                 if name in self._found:

@@ -11,6 +11,7 @@ from search.home import Home
 from search.request import StartRequest
 from search.service.start import start
 from search.study import attributes
+from search.workers.engine_options import EngineOptions
 
 __all__ = ["ARMS", "Run", "measure", "read"]
 
@@ -88,7 +89,7 @@ def _search(data: str, arm: str, seed: int) -> Run:
     request = StartRequest(
         str(SPACE),
         train_images=TRAIN_IMAGES,
-        workers=1,
+        engine=EngineOptions(workers=1),
         device="cpu",
         data=data,
         lr_bounds=ARMS[arm],

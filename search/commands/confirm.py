@@ -3,6 +3,7 @@
 import click
 
 from search.commands import options
+from search.commands.engine_option import engine
 from search.home import Home
 from search.study.choices import (
     DEFAULT_CONFIRM,
@@ -10,6 +11,7 @@ from search.study.choices import (
     MOST_CONFIRM_SEEDS,
     MOST_FINALISTS,
 )
+from search.workers.engine_options import EngineOptions
 
 __all__ = ["confirm"]
 
@@ -33,7 +35,10 @@ __all__ = ["confirm"]
         f"[default: the study's, which is {DEFAULT_CONFIRM_SEEDS} at first]"
     ),
 )
-@options.workers
+@engine(
+    "Number of trials that train at the same time. Several can share a GPU, which small networks do not "
+    "fill; each gets an equal part of its memory."
+)
 @options.device
 @options.compile_networks
 @options.hang_after
@@ -45,7 +50,7 @@ def confirm(
     home: Home,
     top: int | None,
     seeds: int | None,
-    workers: int | None,
+    engine: EngineOptions,
     device: str,
     compile_networks: bool,
     hang_after: float,
@@ -63,7 +68,7 @@ def confirm(
     from search.service.confirm import confirm as confirm_study
 
     request = ConfirmRequest(
-        study, storage, top, seeds, workers, device, data, compile_networks, hang_after
+        study, storage, top, seeds, engine, device, data, compile_networks, hang_after
     )
     return run_search(
         home,

@@ -3,7 +3,9 @@
 import click
 
 from search.commands import options
+from search.commands.engine_option import engine
 from search.home import Home
+from search.workers.engine_options import EngineOptions
 
 __all__ = ["resume"]
 
@@ -30,7 +32,10 @@ __all__ = ["resume"]
     metavar="N",
     help="Stop starting trials after N in a row without improvement.  [default: unchanged]",
 )
-@options.workers
+@engine(
+    "Number of trials that train at the same time. Several can share a GPU, which small networks do not "
+    "fill; each gets an equal part of its memory."
+)
 @options.device
 @options.compile_networks
 @options.hang_after
@@ -51,7 +56,7 @@ def resume(
     trials: int | None,
     timeout: float | None,
     patience: int | None,
-    workers: int | None,
+    engine: EngineOptions,
     device: str,
     compile_networks: bool,
     hang_after: float,
@@ -77,7 +82,7 @@ def resume(
         storage,
         trials,
         timeout,
-        workers,
+        engine,
         device,
         data,
         compile_networks,

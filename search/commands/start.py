@@ -5,6 +5,7 @@ from typing import get_args
 import click
 
 from search.commands import options
+from search.commands.engine_option import engine
 from search.home import Home
 from search.request import Scale, StartRequest
 from search.study.choices import DEFAULT_CONFIRM, Pruner, SearchSampler, Switch
@@ -62,7 +63,10 @@ def _default(name: str) -> object:
     show_default=True,
     help="quick: the space's smaller version, minutes on a CPU; auto: quick if there is no GPU.",
 )
-@options.workers
+@engine(
+    "Number of trials that train at the same time. Several can share a GPU, which small networks do not "
+    "fill; each gets an equal part of its memory."
+)
 @options.device
 @options.compile_networks
 @options.hang_after

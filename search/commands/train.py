@@ -6,6 +6,8 @@ from typing import Any, Literal
 import click
 
 from search.commands import options
+from search.commands.engine_option import engine
+from search.workers.engine_options import EngineOptions
 
 __all__ = ["train"]
 
@@ -68,12 +70,7 @@ class _TrainImages(click.ParamType[int | Literal["all"]]):
 @click.option(
     "--restart", is_flag=True, help="Train anew what the output folder has of these seeds already."
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 256),
-    metavar="N",
-    help="Number of trainings at the same time.  [default: one per device]",
-)
+@engine("Number of trainings at the same time.", "one per device; on Ray, what there is room for")
 @click.option(
     "--plots/--no-plots",
     default=True,
@@ -108,7 +105,7 @@ def train(
     train_images: int | Literal["all"] | None,
     final: bool,
     restart: bool,
-    workers: int | None,
+    engine: EngineOptions,
     plots: bool,
     image: int,
     device: str,
@@ -181,7 +178,7 @@ def train(
         plots=plots,
         image=image,
         compile_network=compile_networks,
-        workers=workers,
+        engine=engine,
         restart=restart,
     )
     try:

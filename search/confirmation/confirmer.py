@@ -148,7 +148,9 @@ class Confirmer:
             row = self._rows[one.trial]
             repeats = sum((one.trial, repeat) not in counted for repeat in self._repeats)
             left += repeats * one.epochs * row.seconds / max(1, row.epochs)
-        return left / len(self._pool.workers)
+        # On a cluster most of those that are asked for may still be waiting for room.
+        there = sum(worker.ready for worker in self._pool.workers)
+        return left / (there or len(self._pool.workers))
 
     @property
     def _repeats(self) -> range:

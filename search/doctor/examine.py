@@ -21,7 +21,7 @@ from search.home import Home
 from search.plan import Plan, plan_of
 from search.request import DoctorRequest, StartRequest
 from search.signals import ending_like_ctrl_c
-from search.workers.pool import Pool
+from search.workers.local_pool import LocalPool
 from search.workers.shared_images import MOST_TRAINING_IMAGES, prepare_images
 from search.workers.slots import Slot, slots_of
 from spaces.files import load_space
@@ -121,7 +121,7 @@ def _measured(
             prepare_images(data, plan.train_images, images)
             tell(f"Training in {len(slots)} worker{'s' if len(slots) > 1 else ''}")
             try:
-                with _temporary_files_in(folder), Pool(slots, images, logs) as pool:
+                with _temporary_files_in(folder), LocalPool(slots, images, logs) as pool:
                     recipes = {DEFAULT: Recipe(), WIDEST: widest(plan.space)}
                     speeds = measure_speeds(recipes, SECONDS, pool)
             except ServiceError as error:

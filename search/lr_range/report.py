@@ -26,7 +26,7 @@ from search.request import LrRangeRequest, StartRequest
 from search.signals import ending_like_ctrl_c
 from search.study.bounds import Bounds
 from search.study.settings import DataIdentity
-from search.workers.pool import Pool
+from search.workers.local_pool import LocalPool
 from search.workers.shared_images import check_train_images, prepare_images
 from search.workers.slots import Slot, slots_of
 from spaces.files import load_space
@@ -189,7 +189,7 @@ def _measured(
         if largest > identity.train:
             observe(Notice(words_for_cut_batches(largest, identity.train)))
         seeds = request.seeds or subject.seeds
-        with Pool(slots, images, folder / "logs") as pool:
+        with LocalPool(slots, images, folder / "logs") as pool:
             return identity, measure(
                 subjects, seeds, pool, request.seed, kept, observe, lambda: False
             )

@@ -51,6 +51,7 @@ from search.study.trial_states import (
     begin,
     enqueued_waiting,
     pause,
+    resume,
     snapshot,
     take_up,
     writes,
@@ -64,8 +65,8 @@ SPARE = 8
 """... so many at a time, because predicting all ends takes a while."""
 FIRST = 8
 """Trials that are drawn at random before the model is asked."""
-WORKERS_A_CHOICE = 4
-"""For each 4 running trials, one more choice is made with the same model, so that no worker waits."""
+WORKERS_A_CHOICE = 2
+"""For each 2 running trials, one more choice is made with the same model, so that no worker waits."""
 
 
 class FreezeThaw(Policy):
@@ -141,7 +142,8 @@ class FreezeThaw(Policy):
         trial = attach(self._study, choice.number)
         with writes(trial):
             trial.set_user_attr(attributes.FORECAST, _note(choice))
-        return take_up(self._study, choice.number)
+        resume(trial)
+        return trial
 
     def ask(self, prepare: Prepare) -> Trial:
         """Start a trial: one that was enqueued, else the new one that was chosen.
@@ -196,8 +198,8 @@ class FreezeThaw(Policy):
             trial: The trial; the study has its scores.
             scores: Validation accuracy by epoch, all so far.
         """
+        self._members.note_scores(trial.number, scores)
         member = self._members[trial.number]
-        member.scores.update(scores)
         if member.exempt or member.at < member.until or member.at >= self._looks[-1]:
             return "go on"
         if self._ahead:

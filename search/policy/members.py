@@ -92,6 +92,7 @@ class Members:
         self._epoch_cost = epoch_cost or seconds_of
         self._allowance, self._exempt = allowance, exempt
         self._members: dict[int, Member] = {}
+        self._epochs = 0  # counted as they come: it is asked for several times an epoch
         self._final: dict[int, Standing] = {}  # of the trials that change no more
         trials = study.get_trials(deepcopy=False)
         self.queued = [trial.number for trial in trials if is_queued(trial)]
@@ -115,6 +116,9 @@ class Members:
         """Remember a trial that was started, as it stands in the study."""
         self._final.pop(trial.number, None)
         self._exempt_queued.discard(trial.number)
+        if trial.number in self._members:
+            self._epochs -= len(self._members[trial.number].scores)
+        self._epochs += len(trial.intermediate_values)
         state: State = "running"
         if is_paused(trial):
             state = "paused"
@@ -153,10 +157,17 @@ class Members:
         found = [number for number, one in self._members.items() if one.state == "running"]
         return [number for number in found if number != stopping]
 
+    def note_scores(self, number: int, scores: Mapping[int, float]) -> None:
+        """Remember the scores of a trial, by epoch; some may be known already."""
+        own = self._members[number].scores
+        self._epochs -= len(own)
+        own.update(scores)
+        self._epochs += len(own)
+
     @property
     def epochs(self) -> int:
         """Epochs that were trained, over all trials."""
-        return sum(len(one.scores) for one in self)
+        return self._epochs
 
     def curves(self) -> list[Curve]:
         """Return the trials as the model sees them."""

@@ -21,7 +21,8 @@ from search.results.training_folder import TrainingFolder
 from search.results.training_jobs import Job, Progress, Trained, train_here
 from search.results.training_result import Result
 from search.results.training_workers import train_at_once
-from search.workers.slots import slots_of
+from search.workers.engine import Engine, LocalEngine, engine_of
+from search.workers.engine_options import LOCAL, EngineOptions
 
 __all__ = ["RetrainRequest", "retrain"]
 
@@ -42,7 +43,7 @@ class RetrainRequest:
         plots: Draw the diagnostics as PNG files too.
         image: Index of the measured image whose feature maps are drawn.
         compile_network: Train with compiled networks where that works.
-        workers: Trainings at the same time; one for each device by default.
+        engine: Where trainings run, and how many at the same time; one for each device by default.
         restart: Train anew what is saved already.
     """
 
@@ -55,7 +56,7 @@ class RetrainRequest:
     plots: bool = True
     image: int = 0
     compile_network: bool = False
-    workers: int | None = None
+    engine: EngineOptions = LOCAL
     restart: bool = False
 
     @property
@@ -152,13 +153,22 @@ def _train(
     stop: Callable[[], bool],
 ) -> None:
     progress = Progress(jobs, observe)
-    workers = min(len(jobs), request.workers or len(request.devices))
     compiles = request.compile_network
-    if workers == 1:
+    engine = _engine(request, len(jobs))
+    if engine is None:
         train_here(jobs, request.devices[0], progress, remark, stop, compile_network=compiles)
-        return
-    slots = slots_of(list(request.devices), workers)
-    train_at_once(jobs, slots, progress, remark, stop, compile_network=compiles)
+    else:
+        train_at_once(jobs, engine, progress, remark, stop, compile_network=compiles)
+
+
+def _engine(request: RetrainRequest, jobs: int) -> Engine | None:
+    """Return where several trainings run at once; None to do one after another in this process."""
+    if request.engine.engine != "local":
+        return engine_of(request.engine)
+    wanted = engine_of(request.engine, ",".join(map(str, request.devices)))
+    workers = request.engine.workers
+    most = min(jobs, workers if isinstance(workers, int) else len(request.devices))
+    return None if most == 1 else LocalEngine(wanted.devices, most)
 
 
 def _measure(

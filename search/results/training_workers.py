@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from search.errors import ServiceError
 from search.results.training_jobs import Job, Progress, Stopped
+from search.workers.engine import Engine
 from search.workers.limits import CONTINUATIONS, TICK
 from search.workers.messages import Died, EpochsDone, Failed, Finished, Remark, TrainTask, Unsaved
 from search.workers.pool import Pool, Worker
 from search.workers.shared_images import store_images
-from search.workers.slots import Slot
 
 __all__ = ["train_at_once"]
 
@@ -25,18 +25,18 @@ class _Active:
 
 def train_at_once(
     jobs: Sequence[Job],
-    slots: Sequence[Slot],
+    engine: Engine,
     progress: Progress,
     remark: Callable[[str], None],
     stop: Callable[[], bool],
     *,
     compile_network: bool,
 ) -> None:
-    """Train to the end, as many at once as there are slots.
+    """Train to the end, as many at once as there are workers.
 
     Args:
         jobs: The trainings.
-        slots: The workers' shares of the devices.
+        engine: Where the workers run.
         progress: Told of each epoch.
         remark: Called with what the user should know.
         stop: Returns whether to stop; running epochs are finished and saved.
@@ -60,8 +60,12 @@ def train_at_once(
                 "folder with --out, or leave out --workers."
             ) from error
         try:
-            with Pool(
-                slots[: len(group)], images, place / "logs", compile_networks=compile_network
+            with engine.pool(
+                images,
+                place / "logs",
+                compile_networks=compile_network,
+                say=remark,
+                most=len(group),
             ) as pool:
                 _Group(pool, group, progress, remark, stop).train()
         finally:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from cifar_core.device import resolve_devices
 from search.errors import UsageError
 from search.events import Observer
 from search.execution.coordinator import Outcome
@@ -15,7 +14,7 @@ from search.storage.study_lock import StudyLock
 from search.study.choices import DEFAULT_CONFIRM
 from search.study.rows import best_rows
 from search.study.study import SearchStudy, create_or_open, open_study
-from search.workers.slots import slots_of
+from search.workers.engine import engine_of
 
 __all__ = ["confirm"]
 
@@ -37,7 +36,7 @@ def confirm(
     Raises:
         CifarSearchError: Something is wrong that the user can correct.
     """
-    slots = slots_of(resolve_devices(request.device), request.workers)
+    engine = engine_of(request.engine, request.device)
     storage = existing_storage(home, request.storage)
     study = open_study(storage, request.study)
     if study.settings.seeds is not None:
@@ -60,4 +59,4 @@ def confirm(
         }
         budget = old.model_copy(update=wanted)
         study, _ = create_or_open(storage, study.name, study.settings, budget)
-        return study, Session(study, storage, lock, home, slots, request, observe).confirm()
+        return study, Session(study, storage, lock, home, engine, request, observe).confirm()

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from cifar_core.data.dataset import AUTO, SYNTHETIC, open_data
-from cifar_core.device import resolve_devices
 from search.errors import UsageError
 from search.events import Observer
 from search.execution.coordinator import Outcome
@@ -14,8 +13,8 @@ from search.storage.opening import existing_storage
 from search.storage.study_lock import StudyLock
 from search.study.settings import Budget
 from search.study.study import SearchStudy, create_or_open, open_study
+from search.workers.engine import engine_of
 from search.workers.shared_images import prepare_images
-from search.workers.slots import slots_of
 
 __all__ = ["prepare_same_images", "resume"]
 
@@ -37,7 +36,7 @@ def resume(
     Raises:
         CifarSearchError: Something is wrong that the user can correct.
     """
-    slots = slots_of(resolve_devices(request.device), request.workers)
+    engine = engine_of(request.engine, request.device)
     storage = existing_storage(home, request.storage)
     study = open_study(storage, request.study)
     home.create()
@@ -45,7 +44,7 @@ def resume(
         prepare_same_images(study, request.data, lock.folder, data_folder)
         budget = _new_budget(study, request)
         study, _ = create_or_open(storage, study.name, study.settings, budget)
-        return study, Session(study, storage, lock, home, slots, request, observe).run()
+        return study, Session(study, storage, lock, home, engine, request, observe).run()
 
 
 def prepare_same_images(

@@ -34,9 +34,9 @@ from search.storage.urls import where_flags
 from search.study import attributes
 from search.study.study import SearchStudy
 from search.study.trial_states import is_foreign
+from search.workers.engine import Engine
 from search.workers.pool import Pool
 from search.workers.shared_images import pixel_statistics
-from search.workers.slots import Slot
 from spaces.space import Space
 
 __all__ = ["Session"]
@@ -51,7 +51,7 @@ class Session:
         storage: The storage that has it.
         lock: Its lock.
         home: The home of its files.
-        slots: The workers' shares of the devices.
+        engine: Where the workers run.
         request: What the user asked for: how trials are trained here.
         observe: Told what happens.
     """
@@ -60,7 +60,7 @@ class Session:
     storage: RetryingStorage
     lock: StudyLock
     home: Home
-    slots: list[Slot]
+    engine: Engine
     request: StartRequest | ResumeRequest | ConfirmRequest
     observe: Observer
 
@@ -130,12 +130,12 @@ class Session:
         folder, request = self.folder, self.request
         with (
             StopSwitch(folder.stop_request, self.lock.stop_requested) as stop,
-            Pool(
-                self.slots,
+            self.engine.pool(
                 folder.images,
                 folder.logs,
                 compile_networks=request.compile_networks,
                 hang_after=request.hang_after,
+                say=lambda text: self.observe(Notice(text)),
             ) as pool,
             self.storage.waiting(self.observe, stop),
             Stopwatch(self.study).running() as stopwatch,
@@ -173,18 +173,13 @@ class Session:
         return Coordinator(self.study, space, pool, folder, self.observe, stop, stopwatch).run()
 
     def _started(self, space: Space, seconds_left: float | None) -> SearchStarted:
-        threads = self.slots[0].threads
-        devices = ", ".join(sorted({slot.device for slot in self.slots}))
-        workers = f"{len(self.slots)} worker{'s' if len(self.slots) > 1 else ''} on {devices}"
-        if devices == "cpu":
-            workers += f", {threads} thread{'s' if threads > 1 else ''} each"
         rows = tuple(self.study.rows())
         return SearchStarted(
             study=self.study.name,
             data=self.study.data.described(),
             trials=self.study.budget.trials,
             epochs=space.epochs,
-            workers=workers,
+            workers=self.engine.described(),
             rows=rows,
             timeout=seconds_left,
             where=where_flags(self.home, self.storage.url),

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from cifar_core.data.dataset import open_data
 from cifar_core.data.split import CONFIRMING_IMAGES
-from cifar_core.device import resolve_devices
 from search.errors import UsageError
 from search.events import Notice, Observer
 from search.execution import warm_start
@@ -17,8 +16,8 @@ from search.storage.opening import check_storage, open_storage
 from search.storage.study_lock import StudyLock
 from search.study.settings import Settings, given_range
 from search.study.study import SearchStudy, create_or_open, existing_identity
+from search.workers.engine import engine_of
 from search.workers.shared_images import check_train_images, prepare_images
-from search.workers.slots import slots_of
 from spaces.files import load_space
 
 __all__ = ["start"]
@@ -42,9 +41,8 @@ def start(
         CifarSearchError: Something is wrong that the user can correct.
     """
     space = load_space(request.space)
-    devices = resolve_devices(request.device)
-    slots = slots_of(devices, request.workers)
-    plan = plan_of(request, space, devices)
+    engine = engine_of(request.engine, request.device)
+    plan = plan_of(request, space, engine.devices)
     name = space.name if request.study is None else request.study
     url = _check(home, request, name)
     sources = warm_start.read_sources(home, url, name, plan.space, request.warm_start)
@@ -82,7 +80,7 @@ def start(
         if is_new:
             lock.note()
         warm_start.note_sources(study, sources, observe)
-        return study, Session(study, storage, lock, home, slots, request, observe).run()
+        return study, Session(study, storage, lock, home, engine, request, observe).run()
 
 
 def _check(home: Home, request: StartRequest, name: str) -> str:

@@ -57,6 +57,13 @@ CHANGE = {
 NUMBER = select(func.coalesce(func.max(TRIALS.c.number) + 1, 0)).where(
     TRIALS.c.study_id == bindparam("the_study"), TRIALS.c.trial_id < THE_TRIAL
 )
+SCORES = PARTS["intermediate_values"]
+ENQUEUED = (
+    select(TRIALS.c.number)
+    .where(TRIALS.c.study_id == bindparam("the_study"), TRIALS.c.state == TrialState.WAITING)
+    .where(~select(SCORES).where(SCORES.c.trial_id == TRIALS.c.trial_id).exists())
+    .order_by(TRIALS.c.number)
+)
 CHANGE_TRIAL = TRIALS.update().where(TRIALS.c.trial_id == THE_TRIAL)
 
 
@@ -97,6 +104,12 @@ class FastRDBStorage(RDBStorage):
             **parts,
         )
         return self._build_frozen_trial_from_trial_model(whole)
+
+    def enqueued_trials(self, study_id: int) -> list[int]:
+        """Return the numbers of the trials that wait to be started and have no score."""
+        with _create_scoped_session(self.scoped_session) as session:
+            found = session.connection().scalars(ENQUEUED, {"the_study": study_id})
+            return list(found)
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None

@@ -247,6 +247,13 @@ class RetryingStorage(BaseStorage):
         trials = self._call(self._cached.get_all_trials, study_id, deepcopy, states)
         return trials if self.hides is None else [one for one in trials if not self.hides(one)]
 
+    def enqueued_trials(self, study_id: int) -> list[int]:
+        """Return the numbers of the trials that wait to be started and have no score."""
+        found = self._call(self._database.enqueued_trials, study_id)
+        if found:  # Optuna's cache takes parameters only of trials that it has read itself
+            self.get_all_trials(study_id, deepcopy=False, states=(TrialState.WAITING,))
+        return found
+
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         """Return the best complete trial."""
         return self._call(self._cached.get_best_trial, study_id)

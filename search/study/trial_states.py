@@ -7,12 +7,14 @@ be counted. Its epochs stay with it, and having some tells it from a configurati
 never started.
 """
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
@@ -31,6 +33,7 @@ __all__ = [
     "is_paused",
     "is_queued",
     "pause",
+    "resume",
     "snapshot",
     "stored_state",
     "take_up",
@@ -123,12 +126,33 @@ def take_up(study: optuna.Study, number: int) -> Trial:
     storage, study_id = study._storage, study._study_id  # noqa: SLF001
     try:
         trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        _run(storage, trial_id, number)
+    except KeyError as error:
+        raise LostTrialError(number) from error
+    return Trial(study, trial_id)
+
+
+def resume(trial: Trial) -> None:
+    """Let a waiting trial run that was just attached, without reading it once more.
+
+    What its holder knows stays, except for its state; the time of its start is the one before.
+
+    Raises:
+        LostTrialError: It does not wait any more.
+    """
+    _run(trial.storage, trial._trial_id, trial.number)  # noqa: SLF001
+    as_running = copy.copy(snapshot(trial))
+    as_running.state = TrialState.RUNNING
+    trial._cached_frozen_trial = as_running  # noqa: SLF001
+
+
+def _run(storage: BaseStorage, trial_id: int, number: int) -> None:
+    try:
         taken = storage.set_trial_state_values(trial_id, TrialState.RUNNING)
     except (UpdateFinishedTrialError, KeyError) as error:
         raise LostTrialError(number) from error
     if not taken:
         raise LostTrialError(number)
-    return Trial(study, trial_id)
 
 
 def give_up(trial: Trial) -> None:
@@ -166,8 +190,19 @@ def enqueued_values(trial: FrozenTrial) -> dict[str, Any]:
     return fixed
 
 
+@runtime_checkable
+class KnowsEnqueued(Protocol):
+    """A storage that need not read all unfinished trials to find those that are enqueued."""
+
+    def enqueued_trials(self, study_id: int) -> list[int]:
+        """Return the numbers of the trials that wait and have no score, as the study has them now."""
+
+
 def enqueued_waiting(study: optuna.Study) -> list[int]:
     """Return the enqueued trials that wait to be started, by number, as the study has them now."""
+    storage, study_id = study._storage, study._study_id  # noqa: SLF001
+    if isinstance(storage, KnowsEnqueued):
+        return storage.enqueued_trials(study_id)
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     return [trial.number for trial in waiting if is_queued(trial)]
 

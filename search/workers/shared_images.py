@@ -1,9 +1,11 @@
 """The prepared images of a study: one file that every worker maps instead of holding a copy."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from cifar_core.data.dataset import DataSet
@@ -13,7 +15,14 @@ from cifar_core.files import write_atomically
 from search.errors import ServiceError, UsageError
 from search.study.settings import DataIdentity
 
-__all__ = ["check_train_images", "map_images", "pixel_statistics", "prepare_images", "store_images"]
+__all__ = [
+    "check_train_images",
+    "map_images",
+    "pixel_statistics",
+    "prepare_images",
+    "splits_in",
+    "store_images",
+]
 
 MOST_TRAINING_IMAGES = 50_000 - VALIDATION_IMAGES
 
@@ -109,12 +118,23 @@ def pixel_statistics(path: Path) -> dict[str, list[float]]:
 def map_images(path: Path) -> Splits:
     """Map the images of `path`, of which the operating system keeps one copy for all processes."""
     # Copy-on-write: PyTorch wants writable memory; nobody writes, so nothing is copied.
-    content = np.memmap(path, dtype=np.uint8, mode="c")
+    return splits_in(np.memmap(path, dtype=np.uint8, mode="c"))
+
+
+def splits_in(content: npt.NDArray[np.uint8]) -> Splits:
+    """Return the images that a file of them holds; they share its memory.
+
+    Args:
+        content: (bytes,) the whole file. Nothing is written to it.
+    """
     header = json.loads(bytes(content[:PAGE]))
     train, validation, confirming = (header[one] for one in ("train", "validation", "confirming"))
     images_end = PAGE + (2 * train + validation + confirming) * RECORD
-    images = torch.from_numpy(content[PAGE:images_end]).view(-1, 32, 32, 3).permute(0, 3, 1, 2)
-    labels = torch.from_numpy(content[images_end:].view(np.int64))
+    with warnings.catch_warnings():
+        # An object store's memory is read-only, which PyTorch has no word for; nobody writes.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        images = torch.from_numpy(content[PAGE:images_end]).view(-1, 32, 32, 3).permute(0, 3, 1, 2)
+        labels = torch.from_numpy(content[images_end:].view(np.int64))
     both_ways, *others = torch.split(images, [2 * train, validation, confirming])
     train_labels, *other_labels = torch.split(labels, [train, validation, confirming])
     scoring, apart = (Part(*both) for both in zip(others, other_labels, strict=True))

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, Protocol
 
 import torch
 
@@ -40,7 +40,7 @@ from search.workers.messages import (
 )
 from search.workers.shared_images import map_images
 
-__all__ = ["work"]
+__all__ = ["Talks", "serve", "work"]
 
 SECONDS_BETWEEN_BEATS = 1.0
 LARGEST_LOG = 2**20
@@ -73,27 +73,52 @@ def work(
     settle_on(place, memory_share)
     splits = map_images(images).to(place)
     try:
-        connection.send(Ready())
-        while True:
-            task: Task = connection.recv()
-            outcome = _outcome(task, splits, place, connection, compile_networks)
-            connection.send(outcome)
-            if isinstance(outcome, Failed) and outcome.worker_ends:
-                _end(1)
-            # By now an error of `_outcome` is gone, and so is the memory that it kept alive.
-            release_memory(place)
-            # Objects alive between two tasks are permanent, those of PyTorch above all. Collecting garbage
-            # among them after every trial would take longer than starting one.
-            gc.freeze()
+        serve(connection, splits, place, compile_networks=compile_networks)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         _end(0)  # the coordinator has closed its end
+    _end(1)
+
+
+def serve(
+    connection: "Talks", splits: Splits, device: torch.device, *, compile_networks: bool
+) -> None:
+    """Do tasks until the device is lost; the last message says so.
+
+    Args:
+        connection: To the coordinator. What it raises when the coordinator is gone is raised here.
+        splits: The images, on the device.
+        device: The device.
+        compile_networks: Train trials, not sweeps, with compiled networks, where that works.
+    """
+    connection.send(Ready())
+    while True:
+        task: Task = connection.recv()
+        outcome = _outcome(task, splits, device, connection, compile_networks)
+        connection.send(outcome)
+        if isinstance(outcome, Failed) and outcome.worker_ends:
+            return
+        # By now an error of `_outcome` is gone, and so is the memory that it kept alive.
+        release_memory(device)
+        # Objects alive between two tasks are permanent, those of PyTorch above all. Collecting garbage
+        # among them after every trial would take longer than starting one.
+        gc.freeze()
+
+
+class Talks(Protocol):
+    """The worker's end of whatever carries its messages."""
+
+    def send(self, message: Any, /) -> None:
+        """Send a message to the coordinator."""
+
+    def recv(self) -> Any:
+        """Return the next task or answer, and wait for it."""
 
 
 def _outcome(
     task: Task,
     splits: Splits,
     device: torch.device,
-    connection: Connection,
+    connection: Talks,
     compile_networks: bool,
 ) -> WorkerMessage:
     try:
@@ -120,7 +145,7 @@ def _train(
     task: TrainTask,
     splits: Splits,
     device: torch.device,
-    connection: Connection,
+    connection: Talks,
     compile_networks: bool,
 ) -> WorkerMessage:
     begin = partial(
@@ -168,7 +193,7 @@ def _train(
     return Finished(packed(training.answers(splits.confirms).numpy()) if task.confirms else None)
 
 
-def _saves(training: Training, checkpoint: Path, connection: Connection) -> bool:
+def _saves(training: Training, checkpoint: Path, connection: Talks) -> bool:
     """Save the state, until it works or the coordinator gives up; return whether it worked."""
     while True:
         try:
@@ -185,7 +210,7 @@ def _saves(training: Training, checkpoint: Path, connection: Connection) -> bool
 class _Beats:
     """Tells the coordinator now and then that training steps are being made."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Talks) -> None:
         self._connection = connection
         self._last = time.monotonic()
 

@@ -1,6 +1,5 @@
 """A pool of real workers, told what to do by a test instead of a coordinator."""
 
-import resource
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -14,6 +13,7 @@ from torch import Tensor
 from cifar_core import trainer
 from cifar_core.capturing import Capture
 from cifar_core.recipe import Net, Recipe
+from search.workers.local_pool import LocalPool
 from search.workers.messages import (
     Died,
     EpochsDone,
@@ -36,7 +36,6 @@ __all__ = [
     "ready_again",
     "task",
     "until",
-    "work_in_little_memory",
     "work_without_a_compiler",
 ]
 
@@ -104,13 +103,6 @@ def capture_badly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "Capture", lambda step: Capture(step, refuse))
 
 
-def work_in_little_memory(connection: Connection, *args: Any) -> None:
-    """A worker's process, in place of `search.workers.worker.work`, with half a gigabyte more than now."""
-    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + 2**29, now + 2**29))
-    work(connection, *args)
-
-
 def work_without_a_compiler(connection: Connection, *args: Any) -> None:
     """A worker's process, in place of `search.workers.worker.work`, in which compiling fails."""
     torch.compile = cannot_compile  # type: ignore[assignment]
@@ -118,4 +110,6 @@ def work_without_a_compiler(connection: Connection, *args: Any) -> None:
 
 
 def _logs(pool: Pool) -> str:
+    if not isinstance(pool, LocalPool):
+        return ""
     return "\n".join(path.read_text() for path in pool._log.glob("*.log"))

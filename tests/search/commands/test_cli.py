@@ -27,9 +27,19 @@ from search.storage.study_lock import StudyLock
 from search.study.bounds import Bounds
 from search.study.settings import Pruner, SearchSampler
 from search.study.study import SearchStudy
+from search.workers.engine_options import LOCAL, EngineOptions
 from tests.search.scripted import ScriptedPool, enqueue_known, new_study, search
 
 COMMANDS = sorted(cli.commands)
+
+ENGINE_OPTIONS = {
+    "--workers": "4..64",
+    "--engine": "ray",
+    "--ray-address": "head:6379",
+    "--cpus-per-worker": "2",
+    "--gpus-per-worker": "0.25",
+}
+ON_RAY = EngineOptions("ray", (4, 64), "head:6379", 2.0, 0.25)
 
 
 @pytest.fixture(autouse=True)
@@ -189,7 +199,7 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         "--timeout": "1.5h",
         "--epochs": "3",
         "--train-images": "100",
-        "--workers": "2",
+        **ENGINE_OPTIONS,
         "--device": "cuda:0,cuda:1",
         "--data": "synthetic",
         "--lr-bounds": "1e-4:0.1",
@@ -216,7 +226,7 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         timeout=5_400.0,
         epochs=3,
         train_images=100,
-        workers=2,
+        engine=ON_RAY,
         device="cuda:0,cuda:1",
         data="synthetic",
         lr_bounds="1e-4:0.1",
@@ -234,7 +244,9 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         experience="off",
         confirm=5,
     )
-    fields = {*StartRequest.__dataclass_fields__} - {"compile_networks"}
+    fields = {*StartRequest.__dataclass_fields__, *EngineOptions.__dataclass_fields__} - {
+        "compile_networks"
+    }
     assert {f"--{name.replace('_', '-')}" for name in fields} == set(options)
 
 
@@ -248,7 +260,7 @@ def test_choices_are_those_that_the_service_knows() -> None:
 
 def test_resume_without_options_keeps_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     found = asked(monkeypatch, "resume").request
-    assert found == ResumeRequest(None, None, None, None, None, "auto", None, False)
+    assert found == ResumeRequest(None, None, None, None, LOCAL, "auto", None, False)
 
 
 def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +268,7 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         "--storage": "sqlite:///x.db",
         "--trials": "7",
         "--timeout": "1.5h",
-        "--workers": "2",
+        **ENGINE_OPTIONS,
         "--device": "cuda:0,cuda:1",
         "--data": "synthetic",
         "--keep": "0",
@@ -271,7 +283,7 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         storage="sqlite:///x.db",
         trials=7,
         timeout=5_400.0,
-        workers=2,
+        engine=ON_RAY,
         device="cuda:0,cuda:1",
         data="synthetic",
         compile_networks=True,
@@ -280,7 +292,8 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         patience=30,
         confirm=0,
     )
-    fields = {*ResumeRequest.__dataclass_fields__} - {"study", "compile_networks"}
+    fields = {*ResumeRequest.__dataclass_fields__, *EngineOptions.__dataclass_fields__}
+    fields -= {"study", "compile_networks"}
     assert {f"--{name.replace('_', '-')}" for name in fields} == set(options)
 
 
@@ -289,7 +302,7 @@ def test_every_option_of_confirm_reaches_the_service(monkeypatch: pytest.MonkeyP
         "--storage": "sqlite:///x.db",
         "--top": "5",
         "--seeds": "8",
-        "--workers": "2",
+        **ENGINE_OPTIONS,
         "--device": "cpu",
         "--data": "synthetic",
         "--hang-after": "90",
@@ -297,7 +310,7 @@ def test_every_option_of_confirm_reaches_the_service(monkeypatch: pytest.MonkeyP
     words = (word for pair in options.items() for word in pair)
     found = asked(monkeypatch, "confirm", "mine", *words, "--compile")
     assert found.request == ConfirmRequest(
-        "mine", "sqlite:///x.db", 5, 8, 2, "cpu", "synthetic", True, 90.0
+        "mine", "sqlite:///x.db", 5, 8, ON_RAY, "cpu", "synthetic", True, 90.0
     )
     assert asked(monkeypatch, "confirm").request == ConfirmRequest()
 
@@ -388,7 +401,8 @@ def test_times_have_units(text: str, seconds: float) -> None:
         (["--trials", "many"], "'many' is not a valid integer"),
         (["--epochs", "0"], "0 is not in the range"),
         (["--train-images", "9"], "9 is not in the range"),
-        (["--workers", "0"], "0 is not in the range"),
+        (["--workers", "0"], "must be a number from 1 to 1024, or two such as 4..64"),
+        (["--workers", "8..4"], "or two such as 4..64, but got '8..4'"),
         (["--seed", "-1"], "-1 is not in the range"),
         (["--sampler", "grid"], "'grid' is not one of 'model', 'tpe', 'random'"),
         (["--pruner", "asha"], "'asha' is not one of"),

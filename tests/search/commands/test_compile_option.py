@@ -7,7 +7,7 @@ import pytest
 
 from search.cli import run
 from search.errors import UsageError
-from search.service import session
+from search.workers.engine import LocalEngine
 from tests.search.running import FAST, space_file
 
 
@@ -20,7 +20,7 @@ def wanted(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> bool:
         raise UsageError("enough")
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, "Pool", no_pool)
+        patch.setattr(LocalEngine, "pool", no_pool)
         assert run([str(one) for one in arguments]) == 2
     (found,) = asked
     return found

@@ -230,7 +230,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> None:
         return DATA.model_copy(update={"train": 400})
 
     monkeypatch.setattr(lr_report, "prepare_images", prepare)
-    monkeypatch.setattr(lr_report, "Pool", lambda slots, *_: SweepingPool(len(slots)))
+    monkeypatch.setattr(lr_report, "LocalPool", lambda slots, *_: SweepingPool(len(slots)))
 
 
 @pytest.mark.usefixtures("prepared")

@@ -71,7 +71,7 @@ class Prepared:
 def prepared(monkeypatch: pytest.MonkeyPatch) -> Prepared:
     found = Prepared()
     monkeypatch.setattr(doctor, "prepare_images", found.prepare)
-    monkeypatch.setattr(doctor, "Pool", found.begin)
+    monkeypatch.setattr(doctor, "LocalPool", found.begin)
     for module in (slots, machine):
         monkeypatch.setattr(module, "available_cores", lambda: 2)
     return found
@@ -296,7 +296,7 @@ def test_the_last_words_of_a_worker_that_does_not_come_up_are_kept(
         (logs / "worker-0.log").write_text("a long story\nbad luck\n\n")
         raise ServiceError(f"The workers keep dying (killed). The log may say why: {logs}/x.log")
 
-    monkeypatch.setattr(doctor, "Pool", dies)
+    monkeypatch.setattr(doctor, "LocalPool", dies)
     speed = document(capsys, "--data", "synthetic", code=1)["checks"]["speed"]
     assert speed["found"] == "The workers keep dying (killed). The last line of its log: bad luck"
     assert prepared.data is not None

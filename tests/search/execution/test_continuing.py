@@ -4,6 +4,7 @@ import sqlite3
 import warnings
 from contextlib import closing, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -18,7 +19,6 @@ from search.service import session
 from search.storage.opening import open_storage
 from search.storage.study_lock import StudyLock
 from search.study import attributes
-from search.workers.slots import Slot
 from tests.search.script import HandClock
 from tests.search.scripted import (
     Killed,
@@ -116,13 +116,15 @@ def test_a_total_that_is_lowered_leaves_nothing_running(
     search(study, pool, folder, clock=clock, stop=lambda: asked[0])
     assert states_of(study) == ["complete", "complete", "running", "running"]
     again = ScriptedPool(2, checkpoints=pool.checkpoints)
-    monkeypatch.setattr(session, "Pool", lambda *_, **_options: nullcontext(again))
+    engine: Any = SimpleNamespace(
+        described=lambda: "2 workers", pool=lambda *_, **_options: nullcontext(again)
+    )
     monkeypatch.setattr(session, "pixel_statistics", lambda _images: {})
     home, storage = Home(folder.root.parent.parent), open_storage(f"sqlite:///{folder.root}/no.db")
-    lowered, slots = reopened(study, **budget), [Slot("cpu", 1)]
+    lowered = reopened(study, **budget)
     with StudyLock(home, storage, study.name) as lock:
         outcome = session.Session(
-            lowered, storage, lock, home, slots, StartRequest("mine"), list[Event]().append
+            lowered, storage, lock, home, engine, StartRequest("mine"), list[Event]().append
         ).run()
     assert outcome == "finished"
     assert "running" not in states_of(lowered)

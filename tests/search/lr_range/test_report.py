@@ -104,7 +104,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 def bench(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     made = Bench()
     monkeypatch.setattr(lr_report, "prepare_images", made.prepare)
-    monkeypatch.setattr(lr_report, "Pool", made.open_pool)
+    monkeypatch.setattr(lr_report, "LocalPool", made.open_pool)
     return made
 
 

@@ -15,9 +15,12 @@ from search.storage.opening import open_storage
 from search.study import attributes
 from search.study.settings import Budget, Settings
 from search.study.study import SearchStudy, create_or_open
+from search.workers.engine_options import EngineOptions
 from search.workers.shared_images import map_images, prepare_images
 from tests.search.running import space_file
 from tests.search.scripted import settings_of
+
+ONE = EngineOptions(workers=1)
 
 
 @pytest.fixture
@@ -53,7 +56,7 @@ def older(plain_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_it_is_resumed_on_its_own_split_and_not_confirmed(older: Home, plain_images: Path) -> None:
-    request = ResumeRequest("tiny", None, None, None, 1, "cpu", str(plain_images))
+    request = ResumeRequest("tiny", None, None, None, ONE, "cpu", str(plain_images))
     study, _ = resume(older, request, lambda _: None, plain_images)
     assert study.budget == Budget(trials=11)
     assert study.data.validation == 5_000
@@ -67,7 +70,7 @@ def test_the_same_start_continues_it_and_confirms_only_if_that_is_asked_for(
         str(space_file(tmp_path)),
         epochs=1,
         train_images=400,
-        workers=1,
+        engine=ONE,
         device="cpu",
         data=str(plain_images),
         confirm=wanted,
@@ -81,7 +84,7 @@ def test_it_can_be_confirmed_on_the_images_that_also_chose(older: Home, plain_im
     from search.confirmation.planning import plan_for
 
     before = _with_a_trial(older)
-    request = ConfirmRequest("tiny", workers=1, device="cpu", data=str(plain_images), top=1)
+    request = ConfirmRequest("tiny", engine=ONE, device="cpu", data=str(plain_images), top=1)
     study, _ = confirm(older, request, lambda _: None, plain_images)
     images = plan_for(study).images
     assert (images.count, images.took_no_part) == (5_000, False)

@@ -8,7 +8,18 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.storage.opening import open_storage
-from search.study.trial_states import attach, begin, give_up, is_paused, pause, snapshot, take_up
+from search.study.trial_states import (
+    LostTrialError,
+    attach,
+    begin,
+    enqueued_waiting,
+    give_up,
+    is_paused,
+    pause,
+    resume,
+    snapshot,
+    take_up,
+)
 
 PARTS = ("number", "params", "distributions", "user_attrs", "intermediate_values", "datetime_start")
 
@@ -79,3 +90,38 @@ def test_a_trial_that_waits_is_known_to_wait_and_ends_with_its_last_score(
     give_up(waiting)
     (ended,) = study.trials
     assert (ended.state, ended.value) == (TrialState.PRUNED, 0.125)
+
+
+def test_a_trial_that_resumes_as_it_was_attached_is_running_with_all_that_it_had(
+    study: optuna.Study,
+) -> None:
+    begun_before = begun(study)
+    begun_before.report(0.25, 1)
+    pause(begun_before)
+    trial = attach(study, 0)
+    resume(trial)
+    trial.report(0.5, 2)
+    assert snapshot(trial).state is study.trials[0].state is TrialState.RUNNING
+    assert snapshot(trial).intermediate_values == study.trials[0].intermediate_values
+    with pytest.raises(LostTrialError):
+        resume(attach(study, 0))  # it runs already
+
+
+def test_enqueued_trials_are_found_without_those_that_run_wait_at_a_look_or_have_ended(
+    url: str,
+) -> None:
+    """As Optuna would find them, from which a storage in memory still has them."""
+    found = []
+    for storage in (open_storage(url), InMemoryStorage()):
+        study = optuna.create_study(study_name="mine", storage=storage, direction="maximize")
+        other = optuna.create_study(study_name="another", storage=storage)
+        other.enqueue_trial({"x": 0.1})
+        for value in (0.2, 0.3, 0.4):
+            study.enqueue_trial({"x": value})
+        take_up(study, 0).report(0.5, 1)
+        pause(attach(study, 0))
+        take_up(study, 1)
+        study.enqueue_trial({"x": 0.5})
+        study.tell(study.ask(), 1.0)  # it takes the first that waits, which is the paused one
+        found.append(enqueued_waiting(study))
+    assert found == [[2, 3], [2, 3]]

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -15,29 +14,21 @@ import pytest
 
 from cifar_core.data.resident import Splits
 from cifar_core.pages import TUNABLE, VARIABLE
-from cifar_core.recipe import Net
-from search.workers import pool as pools
-from search.workers.messages import Died, EpochsDone, Failed, Finished, Ready, Remark
-from search.workers.pool import Pool
+from search.workers import local_pool as pools
+from search.workers.local_pool import LocalPool
+from search.workers.messages import Died, EpochsDone, Finished, Ready, Remark
 from search.workers.shared_images import store_images
 from search.workers.slots import Slot
 from tests.search.pooling import (
-    RECIPE,
     all_ready,
     end_of,
     ready_again,
     task,
     until,
-    work_in_little_memory,
     work_without_a_compiler,
 )
 from tests.search.running import needs_proc
 from tests.search.script import HandClock
-
-LONG = RECIPE.model_copy(
-    update={"network": Net(channels1=128, channels2=256), "batch_size": 2, "epochs": 1}
-)
-"""An epoch of the images here takes far longer than any test waits."""
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +39,13 @@ def images(tmp_path_factory: pytest.TempPathFactory, small_splits: Splits) -> Pa
 
 
 @pytest.fixture(scope="module")
-def pool(images: Path) -> Iterator[Pool]:
+def pool(images: Path) -> Iterator[LocalPool]:
     """A worker that is to compile and cannot, begun in an environment without the variable."""
     without = {name: value for name, value in os.environ.items() if name != VARIABLE}
     with (
         mock.patch.dict(os.environ, without, clear=True),
         mock.patch.object(pools, "work", work_without_a_compiler),
-        Pool([Slot("cpu", 1)], images, images.parent, compile_networks=True) as made,
+        LocalPool([Slot("cpu", 1)], images, images.parent, compile_networks=True) as made,
     ):
         all_ready(made)
         yield made
@@ -68,7 +59,7 @@ def environment_of(pid: int | None) -> dict[str, str]:
 
 @needs_proc
 def test_workers_and_those_who_replace_them_use_large_pages_and_the_coordinator_does_not(
-    pool: Pool,
+    pool: LocalPool,
 ) -> None:
     (worker,) = pool.workers
     first = worker.pid
@@ -84,7 +75,7 @@ def test_workers_and_those_who_replace_them_use_large_pages_and_the_coordinator_
 
 
 def test_a_worker_that_cannot_compile_says_so_once_a_trial_and_trains(
-    pool: Pool, tmp_path: Path
+    pool: LocalPool, tmp_path: Path
 ) -> None:
     (worker,) = pool.workers
     for number in range(2):
@@ -100,85 +91,10 @@ def test_a_worker_that_cannot_compile_says_so_once_a_trial_and_trains(
         assert worker.idle
 
 
-@needs_proc
-@pytest.mark.slow
-def test_a_trial_for_which_there_is_no_memory_fails_and_the_worker_goes_on(
-    images: Path, tmp_path: Path
-) -> None:
-    """The system refuses the memory; what its kernel kills instead is told in test_deaths.py."""
-    huge = RECIPE.model_copy(update={"network": Net(channels1=2048, channels2=4096)})
-    with (
-        mock.patch.object(pools, "work", work_in_little_memory),
-        Pool([Slot("cpu", 1)], images, images.parent) as pool,
-    ):
-        all_ready(pool)
-        (worker,) = pool.workers
-        pid = worker.pid
-        pool.assign(worker, task(tmp_path, 0, recipe=huge))
-        *_, (_, failed) = until(pool, end_of(worker))
-        assert isinstance(failed, Failed)
-        assert failed.reason.startswith("out of memory: ")
-        assert not failed.worker_ends
-        pool.assign(worker, task(tmp_path, 1))
-        *_, (_, finished) = until(pool, end_of(worker))
-        assert finished == Finished()
-        assert worker.pid == pid
-
-
-# ------------------------------------------------------------------------------- workers that hang
-
-
-@pytest.fixture
-def hanging(images: Path) -> Iterator[Pool]:
-    """Two workers of whom each may, once it has trained, be silent for four seconds."""
-    with Pool([Slot("cpu", 1)] * 2, images, images.parent) as made:
-        all_ready(made)
-        # With its first trial a process imports more of PyTorch, which takes a while.
-        for worker in made.workers:
-            made.assign(worker, task(images.parent, 10 + worker.index))
-        until(made, end_of(*made.workers))
-        made._hang_after = 4.0
-        yield made
-
-
-@pytest.mark.slow
-def test_a_worker_that_hangs_is_replaced_and_those_that_work_or_wait_are_not(
-    hanging: Pool, tmp_path: Path
-) -> None:
-    first, second = hanging.workers
-    pids = first.pid, second.pid
-    # The first hangs in its trial; the second has finished an epoch and is not answered for long.
-    hanging.assign(first, task(tmp_path, 0, recipe=LONG))
-    hanging.assign(second, task(tmp_path, 1, recipe=RECIPE.model_copy(update={"epochs": 2})))
-    said = []
-    while not any(who is second and isinstance(what, EpochsDone) for who, _, what in said):
-        said += hanging.poll(0.25)
-    assert pids[0] is not None
-    os.kill(pids[0], signal.SIGSTOP)
-    began = time.monotonic()
-    while not (died := [what for _, _, what in said if isinstance(what, Died)]):
-        assert time.monotonic() - began < 30.0
-        said += hanging.poll(0.25)
-    hanging._hang_after = 300.0  # a new one may take its time to start
-    assert 2.5 < time.monotonic() - began < 9.0  # the last beat was up to a second old
-    assert [re.sub(r"\d+", "N", one.reason) for one in died] == ["killed after N s without a step"]
-    ended = [(who, about) for who, about, what in said if isinstance(what, Died)]
-    assert ended == [(first, task(tmp_path, 0, recipe=LONG))]
-    with pytest.raises(ProcessLookupError):
-        os.kill(pids[0], 0)
-    assert second.pid == pids[1]
-    until(hanging, ready_again(first))
-    # The new one is given the trial; both finish.
-    hanging.assign(first, task(tmp_path, 2))
-    hanging.answer(second, True)
-    until(hanging, end_of(first, second))
-    assert second.pid == pids[1]
-
-
 def test_while_the_coordinator_was_stopped_nobody_was_silent(images: Path) -> None:
     """Ctrl-Z and fg after an hour, or a machine that slept."""
     clock = HandClock()
-    pool = Pool([Slot("cpu", 1)], images, images.parent, hang_after=60.0, clock=clock)
+    pool = LocalPool([Slot("cpu", 1)], images, images.parent, hang_after=60.0, clock=clock)
     (worker,) = pool.workers
     clock.now += 3600.0
     assert pool._hanging([]) == []
@@ -200,9 +116,9 @@ def test_a_worker_that_has_not_come_up_yet_ends_with_its_coordinator(
     script = (
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from search.workers.pool import Pool, Slot\n"
+        "from search.workers.local_pool import LocalPool, Slot\n"
         "if __name__ == '__main__':\n"
-        "    pool = Pool([Slot('cpu', 1)], Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "    pool = LocalPool([Slot('cpu', 1)], Path(sys.argv[1]), Path(sys.argv[2]))\n"
         "    with pool:\n"
         "        print(pool.workers[0].pid, flush=True)\n"
         "        time.sleep(float(sys.argv[3]))\n"
@@ -233,4 +149,4 @@ def test_a_worker_that_cannot_be_started_is_the_systems_error(
 
     monkeypatch.setattr(pools.SpawnProcess, "start", refuse)
     with pytest.raises(OSError, match="Too many open files"):
-        Pool([Slot("cpu", 1)], images, images.parent).__enter__()
+        LocalPool([Slot("cpu", 1)], images, images.parent).__enter__()

@@ -23,8 +23,9 @@ from cifar_core.device import release_memory
 from cifar_core.errors import CheckpointError
 from cifar_core.lr_range import Ramp
 from cifar_core.trainer import Training
-from search.workers import pool as pools
+from search.workers import local_pool as pools
 from search.workers import worker as workers
+from search.workers.local_pool import LocalPool
 from search.workers.messages import (
     Beat,
     Died,
@@ -39,7 +40,6 @@ from search.workers.messages import (
     Unsaved,
     WorkerMessage,
 )
-from search.workers.pool import Pool
 from search.workers.shared_images import store_images
 from search.workers.slots import Slot
 from search.workers.worker import work
@@ -382,24 +382,24 @@ def work_on_a_gpu_that_is_not_there(connection: Connection, device: str, *args: 
 
 
 @pytest.fixture(scope="module")
-def pool(images: Path) -> Iterator[Pool]:
+def pool(images: Path) -> Iterator[LocalPool]:
     """Two workers on one GPU, which all tests share."""
     with (
         mock.patch.object(pools, "work", work_on_a_gpu_that_is_not_there),
-        Pool([Slot("cuda:0", 1, 0.5)] * 2, images, images.parent / "logs") as made,
+        LocalPool([Slot("cuda:0", 1, 0.5)] * 2, images, images.parent / "logs") as made,
     ):
         all_ready(made)
         yield made
 
 
-def test_each_worker_limits_itself_to_its_slots_share(pool: Pool) -> None:
+def test_each_worker_limits_itself_to_its_slots_share(pool: LocalPool) -> None:
     for worker in pool.workers:
         said = (pool._log / f"worker-{worker.index}.log").read_text()
         assert "limit: 0.484375 cuda:0" in said  # half of 64 GiB, without 1 GiB
 
 
 def test_a_lack_of_memory_fails_one_trial_and_neither_the_next_nor_the_neighbours(
-    pool: Pool, tmp_path: Path
+    pool: LocalPool, tmp_path: Path
 ) -> None:
     first, neighbour = pool.workers
     pids = [first.pid, neighbour.pid]
@@ -415,7 +415,7 @@ def test_a_lack_of_memory_fails_one_trial_and_neither_the_next_nor_the_neighbour
 
 
 def test_a_worker_whose_gpu_is_lost_is_replaced_and_no_other_trial_is_blamed(
-    pool: Pool, tmp_path: Path
+    pool: LocalPool, tmp_path: Path
 ) -> None:
     first, neighbour = pool.workers
     pid, other = first.pid, neighbour.pid

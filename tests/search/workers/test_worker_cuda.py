@@ -12,10 +12,10 @@ from cifar_core.data.resident import Splits
 from cifar_core.device import CONTEXT_BYTES
 from cifar_core.recipe import Net, Recipe, ResNet18Cifar
 from cifar_core.trainer import Training
-from search.workers import pool as pools
+from search.workers import local_pool as pools
 from search.workers import worker as workers
+from search.workers.local_pool import LocalPool
 from search.workers.messages import Died, Failed, Finished, Ready
-from search.workers.pool import Pool
 from search.workers.shared_images import store_images
 from search.workers.slots import Slot, slots_of
 from search.workers.worker import work
@@ -32,15 +32,15 @@ TIGHT_BYTES = CONTEXT_BYTES
 """A share whose half, 0.5 GiB, is for tensors: plenty for the small network."""
 ASSERTING = 1002
 
-Made = Callable[[list[Slot]], AbstractContextManager[Pool]]
+Made = Callable[[list[Slot]], AbstractContextManager[LocalPool]]
 
 
 @pytest.fixture
 def pool_of(tmp_path: Path, small_splits: Splits) -> Made:
     @contextmanager
-    def made(slots: list[Slot]) -> Iterator[Pool]:
+    def made(slots: list[Slot]) -> Iterator[LocalPool]:
         store_images(small_splits, tmp_path / "images")
-        with Pool(slots, tmp_path / "images", tmp_path / "logs") as pool:
+        with LocalPool(slots, tmp_path / "images", tmp_path / "logs") as pool:
             all_ready(pool)
             yield pool
 

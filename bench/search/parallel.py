@@ -1,0 +1,139 @@
+"""What does a search lose by deciding with news that others still train, when many workers share it?
+
+    python -m bench.search.parallel [--tasks "mixed 1" "noisy 1"] [--workers 1 8 64] [--seeds 4]
+        [--trials 100] [--most-paused 64] [--workers-a-choice 4] [--json FILE]
+
+Searches with the default policy of so many trials, which all train the same number of epochs, whatever
+the number of workers: by one worker, who knows everything when a decision is made, and by more, on a
+simulated clock. Stated is the regret at the end: how many points the true quality of the configuration with
+the best score lies below that of the best known one; its difference to one worker's, paired by task and
+seed, with the middle 95 % of bootstrap samples; and how many times as fast a search was over, beside the
+number of workers.
+"""
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import optuna
+
+from bench.columns import in_columns
+from bench.search.tasks import Stage, stage
+from search.policy import Seen, freeze_thaw, run_search
+from search.policy.factory import default_policy
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A search that has come to its end.
+
+    Attributes:
+        task: Name of the task.
+        seed: Seed of the policy.
+        workers: Trainings side by side.
+        regret: Points from what is returned to the best known configuration.
+        epochs: Epochs that were trained.
+        seconds: Simulated seconds until the end.
+    """
+
+    task: str
+    seed: int
+    workers: int
+    regret: float
+    epochs: int
+    seconds: float
+
+
+def search(name: str, seed: int, workers: int, trials: int, on: Stage) -> Ended:
+    """Search a task once, to the end that its number of trials has.
+
+    Args:
+        name: Name of the task.
+        seed: Seed of the policy.
+        workers: Trainings side by side.
+        trials: Trials in all.
+        on: The task.
+    """
+    task = on.task
+    study = optuna.create_study(direction="maximize", study_name=f"{workers} {seed}")
+    policy = default_policy(
+        study, choose=task.space.suggest, epochs=task.epochs, seed=seed, trials=trials
+    )
+    best: list[Seen] = []
+
+    def watch(seen: Seen) -> bool:
+        if not best or seen.accuracy > best[0].accuracy:
+            best[:] = [seen]
+        return False
+
+    seen = run_search(
+        policy,
+        study,
+        choose=task.space.suggest,
+        train=task.train,
+        epochs=task.epochs,
+        trials=trials,
+        workers=workers,
+        epoch_seconds=task.seconds,
+        stop=watch,
+    )
+    found = task.truth(study.get_trials(deepcopy=False)[best[0].trial].params)
+    return Ended(name, seed, workers, 100 * (on.best - found), len(seen), seen[-1].seconds)
+
+
+def described(ends: list[Ended], workers: int) -> list[str]:
+    """Return a line of the table."""
+    own = {(one.task, one.seed): one for one in ends if one.workers == workers}
+    alone = {(one.task, one.seed): one for one in ends if one.workers == 1}
+    regret = np.array([one.regret for one in own.values()])
+    line = [str(workers), f"{regret.mean():.1f}"]
+    pairs = [(own[key], alone[key]) for key in own if key in alone]
+    if workers == 1 or not pairs:
+        return [*line, "", "", f"{np.mean([one.epochs for one in own.values()]):.0f}", "1"]
+    differences = np.array([one.regret - other.regret for one, other in pairs])
+    rng = np.random.default_rng(0)
+    means = rng.choice(differences, (4_000, len(differences))).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    faster = np.mean([other.seconds / one.seconds for one, other in pairs])
+    epochs = np.mean([one.epochs for one, _ in pairs])
+    interval = f"{low:.1f} to {high:.1f}"
+    return [*line, f"{differences.mean():.1f}", interval, f"{epochs:.0f}", f"{faster:.1f}"]
+
+
+def main() -> None:
+    """Read the command line, search, print, write."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.search.parallel", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--tasks", nargs="+", default=["mixed 1", "noisy 1"])
+    parser.add_argument("--workers", nargs="+", type=int, default=[1, 8, 64])
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--most-paused", type=int, default=freeze_thaw.MOST_PAUSED)
+    parser.add_argument("--workers-a-choice", type=int, default=freeze_thaw.WORKERS_A_CHOICE)
+    parser.add_argument("--json", type=Path, help="file to write every search to")
+    wanted = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    ends: list[Ended] = []
+    constants = {
+        "MOST_PAUSED": wanted.most_paused,
+        "WORKERS_A_CHOICE": wanted.workers_a_choice,
+    }
+    with mock.patch.multiple(freeze_thaw, **constants):
+        for seed in range(wanted.seeds):
+            for task in wanted.tasks:
+                for workers in wanted.workers:
+                    ends.append(search(task, seed, workers, wanted.trials, stage(task)))
+                    print(json.dumps(asdict(ends[-1])), flush=True)
+    if wanted.json is not None:
+        wanted.json.write_text(json.dumps([asdict(one) for one in ends]) + "\n", encoding="utf-8")
+    head = ["workers", "regret", "difference", "95 %", "epochs", "times as fast"]
+    print(f"{', '.join(wanted.tasks)}; {wanted.seeds} seeds, {wanted.trials} trials")
+    print(in_columns(head, [described(ends, workers) for workers in wanted.workers]))
+
+
+if __name__ == "__main__":
+    main()
