@@ -114,7 +114,8 @@ def _extreme_values(space: Space) -> Iterator[tuple[Values, str | None]]:
     for varied in [None, *space.parameters]:
         # A conditional parameter is seen only where its conditions hold, and theirs.
         conditions = every[varied] if varied else {}
-        for option in space.parameters[varied].extremes() if varied else [None]:
+        options = space.parameters[varied].tried() if varied else [None]
+        for option in options:
             values: Values = {}
             for name, parameter in space.parameters.items():
                 if not parameter.applies(values):
@@ -205,6 +206,8 @@ def _problems_of_prior(parameter: Parameter, prior: Prior) -> Iterator[str]:
         yield ".weights: is for choices; a range has `value` and `spread`."
         return
     low, high = (float(end) for end in parameter.extremes())
+    if prior.value == 0.0 and parameter.zero is not None:
+        low = 0.0
     # The range of a learning rate may be measured, and the belief is then cut to it.
     if not (low <= prior.value <= high or (parameter.measured and prior.value > 0)):
         yield f".value: must be in {parameter.described()}, but got {prior.value:g}."

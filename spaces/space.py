@@ -125,6 +125,23 @@ class Space(Record):
         """The same space with another number of epochs."""
         return self.model_copy(update={"recipe": {**self.recipe, "epochs": epochs}})
 
+    def values_of(self, stored: Mapping[str, Value]) -> Values:
+        """Return the values that parameters of Optuna's stand for; those of other names are left alone."""
+        return {
+            name: self.parameters[name].value_of(value) if name in self.parameters else value
+            for name, value in stored.items()
+        }
+
+    def stored(self, values: Values) -> Values:
+        """Return values as Optuna has them: the inverse of `values_of`."""
+        return {name: self.parameters[name].stored(value) for name, value in values.items()}
+
+    @property
+    def zero_below(self) -> dict[str, float]:
+        """For parameters with a share of 0, the number below which a value of Optuna's stands for 0."""
+        found = {name: one.zero_below for name, one in self.parameters.items()}
+        return {name: limit for name, limit in found.items() if limit is not None}
+
     def fit(self, values: Values) -> Values:
         """`values` with every number moved into the range of its parameter."""
         return {name: self.parameters[name].clip(value) for name, value in values.items()}
