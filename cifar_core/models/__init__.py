@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from cifar_core.models.layers import CLASSES
 from cifar_core.models.net import TutorialNet
 from cifar_core.models.preact import PreActNetwork
 from cifar_core.models.resnet import ResidualNetwork, resnet9, resnet18_cifar, resnet18_imagenet
@@ -22,7 +23,7 @@ __all__ = [
     "network_of",
 ]
 
-NETWORKS: Mapping[str, Callable[[Any], nn.Module]] = {
+NETWORKS: Mapping[str, Callable[[Any, int], nn.Module]] = {
     "net": TutorialNet,
     "resnet9": resnet9,
     "resnet18_cifar": resnet18_cifar,
@@ -30,7 +31,7 @@ NETWORKS: Mapping[str, Callable[[Any], nn.Module]] = {
     "preact_resnet18": PreActNetwork,
     "speednet": SpeedNetwork,
 }
-"""Builders of networks with random weights from their records, by the record's ``name``."""
+"""Builders of networks with random weights, from a record and the number of classes, by ``name``."""
 
 TITLES: Mapping[str, str] = {
     "net": "the PyTorch tutorial's two convolutions and three linear layers",
@@ -43,13 +44,17 @@ TITLES: Mapping[str, str] = {
 """Each network on one line."""
 
 
-def network_of(record: Network) -> nn.Module:
+def network_of(record: Network, classes: int = CLASSES) -> nn.Module:
     """The network that `record` describes, freshly initialised from PyTorch's global generator.
+
+    Args:
+        record: The network and its options.
+        classes: Number of classes; by default CIFAR-10's.
 
     Raises:
         WeightsError: The trained weights that the record names cannot be had, or do not fit.
     """
-    network = NETWORKS[record.name](record)
+    network = NETWORKS[record.name](record, classes)
     if isinstance(record, ResNet18ImageNet) and record.weights != "random":
         load_weights(network, record.weights)
     return network

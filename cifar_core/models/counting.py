@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cifar_core.models import NETWORKS
+from cifar_core.models.layers import CLASSES
 from cifar_core.recipe import Network
 
 __all__ = ["Counts", "count"]
@@ -27,7 +28,7 @@ class Counts:
     multiply_adds: int
 
 
-def count(record: Network, image_size: int = 32) -> Counts:
+def count(record: Network, image_size: int = 32, classes: int = CLASSES) -> Counts:
     """Count what `record` describes.
 
     The network is made on PyTorch's meta device, where tensors are shapes without content: no memory,
@@ -37,12 +38,13 @@ def count(record: Network, image_size: int = 32) -> Counts:
         record: The network and its options.
         image_size: Side of the image in pixels; networks with linear layers behind a whole map take
             32 alone.
+        classes: Number of classes; by default CIFAR-10's.
 
     Raises:
         RuntimeError: The network does not take images of this size.
     """
     with torch.device("meta"):
-        network = NETWORKS[record.name](record).eval()
+        network = NETWORKS[record.name](record, classes).eval()
         image = torch.empty(1, 3, image_size, image_size)
     done: list[int] = []
 

@@ -146,7 +146,6 @@ def train(
 
     if final and train_images is not None:
         raise UsageError("--final trains on all 50,000 images; leave out --train-images.")
-    check_image(image, final=final)
     configurations = read_configurations(configs, out, "-final" if final else "")
     found = None if final or train_images is not None else common_scale(configurations)
     count, origin = (None, None) if found is None else (found[0], found[1].study)
@@ -156,6 +155,7 @@ def train(
     places = resolve_devices(device)
     settle_on(places[0])
     images = open_data(data or str(folder), folder)
+    check_image(image, images, final=final)
     if images.notice:
         click.echo(f"note: {images.notice}", err=True)
     for one in configurations:

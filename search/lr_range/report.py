@@ -27,7 +27,7 @@ from search.signals import ending_like_ctrl_c
 from search.study.bounds import Bounds
 from search.study.settings import DataIdentity
 from search.workers.pool import Pool
-from search.workers.shared_images import check_train_images, prepare_images
+from search.workers.shared_images import check_train_images, cut_to, prepare_images
 from search.workers.slots import Slot, slots_of
 from spaces.files import load_space
 from spaces.space import Space
@@ -129,14 +129,16 @@ def run_lr_range(request: LrRangeRequest, observe: Observer, data_folder: Path) 
     Raises:
         CifarSearchError: There is a problem that the user can solve.
     """
-    check_train_images(request.train_images)
     devices = resolve_devices(request.device)
     slots = slots_of(devices, request.workers)
     subject = _subject(request, devices)
     # Wrong ends of the ramp are refused before any image is read.
     _ramp(replace(request, epochs=None), subject.space, subject.corners[0].recipe, 1)
     data = open_data(request.data or str(data_folder), data_folder)
-    for notice in (data.notice, subject.notice):
+    check_train_images(request.train_images, data)
+    train_images, fewer = cut_to(data, subject.train_images)
+    subject = replace(subject, train_images=train_images)
+    for notice in (data.notice, subject.notice, fewer):
         if notice:
             observe(Notice(notice))
     identity, findings = _measured(request, subject, data, slots, observe)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cifar_core.data.dataset import open_data
-from cifar_core.data.split import CONFIRMING_IMAGES
+from cifar_core.data.split import confirming_images
 from cifar_core.device import resolve_devices
 from search.errors import UsageError
 from search.events import Notice, Observer
@@ -17,7 +17,7 @@ from search.storage.opening import check_storage, open_storage
 from search.storage.study_lock import StudyLock
 from search.study.settings import Settings, given_range
 from search.study.study import SearchStudy, create_or_open, existing_identity
-from search.workers.shared_images import check_train_images, prepare_images
+from search.workers.shared_images import check_train_images, cut_to, prepare_images
 from search.workers.slots import slots_of
 from spaces.files import load_space
 
@@ -49,20 +49,22 @@ def start(
     url = _check(home, request, name)
     sources = warm_start.read_sources(home, url, name, plan.space, request.warm_start)
     data = open_data(request.data or str(data_folder), data_folder)
+    check_train_images(request.train_images, data)
+    train_images, fewer = cut_to(data, plan.train_images)
     if not home.root.exists():
         data.read_train()  # half a second, so that damaged images leave no home behind
     home.create()
     storage = open_storage(url)
     with StudyLock(home, storage, name) as lock:
-        for notice in (data.notice, plan.notice):
+        for notice in (data.notice, plan.notice, fewer):
             if notice:
                 observe(Notice(notice))
         before = existing_identity(storage, name)
         # A study of a version that confirmed nothing goes on as it began: all of these images score.
-        confirming = CONFIRMING_IMAGES if plan.seeds is None else 0
+        confirming = confirming_images(data.train_images) if plan.seeds is None else 0
         if before is not None and not before.confirming:
             confirming = 0
-        identity = prepare_images(data, plan.train_images, lock.folder.images, confirming)
+        identity = prepare_images(data, train_images, lock.folder.images, confirming)
         settings = Settings(
             space=plan.space,
             scale=plan.scale,
@@ -101,5 +103,4 @@ def _check(home: Home, request: StartRequest, name: str) -> str:
             "--lr-bounds must be auto, off, or LOW:HIGH with 0 < LOW < HIGH <= 1000, such as "
             f"1e-4:0.1, but got {request.lr_bounds!r}."
         ) from error
-    check_train_images(request.train_images)
     return url

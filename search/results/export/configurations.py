@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cifar_core.data import cifar10, synthetic
-from cifar_core.data.dataset import SYNTHETIC
 from cifar_core.files import write_atomically
 from cifar_core.recipe import Recipe
 from search.command_lines import command_line
@@ -267,8 +265,7 @@ def _document(
 
 def _preprocessing(study: SearchStudy, recipe: Recipe) -> dict[str, Any]:
     """The network's input and output: ``(pixels - mean) / std`` for pixels from 0 to 1, and the classes."""
-    classes = synthetic.CLASSES if study.data.name == SYNTHETIC else cifar10.CLASSES
     statistics = study.note(attributes.PIXELS) or {}  # older studies have none
     if recipe.normalization == "symmetric":
         statistics = {"mean": [0.5] * 3, "std": [0.5] * 3}
-    return {"normalization": recipe.normalization, **statistics, "classes": list(classes)}
+    return {"normalization": recipe.normalization, **statistics, "classes": list(study.data.class_names)}

@@ -48,13 +48,13 @@ class Preprocessing(nn.Module):
             numbers = [[float(one) for one in section[key]] for key in ("mean", "std")]
             mean, std = numbers
             classes = tuple(str(one) for one in section["classes"])
-            fits = len(mean) == len(std) == 3 and len(classes) == 10 and 0.0 not in std
+            fits = len(mean) == len(std) == 3 and len(classes) >= 2 and 0.0 not in std
         except (KeyError, TypeError, ValueError):
             fits = False
         if not fits:
             raise UsageError(
                 f"{origin} does not say how images are normalised: its section [preprocessing] needs three "
-                "numbers as `mean`, three as `std`, and ten `classes`. Export it again from a study that "
+                "numbers as `mean`, three as `std`, and two `classes` or more. Export it again from a study that "
                 "this version has searched."
             )
         return cls(mean, std, classes)
