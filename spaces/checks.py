@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 from cifar_core.errors import RecipeError
+from cifar_core.recipe import Recipe
 from cifar_core.records import UNIONS, shown
 from spaces.grid import MOST_CELLS, Grid
 from spaces.parameter import Parameter, Value, Values
 from spaces.prior import Prior
 from spaces.space import Known, Space
 
-__all__ = ["problems_of"]
+__all__ = ["problems_of", "tried_recipes"]
 
 SECTIONS = [*sorted(UNIONS), "augmentation"]
 
@@ -106,6 +107,14 @@ def _problems_of_recipes(space: Space) -> Iterator[str]:
         except (AttributeError, TypeError):
             name = f"parameters.{changed}.sets" if changed else "parameters: each `sets`"
             yield f"{name}: must name a single field, such as optimizer.lr."
+
+
+def tried_recipes(space: Space) -> Iterator[Recipe]:
+    """Yield the recipes of a space that is valid at the ends of its parameters, and its known ones."""
+    for values, _ in _extreme_values(space):
+        yield space.recipe_of(values)
+    for known in space.known:
+        yield space.recipe_of(known.values)
 
 
 def _extreme_values(space: Space) -> Iterator[tuple[Values, str | None]]:

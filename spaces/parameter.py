@@ -45,7 +45,12 @@ Title = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(no_con
 
 
 def _with_current_names(change: dict[str, Any]) -> dict[str, Any]:
-    return {section: with_current_names(values) for section, values in change.items()}
+    """Return a change with the current names of its fields, and the name of a user's own network."""
+    found = {section: with_current_names(values) for section, values in change.items()}
+    network = found.get("network")
+    if isinstance(network, dict) and "builder" in network:
+        found["network"] = {"name": "own", **network}
+    return found
 
 
 Change = Annotated[dict[str, Any], AfterValidator(_with_current_names)]

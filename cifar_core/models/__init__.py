@@ -5,13 +5,14 @@ from typing import Any
 
 from torch import nn
 
+from cifar_core.models import own
 from cifar_core.models.layers import CLASSES
 from cifar_core.models.net import TutorialNet
 from cifar_core.models.preact import PreActNetwork
 from cifar_core.models.resnet import ResidualNetwork, resnet9, resnet18_cifar, resnet18_imagenet
 from cifar_core.models.speednet import SpeedNetwork
 from cifar_core.models.weights import load_weights
-from cifar_core.recipe import Network, ResNet18ImageNet
+from cifar_core.recipe import Network, OwnNetwork, ResNet18ImageNet
 
 __all__ = [
     "NETWORKS",
@@ -53,7 +54,10 @@ def network_of(record: Network, classes: int = CLASSES) -> nn.Module:
 
     Raises:
         WeightsError: The trained weights that the record names cannot be had, or do not fit.
+        NetworkError: It is a user's own, which cannot be made or may not be run.
     """
+    if isinstance(record, OwnNetwork):
+        return own.build(record, classes)
     network = NETWORKS[record.name](record, classes)
     if isinstance(record, ResNet18ImageNet) and record.weights != "random":
         load_weights(network, record.weights)

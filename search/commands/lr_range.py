@@ -78,6 +78,7 @@ __all__ = ["lr_range"]
 @options.workers
 @options.device
 @options.data_folder
+@options.trust
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),

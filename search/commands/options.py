@@ -26,6 +26,7 @@ __all__ = [
     "storage",
     "study_argument",
     "to_home",
+    "trust",
     "workers",
 ]
 
@@ -231,6 +232,18 @@ def data_folder(command: Command) -> Command:
         help=(
             "Folder of CIFAR-10, which is downloaded to it if missing; auto: the built-in synthetic images "
             "if that fails; synthetic: those images.  [default: data/, or CIFAR_SEARCH_DATA]"
+        ),
+    )(command)
+
+
+def trust(command: Command) -> Command:
+    """`--trust`."""
+    return click.option(
+        "--trust",
+        is_flag=True,
+        help=(
+            "Run the code that makes a network of your own (`network.builder`). It is looked for beside "
+            "the space file or the recipe, and in the current folder; it can do whatever you can."
         ),
     )(command)
 

@@ -67,6 +67,7 @@ def _default(name: str) -> object:
 @options.compile_networks
 @options.hang_after
 @options.data_folder
+@options.trust
 @click.option(
     "--lr-bounds",
     default=_default("lr_bounds"),

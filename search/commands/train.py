@@ -91,6 +91,7 @@ class _TrainImages(click.ParamType[int | Literal["all"]]):
 @options.device
 @options.compile_networks
 @options.data_folder
+@options.trust
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -114,6 +115,7 @@ def train(
     device: str,
     compile_networks: bool,
     data: str | None,
+    trust: bool,
     out: Path | None,
     as_json: bool,
 ) -> int:
@@ -129,9 +131,12 @@ def train(
 
     from cifar_core.data.dataset import open_data
     from cifar_core.device import resolve_devices, settle_on
+    from cifar_core.networks import OwnNetwork
     from search.errors import UsageError
+    from search.own_code import Consent
     from search.results.comparison import compare
     from search.results.configuration import common_scale, read_configurations
+    from search.results.own_code import checked_code
     from search.results.retrain import RetrainRequest, retrain
     from search.results.subject import check_image, needs_validation
     from search.results.training_jobs import Stopped, Trained
@@ -147,6 +152,9 @@ def train(
     if final and train_images is not None:
         raise UsageError("--final trains on all 50,000 images; leave out --train-images.")
     configurations = read_configurations(configs, out, "-final" if final else "")
+    for one, path in zip(configurations, configs, strict=True):
+        if isinstance(one.recipe.network, OwnNetwork):
+            Consent(trust, path.parent).ask([one.recipe.network.builder], one.name)
     found = None if final or train_images is not None else common_scale(configurations)
     count, origin = (None, None) if found is None else (found[0], found[1].study)
     if isinstance(train_images, int):
@@ -158,6 +166,8 @@ def train(
     check_image(image, images, final=final)
     if images.notice:
         click.echo(f"note: {images.notice}", err=True)
+    for words in checked_code(configurations, images):
+        click.echo(f"note: {words}", err=True)
     for one in configurations:
         click.echo(scale_line(one, count, origin, final=final), err=as_json)
     if final and any(needs_validation(one.recipe) for one in configurations):

@@ -13,13 +13,15 @@ import torch
 from cifar_core.data.dataset import DataSet, open_data
 from cifar_core.device import resolve_devices
 from cifar_core.lr_range import Finding, Ramp
-from cifar_core.recipe import Constant, Recipe
+from cifar_core.models import own
+from cifar_core.recipe import Constant, OwnNetwork, Recipe
 from search.errors import ServiceError, UsageError
 from search.events import Notice, Observer
 from search.formatting import words_for_cut_batches
 from search.lr_range.bounds import combine_all
 from search.lr_range.corners import Corner, corners_of, curves_document
 from search.lr_range.sweeps import measure
+from search.own_code import Consent, folder_of_space
 from search.plan import plan_of
 from search.recipe_files import read_configuration
 from search.request import LrRangeRequest, StartRequest
@@ -132,12 +134,15 @@ def run_lr_range(request: LrRangeRequest, observe: Observer, data_folder: Path) 
     devices = resolve_devices(request.device)
     slots = slots_of(devices, request.workers)
     subject = _subject(request, devices)
+    _ask_consent(request, subject)
     # Wrong ends of the ramp are refused before any image is read.
     _ramp(replace(request, epochs=None), subject.space, subject.corners[0].recipe, 1)
     data = open_data(request.data or str(data_folder), data_folder)
     check_train_images(request.train_images, data)
     train_images, fewer = cut_to(data, subject.train_images)
     subject = replace(subject, train_images=train_images)
+    networks = [one.recipe.network for one in subject.corners]
+    own.check([one for one in networks if isinstance(one, OwnNetwork)], len(data.classes))
     for notice in (data.notice, subject.notice, fewer):
         if notice:
             observe(Notice(notice))
@@ -154,6 +159,14 @@ def run_lr_range(request: LrRangeRequest, observe: Observer, data_folder: Path) 
         findings=tuple(findings),
         bounds=tuple(bounds),
     )
+
+
+def _ask_consent(request: LrRangeRequest, subject: _Subject) -> None:
+    """Let this process run the code of the subject's networks, if the user has consented."""
+    named = str(request.space or request.config)
+    networks = [one.recipe.network for one in subject.corners]
+    builders = {one.builder for one in networks if isinstance(one, OwnNetwork)}
+    Consent(request.trust, folder_of_space(named)).ask(builders, f"{subject.name}")
 
 
 def _subject(request: LrRangeRequest, devices: list[torch.device]) -> _Subject:

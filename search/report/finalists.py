@@ -11,6 +11,7 @@ from search.results.verdict import accuracy_interval, contenders
 from search.study.confirmation import Confirmation, Confirmed
 from search.study.rows import TrialRow
 from search.views.grid_table import measured_words, published_words
+from search.views.next_steps import has_own_code
 
 __all__ = ["finalists"]
 
@@ -152,7 +153,13 @@ def _unconfirmed(record: ReportRecord, rows: list[TrialRow]) -> list[Markup]:
         for row, interval in zip(rows, intervals, strict=True)
     ]
     headings = ("trial", "accuracy", "95 % interval", "to the best", "configuration")
-    command = command_line("confirm", summary.study, flags=record.where, data=record.data)
+    command = command_line(
+        "confirm",
+        summary.study,
+        flags=record.where,
+        data=record.data,
+        trust=has_own_code(record.summary),
+    )
     gains = [element("li", words) for words in summary.comparisons]
     return [
         element(

@@ -21,7 +21,7 @@ from cifar_core.diagnostics import (
     one_of_each_class,
     short_names,
 )
-from cifar_core.errors import CheckpointError, DataError
+from cifar_core.errors import CheckpointError, DataError, NetworkError, UntrustedError
 from cifar_core.models import network_of
 from cifar_core.recipe import Recipe
 from search.home import StudyFolder
@@ -104,7 +104,12 @@ def diagnosed(row: TrialRow, folder: StudyFolder, images: Images | Missing) -> D
         weights = load_state(path)["network"]
         network = network_of(_untrained(recipe).network, images.splits.train.classes)
         network.load_state_dict(weights)
-    except (CheckpointError, LookupError, RuntimeError, TypeError) as error:
+    except UntrustedError:
+        return Missing(
+            f"The network of trial {row.number} is made by code of its own, which a report does not run. "
+            "The report that the search writes at its end has this section, as it runs the code anyway."
+        )
+    except (CheckpointError, NetworkError, LookupError, RuntimeError, TypeError) as error:
         return Missing(f"The trained network of trial {row.number} cannot be read: {error}")
     cpu, validation = torch.device("cpu"), images.splits.validation
     backend = backend_of(recipe, cpu)

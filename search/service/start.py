@@ -10,6 +10,7 @@ from search.events import Notice, Observer
 from search.execution import warm_start
 from search.execution.coordinator import Outcome
 from search.home import Home
+from search.own_code import Consent, check_networks, folder_of_space, note_code
 from search.plan import plan_of
 from search.request import StartRequest
 from search.service.session import Session
@@ -42,6 +43,9 @@ def start(
         CifarSearchError: Something is wrong that the user can correct.
     """
     space = load_space(request.space)
+    Consent(request.trust, folder_of_space(request.space)).ask(
+        space.builders, f"Space {space.name}"
+    )
     devices = resolve_devices(request.device)
     slots = slots_of(devices, request.workers)
     plan = plan_of(request, space, devices)
@@ -51,6 +55,7 @@ def start(
     data = open_data(request.data or str(data_folder), data_folder)
     check_train_images(request.train_images, data)
     train_images, fewer = cut_to(data, plan.train_images)
+    check_networks(plan.space, len(data.classes))
     if not home.root.exists():
         data.read_train()  # half a second, so that damaged images leave no home behind
     home.create()
@@ -83,6 +88,7 @@ def start(
         study, is_new = create_or_open(storage, name, settings, budget)
         if is_new:
             lock.note()
+        note_code(study)
         warm_start.note_sources(study, sources, observe)
         return study, Session(study, storage, lock, home, slots, request, observe).run()
 

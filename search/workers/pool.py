@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from cifar_core.models import own
 from cifar_core.pages import large_pages
 from search.errors import ServiceError
 from search.signals import SIGNALS, signals_wait
@@ -192,6 +193,7 @@ class Pool:
                 self._images,
                 log,
                 self._compile_networks,
+                own.allowed(),
             ),
             name=f"cifar-search worker {worker.index}",
             daemon=True,

@@ -234,7 +234,7 @@ def _document(
     study: SearchStudy, row: TrialRow, rank: int | None, confirmation: Confirmation | None
 ) -> dict[str, Any]:
     """Return a trial's configuration; without its origin if it was not trained for an epoch."""
-    settings = study.settings
+    settings, code = study.settings, study.note(attributes.OWN_CODE)
     recipe = Recipe.read(row.recipe, f"the recipe of trial {row.number}")
     document = {"recipe": row.recipe, "preprocessing": _preprocessing(study, recipe)}
     if row.validation_accuracy is None:
@@ -259,6 +259,7 @@ def _document(
             "recipe_digest": recipe.digest,
             "data": settings.data.model_dump(mode="json"),
             "versions": study.note(attributes.VERSIONS) or {},
+            **({} if code is None else {"own_code": code}),
         },
     }
 
