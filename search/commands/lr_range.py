@@ -21,6 +21,8 @@ __all__ = ["lr_range"]
 @click.command("lr-range")
 @click.option(
     "--space",
+    multiple=True,
+    callback=options.only_one,
     metavar="NAME|FILE",
     help="Measure at the corners that a search of this space measures.",
 )

@@ -23,6 +23,7 @@ __all__ = [
     "home",
     "images_folder",
     "json_output",
+    "only_one",
     "storage",
     "study_argument",
     "to_home",
@@ -246,6 +247,15 @@ def trust(command: Command) -> Command:
             "the space file or the recipe, and in the current folder; it can do whatever you can."
         ),
     )(command)
+
+
+def only_one(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """Return the value of an option with `multiple`, which click would else take the last of in silence."""
+    if len(values) > 1:
+        raise click.BadParameter(
+            f"can be given once, but got {', '.join(values)}. Run a command for each.", ctx, param
+        )
+    return values[0] if values else None
 
 
 def images_folder() -> Path:

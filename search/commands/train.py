@@ -54,15 +54,15 @@ class _TrainImages(click.ParamType[int | Literal["all"]]):
     type=_TrainImages(),
     help=(
         "Number of training images, the same number from each class.  [default: as many as the search that "
-        "CONFIG was exported from; all, which are 45,000, for a recipe of your own]"
+        "CONFIG was exported from; all, 45,000 of CIFAR-10, for a recipe of your own]"
     ),
 )
 @click.option(
     "--final",
     is_flag=True,
     help=(
-        "Train on all 50,000 images, then open the test split. Use it once, at the very end. "
-        "A plateau schedule needs validation images and trains on 45,000."
+        "Train on all training images, 50,000 of CIFAR-10, then open the test split. Use it once, at the "
+        "very end. A plateau schedule needs validation images and trains on the others."
     ),
 )
 @click.option(
@@ -150,7 +150,7 @@ def train(
     )
 
     if final and train_images is not None:
-        raise UsageError("--final trains on all 50,000 images; leave out --train-images.")
+        raise UsageError("--final trains on all training images; leave out --train-images.")
     configurations = read_configurations(configs, out, "-final" if final else "")
     for one, path in zip(configurations, configs, strict=True):
         if isinstance(one.recipe.network, OwnNetwork):
@@ -169,11 +169,12 @@ def train(
     for words in checked_code(configurations, images):
         click.echo(f"note: {words}", err=True)
     for one in configurations:
-        click.echo(scale_line(one, count, origin, final=final), err=as_json)
+        click.echo(scale_line(one, images, count, origin, final=final), err=as_json)
     if final and any(needs_validation(one.recipe) for one in configurations):
         click.echo(
-            "note: a plateau schedule needs validation images, so --final trains on 45,000 images and "
-            "keeps 5,000 for it; the test split is still opened at the end.",
+            "note: a plateau schedule needs validation images, so --final keeps "
+            f"{images.train_images - images.most_train_images:,} for it; the test split is still opened at "
+            "the end.",
             err=True,
         )
     several = len(configurations) > 1
