@@ -1,5 +1,6 @@
 """Networks of the user's own: run with consent alone, tried before a training, errors with their line."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +65,14 @@ def problem(code: own.Code, **arguments: Any) -> str:
     assert text.isprintable()
     assert str(code.file) in text or "twice" in text
     return text
+
+
+def test_the_network_of_the_readme_is_one_that_can_be_trained(write: Write) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```python\n# nets\.py\n(.*?)```", readme, re.DOTALL)
+    code = write(text)
+    own.allow([code])
+    own.check([record(code, width=8, norm=norm) for norm in (True, False)], 10)
 
 
 def test_nothing_is_imported_before_it_is_allowed(write: Write) -> None:
