@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 
 class Small(nn.Module):
-    """Two convolutions, with BatchNorm or dropout, and a layer that learns its width from its input."""
+    """Two convolutions, with BatchNorm or dropout."""
 
     def __init__(self, width: int, classes: int, norm: bool, dropout: float) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, width, 3, padding=1, bias=not norm)
         self.norm = nn.BatchNorm2d(width) if norm else nn.Dropout(dropout)
         self.second = nn.Conv2d(width, 2 * width, 3, stride=2)
-        self.last = nn.LazyLinear(classes)
+        self.last = nn.Linear(2 * width * 3**2, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         maps = nn.functional.max_pool2d(self.norm(self.first(images)).relu(), 4)

@@ -75,6 +75,15 @@ def test_the_network_of_the_readme_is_one_that_can_be_trained(write: Write) -> N
     own.check([record(code, width=8, norm=norm) for norm in (True, False)], 10)
 
 
+def test_a_layer_that_waits_for_its_first_input_has_its_weights_before_a_training(
+    write: Write,
+) -> None:
+    code = write(GOOD.replace("nn.Linear(16 * width, classes)", "nn.LazyLinear(classes)"))
+    own.allow([code])
+    network = own.build(record(code), 7)
+    assert [tuple(weight.shape) for weight in network.parameters()][2] == (7, 64)
+
+
 def test_nothing_is_imported_before_it_is_allowed(write: Write) -> None:
     code = write("raise AssertionError('imported')")
     with pytest.raises(UntrustedError, match=r"nets_of_test:make, which is run only if you say so"):
