@@ -13,7 +13,7 @@ from search.study.study import SearchStudy
 from spaces.checks import tried_recipes
 from spaces.space import Space
 
-__all__ = ["Consent", "changes", "check_networks", "folder_of_space", "note_code"]
+__all__ = ["Consent", "changes", "check_networks", "folder_of", "note_code"]
 
 
 class Consent:
@@ -91,6 +91,6 @@ def changes(noted: Any, now: dict[str, str]) -> str | None:
     return f"{one_line(', '.join(files))} {'has' if len(files) == 1 else 'have'}" if files else None
 
 
-def folder_of_space(name: str) -> Path:
-    """Return the folder of a space file, or of what would be one if it were not shipped."""
-    return Path(name).expanduser().parent
+def folder_of(named: object) -> Path:
+    """Return the folder of the file that a space or a recipe is given by; else the current one."""
+    return Path(named).expanduser().parent if isinstance(named, str | Path) else Path.cwd()

@@ -139,9 +139,7 @@ def _boxes(
     return np.rint(bounds).astype(np.int64)
 
 
-def targets(
-    labels: Tensor, partners: Tensor, kept: Tensor, classes: int = CLASSES
-) -> Tensor:
+def targets(labels: Tensor, partners: Tensor, kept: Tensor, classes: int = CLASSES) -> Tensor:
     """(B, classes) shares: ``kept`` (B,) for the own label, the rest for the partner's."""
     every = torch.arange(classes, device=labels.device)
     own = (labels.view(-1, 1) == every).float()  # (B, classes)

@@ -21,7 +21,7 @@ from search.formatting import words_for_cut_batches
 from search.lr_range.bounds import combine_all
 from search.lr_range.corners import Corner, corners_of, curves_document
 from search.lr_range.sweeps import measure
-from search.own_code import Consent, folder_of_space
+from search.own_code import Consent, folder_of
 from search.plan import plan_of
 from search.recipe_files import read_configuration
 from search.request import LrRangeRequest, StartRequest
@@ -163,10 +163,10 @@ def run_lr_range(request: LrRangeRequest, observe: Observer, data_folder: Path) 
 
 def _ask_consent(request: LrRangeRequest, subject: _Subject) -> None:
     """Let this process run the code of the subject's networks, if the user has consented."""
-    named = str(request.space or request.config)
+    named = request.space or request.config
     networks = [one.recipe.network for one in subject.corners]
     builders = {one.builder for one in networks if isinstance(one, OwnNetwork)}
-    Consent(request.trust, folder_of_space(named)).ask(builders, f"{subject.name}")
+    Consent(request.trust, folder_of(named)).ask(builders, f"{subject.name}")
 
 
 def _subject(request: LrRangeRequest, devices: list[torch.device]) -> _Subject:

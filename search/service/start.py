@@ -10,7 +10,7 @@ from search.events import Notice, Observer
 from search.execution import warm_start
 from search.execution.coordinator import Outcome
 from search.home import Home
-from search.own_code import Consent, check_networks, folder_of_space, note_code
+from search.own_code import Consent, check_networks, folder_of, note_code
 from search.plan import plan_of
 from search.request import StartRequest
 from search.service.session import Session
@@ -43,9 +43,7 @@ def start(
         CifarSearchError: Something is wrong that the user can correct.
     """
     space = load_space(request.space)
-    Consent(request.trust, folder_of_space(request.space)).ask(
-        space.builders, f"Space {space.name}"
-    )
+    Consent(request.trust, folder_of(request.space)).ask(space.builders, f"Space {space.name}")
     devices = resolve_devices(request.device)
     slots = slots_of(devices, request.workers)
     plan = plan_of(request, space, devices)

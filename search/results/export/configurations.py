@@ -269,4 +269,8 @@ def _preprocessing(study: SearchStudy, recipe: Recipe) -> dict[str, Any]:
     statistics = study.note(attributes.PIXELS) or {}  # older studies have none
     if recipe.normalization == "symmetric":
         statistics = {"mean": [0.5] * 3, "std": [0.5] * 3}
-    return {"normalization": recipe.normalization, **statistics, "classes": list(study.data.class_names)}
+    return {
+        "normalization": recipe.normalization,
+        **statistics,
+        "classes": list(study.data.class_names),
+    }

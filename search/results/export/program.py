@@ -44,7 +44,8 @@ def program_of(document: dict[str, Any], name: str, weights: str | None) -> str:
     if isinstance(recipe.network, OwnNetwork):
         raise UsageError(
             f"The network is made by code of its own, {recipe.network.builder}, and a program has only "
-            "code of PyTorch's and this project's. Export it as toml, and train that with cifar-search train --trust."
+            "code of PyTorch's and this project's. Export it as toml, and train that with "
+            "cifar-search train --trust."
         )
     if origin is not None and origin["data"]["name"] not in {"cifar10", SYNTHETIC}:
         raise UsageError(
