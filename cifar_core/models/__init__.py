@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import nn
 
-from cifar_core.models import own
 from cifar_core.models.layers import CLASSES
 from cifar_core.models.net import TutorialNet
+from cifar_core.models.own import build
 from cifar_core.models.preact import PreActNetwork
 from cifar_core.models.resnet import ResidualNetwork, resnet9, resnet18_cifar, resnet18_imagenet
 from cifar_core.models.speednet import SpeedNetwork
@@ -57,7 +57,7 @@ def network_of(record: Network, classes: int = CLASSES) -> nn.Module:
         NetworkError: It is a user's own, which cannot be made or may not be run.
     """
     if isinstance(record, OwnNetwork):
-        return own.build(record, classes)
+        return build(record, classes)
     network = NETWORKS[record.name](record, classes)
     if isinstance(record, ResNet18ImageNet) and record.weights != "random":
         load_weights(network, record.weights)

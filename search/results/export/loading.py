@@ -55,8 +55,8 @@ class Preprocessing(nn.Module):
         if not fits:
             raise UsageError(
                 f"{origin} does not say how images are normalised: its section [preprocessing] needs three "
-                "numbers as `mean`, three as `std`, and two `classes` or more. Export it again from a study "
-                "that this version has searched."
+                "numbers as `mean`, three as `std`, and two `classes` or more. Export it again from a "
+                "study that this version has searched."
             )
         return cls(mean, std, classes)
 
