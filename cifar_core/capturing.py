@@ -16,7 +16,7 @@ from cifar_core.device import ran_out_of_memory
 __all__ = ["Capture", "Record", "Step", "Taken", "lacks_for_capturing", "recorded"]
 
 Taken = tuple[Tensor, Tensor]
-"""The loss before a step () and the logits (B, 10), as `train_step` returns them."""
+"""The loss before a step () and the logits (B, classes), as `train_step` returns them."""
 Step = Callable[[Tensor, Tensor], Taken]
 Record = Callable[[Callable[[], Taken]], Callable[[], Taken]]
 """Makes what repeats a step out of the step, without taking it."""

@@ -12,7 +12,7 @@ from cifar_core.text_files import first_line
 __all__ = ["Forward", "compiled"]
 
 Forward = Callable[[Tensor], Tensor]
-"""Normalised images (B, 3, 32, 32) to logits (B, 10)."""
+"""Normalised images (B, 3, 32, 32) to logits (B, classes)."""
 
 
 def compiled(network: nn.Module, images: Tensor, backend: Backend) -> tuple[Forward, str | None]:

@@ -24,7 +24,6 @@ __all__ = [
     "short_names",
 ]
 
-CLASSES = 10
 BATCH = 128
 """Images that are augmented together for a sheet: about as many as in a training's batch."""
 SHORT = {"airplane": "plane", "automobile": "car"}
@@ -52,9 +51,10 @@ def confusion(network: nn.Module, part: Part, normalize: Normalization, backend:
         backend: The precision to compute in, and how many images at a time.
 
     Returns:
-        (10, 10) int64 on the CPU: the row is the true class, the column the predicted one.
+        (classes, classes) int64 on the CPU: the row is the true class, the column the predicted one.
     """
-    counts = torch.zeros(CLASSES * CLASSES, dtype=torch.int64, device=part.labels.device)
+    classes = part.classes
+    counts = torch.zeros(classes * classes, dtype=torch.int64, device=part.labels.device)
     size = backend.evaluation_batch
     with _evaluating(network):
         for images, labels in zip(
@@ -63,8 +63,8 @@ def confusion(network: nn.Module, part: Part, normalize: Normalization, backend:
             with backend.precision():
                 predicted = network(normalize(images)).argmax(1)  # (B,)
             # Not bincount: on a GPU it has to look at the labels before it knows its own size.
-            counts.index_add_(0, labels * CLASSES + predicted, torch.ones_like(labels))
-    return counts.view(CLASSES, CLASSES).cpu()
+            counts.index_add_(0, labels * classes + predicted, torch.ones_like(labels))
+    return counts.view(classes, classes).cpu()
 
 
 def class_accuracies(counts: Tensor) -> tuple[float | None, ...]:
@@ -122,7 +122,7 @@ def one_of_each_class(part: Part, seed: int) -> Tensor:
         (R,) int64 indices into `part`, in the order of the classes.
     """
     choices = np.random.default_rng(derive(seed, "pictures"))
-    found = (torch.nonzero(part.labels == label).flatten() for label in range(CLASSES))
+    found = (torch.nonzero(part.labels == label).flatten() for label in range(part.classes))
     return torch.stack([rows[int(choices.integers(len(rows)))] for rows in found if len(rows)])
 
 
@@ -157,7 +157,8 @@ def augmented_versions(
         images = augment(part.images[taken], record, generator, choices)  # (B, 3, 32, 32) uint8
         if record.mixes:
             # Weights that add up to one mix bytes as they mix normalised images.
-            mixed, _targets = mix(images.float(), part.labels[taken], record, generator, choices)
+            labels = part.labels[taken]
+            mixed, _ = mix(images.float(), labels, record, generator, choices, part.classes)
             images = mixed.round().clamp(0, 255).to(torch.uint8)
         made.append(images[order.argsort()[: len(rows)]])  # (R, 3, 32, 32)
     return torch.stack(made, dim=1)

@@ -10,6 +10,8 @@ options of a command line, which adds those that help::
     ├── CheckpointError   a saved state is damaged, or belongs to another training
     ├── DeviceError       the device asked for does not exist here
     ├── RampError         the rates asked for make no sweep
+    ├── NetworkError      code of the user's makes no network that can be trained
+    │   └── UntrustedError    it may not be run, as nobody has said so
     └── WeightsError      the trained weights asked for cannot be had, or are another network's
 """
 
@@ -20,9 +22,11 @@ __all__ = [
     "CifarSearchError",
     "DataError",
     "DeviceError",
+    "NetworkError",
     "NoImagesError",
     "RampError",
     "RecipeError",
+    "UntrustedError",
     "WeightsError",
 ]
 
@@ -62,6 +66,14 @@ class DeviceError(CifarSearchError):
 
 class RampError(CifarSearchError):
     """The learning rates asked for make no sweep."""
+
+
+class NetworkError(CifarSearchError):
+    """Code of the user's cannot be run, or makes no network that can be trained here."""
+
+
+class UntrustedError(NetworkError):
+    """A recipe names code that may not be run in this process, as nobody has said so."""
 
 
 class WeightsError(CifarSearchError):

@@ -1,14 +1,17 @@
 """The networks that a recipe can name, and the options of each. No torch is imported here."""
 
+import keyword
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
-from cifar_core.records import Record
+from cifar_core.records import Record, no_control, shown
 
 __all__ = [
     "Net",
     "Network",
+    "OwnNetwork",
     "PreActResNet18",
     "ResNet9",
     "ResNet18Cifar",
@@ -18,6 +21,8 @@ __all__ = [
 ]
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
+BUILDER = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+MOST_ARGUMENTS, LARGEST_ARGUMENT = 50, 1e18
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -130,7 +135,52 @@ class SpeedNet(Record):
         return True
 
 
+class OwnNetwork(Record):
+    """A network of your own, made by a Python function; the keys that are not listed are its arguments.
+
+    An argument is a number, a text, true or false. The function also gets `classes`, their number.
+
+    Attributes:
+        builder: The function, as ``module:function``. It is run only with ``--trust``. The module is a file
+            beside the space file or the recipe, or in the current folder.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Literal["own"] = "own"
+    builder: Annotated[str, Field(pattern=BUILDER, max_length=200)]
+
+    @model_validator(mode="after")
+    def _check_arguments(self) -> "OwnNetwork":
+        arguments = self.model_extra or {}
+        if len(arguments) > MOST_ARGUMENTS:
+            raise ValueError(f"at most {MOST_ARGUMENTS} arguments, but got {len(arguments)}.")
+        for name, value in arguments.items():
+            if not name.isidentifier() or keyword.iskeyword(name) or name == "classes":
+                raise ValueError(
+                    f"{shown(name)} cannot be an argument: it must be a name of Python's other than "
+                    "`classes`, which is the number of classes of the images."
+                )
+            if isinstance(value, str):
+                no_control(value)
+            elif not isinstance(value, int | float) or not abs(value) <= LARGEST_ARGUMENT:
+                raise ValueError(
+                    f"{name} must be a number, a text, true or false, but got {shown(value)}."
+                )
+        return self
+
+    @property
+    def arguments(self) -> Mapping[str, bool | int | float | str]:
+        """The arguments of the function, without `classes`."""
+        return self.model_extra or {}
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Only the network itself tells, once it is made."""
+        return False
+
+
 Network = Annotated[
-    Net | ResNet9 | ResNet18Cifar | ResNet18ImageNet | PreActResNet18 | SpeedNet,
+    Net | ResNet9 | ResNet18Cifar | ResNet18ImageNet | PreActResNet18 | SpeedNet | OwnNetwork,
     Field(discriminator="name"),
 ]

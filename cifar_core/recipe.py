@@ -16,6 +16,7 @@ from cifar_core.errors import RecipeError
 from cifar_core.networks import (
     Net,
     Network,
+    OwnNetwork,
     PreActResNet18,
     Residual,
     ResNet9,
@@ -37,6 +38,7 @@ __all__ = [
     "Network",
     "OneCycle",
     "Optimizer",
+    "OwnNetwork",
     "Plateau",
     "PreActResNet18",
     "Recipe",
@@ -225,10 +227,15 @@ class Recipe(Record):
     @model_validator(mode="before")
     @classmethod
     def _default_kinds(cls, values: Any) -> Any:
-        """A section without a `name` is of the default kind: ``network.channels1 = 32`` is a `Net`."""
+        """A section without a `name` is of the default kind: ``network.channels1 = 32`` is a `Net`.
+
+        One with a `builder` is an `OwnNetwork`.
+        """
         if not isinstance(values, Mapping):
             return values
         kinds = {key: cls.model_fields[key].default.name for key in UNIONS}
+        if isinstance(values.get("network"), dict) and "builder" in values["network"]:
+            kinds["network"] = "own"
         return {
             key: {"name": kinds[key], **value}
             if key in kinds and isinstance(value, dict)
@@ -291,7 +298,7 @@ def _told(record: Record) -> dict[str, Any]:
         value = getattr(record, name)
         if name == "name" or value != field.default:
             told[HASHED_AS.get(name, name)] = _told(value) if isinstance(value, Record) else value
-    return told
+    return told | (record.model_extra or {})
 
 
 def takes_fractions(field: str) -> bool:

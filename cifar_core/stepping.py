@@ -20,7 +20,7 @@ def new_network(
     recipe: Recipe, splits: Splits, normalize: Normalization, backend: Backend
 ) -> nn.Module:
     """Make a fresh network on its device; a whitening layer is set from the training images."""
-    network = backend.place(network_of(recipe.network))
+    network = backend.place(network_of(recipe.network, splits.train.classes))
     if isinstance(network, SpeedNetwork):
         network.whiten(normalize(splits.train.images[:IMAGES_TO_WHITEN_BY]))
     return network
@@ -40,16 +40,16 @@ def train_step(
         forward: The network, in training mode, on the device of the images.
         optimizer: Over the network's parameters.
         images: (B, 3, 32, 32) float32, normalised.
-        labels: (B,) int64, or (B, 10) float32, each class's share of a mixed image.
+        labels: (B,) int64, or (B, classes) float32, each class's share of a mixed image.
         label_smoothing: Share of the label's weight spread over all classes.
         backend: The precision to compute in.
 
     Returns:
-        The loss before the step () and the logits (B, 10), both detached.
+        The loss before the step () and the logits (B, classes), both detached.
     """
     optimizer.zero_grad(set_to_none=True)
     with backend.precision():
-        logits = forward(images)  # (B, 10)
+        logits = forward(images)  # (B, classes)
         loss = _loss(logits, labels, label_smoothing, backend.fewer_kernels)
     loss.backward(gradient=backend.unit)  # type: ignore[no-untyped-call]
     optimizer.step()
@@ -64,7 +64,7 @@ def _loss(logits: Tensor, labels: Tensor, smoothing: float, fewer_kernels: bool)
     """
     if not fewer_kernels or smoothing == 0.0 or labels.ndim > 1:
         return F.cross_entropy(logits, labels, label_smoothing=smoothing)
-    log_probabilities = F.log_softmax(logits, 1)  # (B, 10)
+    log_probabilities = F.log_softmax(logits, 1)  # (B, classes)
     of_labels = F.nll_loss(log_probabilities, labels)
     return torch.add((1.0 - smoothing) * of_labels, log_probabilities.mean(), alpha=-smoothing)
 
@@ -91,7 +91,7 @@ def evaluate(
         torch.split(part.images, size), torch.split(part.labels, size), strict=True
     ):
         with backend.precision():
-            logits = network(normalize(images))  # (B, 10)
+            logits = network(normalize(images))  # (B, classes)
         loss_sum += F.cross_entropy(logits.float(), labels, reduction="sum")
         correct += (logits.argmax(1) == labels).sum()
     return loss_sum.item() / len(part), correct.item() / len(part)
@@ -126,7 +126,7 @@ def answers(
     ):
         floats = normalize(images)  # (B, 3, 32, 32)
         with backend.precision():
-            logits = network(floats)  # (B, 10)
+            logits = network(floats)  # (B, classes)
             if flip_averaged:
                 logits = (logits.float() + network(floats.flip(-1)).float()) / 2.0
         found.append(logits.argmax(1) == labels)

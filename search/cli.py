@@ -11,7 +11,7 @@ from io import StringIO
 
 import click
 
-from cifar_core.errors import CifarSearchError, DeviceError, RampError, RecipeError
+from cifar_core.errors import CifarSearchError, DeviceError, NetworkError, RampError, RecipeError
 from search import __version__
 from search.commands.error_messages import explain, for_terminal, with_options, without_passwords
 from search.commands.lazy_group import LazyGroup
@@ -21,7 +21,7 @@ from spaces.errors import SpaceError
 
 __all__ = ["cli", "main", "run"]
 
-WRONG_USAGE = (UsageError, SpaceError, RecipeError, DeviceError, RampError)
+WRONG_USAGE = (UsageError, SpaceError, RecipeError, DeviceError, RampError, NetworkError)
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
 

@@ -56,6 +56,7 @@ class StartRequest:
         experience: ``on`` to let the policy learn from trials of older studies.
         confirm: Number of finalists to confirm after the search; 0 for none. By default `DEFAULT_CONFIRM`,
             and none in a grid, or in a study of a version that confirmed none.
+        trust: Code that makes the network may be run.
     """
 
     space: "str | Space"
@@ -82,6 +83,7 @@ class StartRequest:
     known: Switch = "on"
     experience: Switch = "on"
     confirm: int | None = None
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class LrRangeRequest:
         workers: Worker processes; by device by default.
         device: As for `StartRequest`.
         data: As for `StartRequest`.
+        trust: As for `StartRequest`.
     """
 
     space: "str | Space | None" = None
@@ -117,6 +120,7 @@ class LrRangeRequest:
     workers: int | None = None
     device: str = "auto"
     data: str | None = None
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,7 @@ class ResumeRequest:
         hang_after: As for `StartRequest`.
         patience: A new number of trials without a new best, or None to keep it.
         confirm: A new number of finalists to confirm after the search, 0 for none, or None to keep it.
+        trust: As for `StartRequest`.
     """
 
     study: str | None
@@ -167,6 +172,7 @@ class ResumeRequest:
     hang_after: float = HANG_SECONDS
     patience: int | None = None
     confirm: int | None = None
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,6 +189,7 @@ class ConfirmRequest:
         data: As for `StartRequest`.
         compile_networks: As for `StartRequest`.
         hang_after: As for `StartRequest`.
+        trust: As for `StartRequest`.
     """
 
     study: str | None = None
@@ -194,3 +201,4 @@ class ConfirmRequest:
     data: str | None = None
     compile_networks: bool = False
     hang_after: float = HANG_SECONDS
+    trust: bool = False

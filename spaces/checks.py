@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 from cifar_core.errors import RecipeError
+from cifar_core.recipe import Recipe
 from cifar_core.records import UNIONS, shown
 from spaces.grid import MOST_CELLS, Grid
 from spaces.parameter import Parameter, Value, Values
 from spaces.prior import Prior
 from spaces.space import Known, Space
 
-__all__ = ["problems_of"]
+__all__ = ["problems_of", "tried_recipes"]
 
 SECTIONS = [*sorted(UNIONS), "augmentation"]
 
@@ -108,13 +109,22 @@ def _problems_of_recipes(space: Space) -> Iterator[str]:
             yield f"{name}: must name a single field, such as optimizer.lr."
 
 
+def tried_recipes(space: Space) -> Iterator[Recipe]:
+    """Yield the recipes of a space that is valid at the ends of its parameters, and its known ones."""
+    for values, _ in _extreme_values(space):
+        yield space.recipe_of(values)
+    for known in space.known:
+        yield space.recipe_of(known.values)
+
+
 def _extreme_values(space: Space) -> Iterator[tuple[Values, str | None]]:
     """Values for all parameters: the first of each, then each parameter through its extremes."""
     every = _conditions(space)
     for varied in [None, *space.parameters]:
         # A conditional parameter is seen only where its conditions hold, and theirs.
         conditions = every[varied] if varied else {}
-        for option in space.parameters[varied].extremes() if varied else [None]:
+        options = space.parameters[varied].tried() if varied else [None]
+        for option in options:
             values: Values = {}
             for name, parameter in space.parameters.items():
                 if not parameter.applies(values):
@@ -205,6 +215,8 @@ def _problems_of_prior(parameter: Parameter, prior: Prior) -> Iterator[str]:
         yield ".weights: is for choices; a range has `value` and `spread`."
         return
     low, high = (float(end) for end in parameter.extremes())
+    if prior.value == 0.0 and parameter.zero is not None:
+        low = 0.0
     # The range of a learning rate may be measured, and the belief is then cut to it.
     if not (low <= prior.value <= high or (parameter.measured and prior.value > 0)):
         yield f".value: must be in {parameter.described()}, but got {prior.value:g}."

@@ -14,7 +14,7 @@ from spaces.space import Space
 
 __all__ = ["Fit", "fitted"]
 
-SAME_KIND = ("network.name", "optimizer.name")
+SAME_KIND = ("network.name", "network.builder", "optimizer.name")
 """Fields that no recipe may differ in: a learning rate says nothing about another optimizer's, nor a width
 about another network's."""
 LONGEST = 60
@@ -48,8 +48,8 @@ def fitted(space: Space, recipe: Recipe) -> Fit:
     for field in SAME_KIND:  # first: without it other fields may not be there to be looked at
         here = flatten(space.recipe).get(field, _kind(field))
         is_fixed = all(field not in parameter.fields() for parameter in space.parameters.values())
-        if is_fixed and target[field] != here:
-            raise _misfit(field, target[field], _shown(here))
+        if is_fixed and target.get(field) != here:
+            raise _misfit(field, target.get(field), _shown(here))
     values: Values = {}
     moved: dict[str, str] = {}
     for name, parameter in space.parameters.items():
@@ -114,12 +114,16 @@ def _variant(space: Space, values: Values, name: str, target: Mapping[str, Any])
 def _defaults(target: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults of all fields, for sections of the same kinds as in `target`."""
     kinds = {section: {"name": target[f"{section}.name"]} for section in UNIONS}
+    if "network.builder" in target:
+        kinds["network"]["builder"] = target["network.builder"]
     names = {f"{section}.name": _kind(section) for section in UNIONS}
     return flatten(Recipe.read(kinds).to_dict()) | names
 
 
 def _kind(field: str) -> Any:
     """The kind of a section of a recipe that does not say which."""
+    if field == "network.builder":
+        return None
     return Recipe.model_fields[field.partition(".")[0]].default.name
 
 

@@ -1,7 +1,7 @@
 """One searched parameter: its range or choices, what of the recipe it sets, and when it applies."""
 
+import math
 from collections.abc import Iterator, Mapping
-from math import floor
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Change", "Name", "Parameter", "Title", "Value", "Values"]
 
 LARGEST = 1e18
+ROUNDING = 1e-5
+"""Part of a value that a database may round."""
 STEP_TOLERANCE = 1e-6
 """Of a number of steps, for what a decimal fraction loses in binary."""
 
@@ -43,7 +45,12 @@ Title = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(no_con
 
 
 def _with_current_names(change: dict[str, Any]) -> dict[str, Any]:
-    return {section: with_current_names(values) for section, values in change.items()}
+    """Return a change with the current names of its fields, and the name of a user's own network."""
+    found = {section: with_current_names(values) for section, values in change.items()}
+    network = found.get("network")
+    if isinstance(network, dict) and "builder" in network:
+        found["network"] = {"name": "own", **network}
+    return found
 
 
 Change = Annotated[dict[str, Any], AfterValidator(_with_current_names)]
@@ -61,6 +68,9 @@ class Parameter(Record):
             whole numbers, so are all values.
         high: Largest value.
         log: Search the logarithm.
+        zero: Share, 0.01 to 0.9, of random configurations in which the value is 0, which no logarithmic
+            range has: with ``zero = 0.2`` one in five goes without. Only for fractions with ``log = true``.
+            Optuna's own views show such a value as a number below `low`.
         step: Distance of neighbouring values, from `low` on; None for every value in between. `high` must
             be one of them.
         measured: The LR-range test replaces `low` and `high`, which are what is searched without it.
@@ -77,6 +87,7 @@ class Parameter(Record):
     low: Number | None = None
     high: Number | None = None
     log: bool = False
+    zero: Annotated[float, Field(ge=0.01, le=0.9)] | None = None
     step: Number | None = None
     measured: bool = False
     when: dict[Name, Annotated[list[Value], Field(min_length=1)]] = {}
@@ -93,7 +104,8 @@ class Parameter(Record):
         if self.choices is not None:
             if self._has_range:
                 raise ValueError(
-                    "`choices` cannot be combined with `low`, `high`, `log`, `step` or `measured`."
+                    "`choices` cannot be combined with `low`, `high`, `log`, `zero`, `step` or "
+                    "`measured`."
                 )
             # Optuna takes 1, 1.0 and true for the same choice, as `==` and sets do.
             if len(set(self.choices)) != len(self.choices):
@@ -107,7 +119,24 @@ class Parameter(Record):
             raise ValueError(f"`low` must be above 0 where `log` is true, but got {self.low}.")
         if self.step is not None:
             self._check_step(float(self.low), float(self.high), float(self.step))
+        if self.zero is not None:
+            self._check_zero(float(self.low), float(self.high))
         return self
+
+    def _check_zero(self, low: float, high: float) -> None:
+        if (
+            not self.log
+            or self.measured
+            or (isinstance(self.low, int) and isinstance(self.high, int))
+        ):
+            raise ValueError(
+                "`zero` is for a range of fractions with `log` true, such as 1e-5 to 1e-2, that is not "
+                "`measured`."
+            )
+        if low == high or self._lowest <= 0.0:
+            raise ValueError(
+                f"`zero` needs a range of a few decades at most, but got {low:g} to {high:g}."
+            )
 
     def _check_step(self, low: float, high: float, step: float) -> None:
         if self.log or self.measured:
@@ -120,7 +149,7 @@ class Parameter(Record):
             )
         steps = (high - low) / step
         if abs(steps - round(steps)) > STEP_TOLERANCE:
-            last = low + floor(steps) * step
+            last = low + math.floor(steps) * step
             raise ValueError(
                 f"`high` must lie a whole number of steps above `low`, such as {last:g} or "
                 f"{last + step:g}, but got {self.high}."
@@ -128,8 +157,47 @@ class Parameter(Record):
 
     @property
     def _has_range(self) -> bool:
-        limits = (self.low, self.high, self.step)
+        limits = (self.low, self.high, self.step, self.zero)
         return self.log or self.measured or any(one is not None for one in limits)
+
+    @property
+    def _lowest(self) -> float:
+        """The lower end of Optuna's range: what lies between it and `low` stands for 0.
+
+        A share of a logarithmic range stays a share whichever way Optuna draws from it, and the numbers
+        that stand for 0 are neighbours of the smallest ones that don't, as they should be to a model.
+        """
+        low, high = (float(end) for end in self.extremes())
+        if self.zero is None:
+            return low
+        return float(low * (low / high) ** (self.zero / (1.0 - self.zero)))
+
+    @property
+    def zero_below(self) -> float | None:
+        """The number below which a value of Optuna's stands for 0; None where nothing does."""
+        if self.zero is None:
+            return None
+        return float(self.extremes()[0]) * (1.0 - ROUNDING)
+
+    def value_of(self, stored: Value) -> Value:
+        """Return the value that a value of Optuna's stands for."""
+        limit = self.zero_below
+        is_number = isinstance(stored, int | float) and not isinstance(stored, bool)
+        return 0.0 if limit is not None and is_number and stored < limit else stored  # type: ignore[operator]
+
+    def stored(self, value: Value) -> Value:
+        """Return the value by which Optuna knows this one: the inverse of `value_of`."""
+        return self._lowest if self._is_zero(value) else value
+
+    def _is_zero(self, value: object) -> bool:
+        """`value` is 0, and a share of configurations has that."""
+        return self.zero is not None and not isinstance(value, bool) and value == 0
+
+    @property
+    def span(self) -> float:
+        """The length of the searched range on the scale that it is searched on, the share of 0 included."""
+        high = float(self.extremes()[1])
+        return math.log(high / self._lowest) if self.log else high - self._lowest
 
     @property
     def options(self) -> list[Value] | None:
@@ -170,10 +238,16 @@ class Parameter(Record):
         assert self.high is not None  # noqa: S101
         return [self.low, self.high]
 
+    def tried(self) -> list[Value]:
+        """Every value at which a recipe may be refused: the extremes, and 0 if there is a share of it."""
+        return self.extremes() if self.zero is None else [*self.extremes(), 0.0]
+
     def contains(self, value: object) -> bool:
         """`value` is one of the choices, or of the right type and in the range."""
         if self.options is not None:
             return any(type(value) is type(choice) and value == choice for choice in self.options)
+        if self._is_zero(value):
+            return True
         low, high = self.extremes()
         kinds = (int,) if self.is_integer else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds):
@@ -188,6 +262,8 @@ class Parameter(Record):
         """The nearest value of the range; a choice is left as it is."""
         if self.options is not None or isinstance(value, str):
             return value
+        if self._is_zero(value):
+            return 0.0
         low, high = self.extremes()
         nearest = min(max(value, low), high)
         if self.step is None or self.contains(nearest):
@@ -222,7 +298,8 @@ class Parameter(Record):
                 name, int(low), int(high), step=int(self.step or 1), log=self.log
             )
         step = None if self.step is None else float(self.step)
-        return trial.suggest_float(name, float(low), float(high), step=step, log=self.log)
+        found = trial.suggest_float(name, self._lowest, float(high), step=step, log=self.log)
+        return self.value_of(found)
 
     def described(self) -> str:
         """The range or the choices in a few words, such as ``0.001 to 0.1, log``."""
@@ -233,7 +310,8 @@ class Parameter(Record):
         words = f"{self.low:g} to {self.high:g}"
         if self.step is not None:
             return f"{words}, step {self.step:g}"
-        return f"{words}, log" if self.log else words
+        words = f"{words}, log" if self.log else words
+        return words if self.zero is None else f"{words}, or 0 ({100 * self.zero:g} %)"
 
 
 def _as_in_file(value: Value) -> str:

@@ -125,6 +125,39 @@ class Space(Record):
         """The same space with another number of epochs."""
         return self.model_copy(update={"recipe": {**self.recipe, "epochs": epochs}})
 
+    def values_of(self, stored: Mapping[str, Value]) -> Values:
+        """Return the values that parameters of Optuna's stand for; those of other names are left alone."""
+        return {
+            name: self.parameters[name].value_of(value) if name in self.parameters else value
+            for name, value in stored.items()
+        }
+
+    def stored(self, values: Values) -> Values:
+        """Return values as Optuna has them: the inverse of `values_of`."""
+        return {name: self.parameters[name].stored(value) for name, value in values.items()}
+
+    @property
+    def zero_below(self) -> dict[str, float]:
+        """For parameters with a share of 0, the number below which a value of Optuna's stands for 0."""
+        found = {name: one.zero_below for name, one in self.parameters.items()}
+        return {name: limit for name, limit in found.items() if limit is not None}
+
+    @property
+    def builders(self) -> set[str]:
+        """The builders of networks that its recipes can name: code, which is run only with consent."""
+        variants = [
+            change for one in self.parameters.values() for change in (one.variants or {}).values()
+        ]
+        found = {
+            network["builder"]
+            for network in (change.get("network") for change in (self.recipe, *variants))
+            if isinstance(network, Mapping) and "builder" in network
+        }
+        for parameter in self.parameters.values():
+            if parameter.sets == "network.builder":
+                found |= {*(parameter.options or [])}
+        return {str(one) for one in found}
+
     def fit(self, values: Values) -> Values:
         """`values` with every number moved into the range of its parameter."""
         return {name: self.parameters[name].clip(value) for name, value in values.items()}
@@ -191,7 +224,7 @@ def _merge(recipe: dict[str, Any], changes: Mapping[str, Any]) -> None:
         old = recipe.get(key)
         if not isinstance(value, Mapping):
             recipe[key] = value
-        elif not isinstance(old, dict) or value.get("name", _kind(key, old)) != _kind(key, old):
+        elif not isinstance(old, dict) or _kind(key, {**old, **value}) != _kind(key, old):
             recipe[key] = _copy(value)
         else:
             _merge(old, value)
@@ -202,6 +235,7 @@ def _names_kind(section: Any) -> bool:
 
 
 def _kind(section: str, values: Mapping[str, Any]) -> Any:
-    """The kind of a section, which may be the recipe's default one."""
+    """The kind of a section, which may be the recipe's default one; with its builder, if it has one."""
     field = Recipe.model_fields.get(section)
-    return values.get("name", getattr(field.default, "name", None) if field else None)
+    name = values.get("name", getattr(field.default, "name", None) if field else None)
+    return name, values.get("builder")

@@ -16,10 +16,19 @@ from cifar_core.errors import RecipeError
 from cifar_core.models import NETWORKS, network_of
 from cifar_core.models.counting import count
 from cifar_core.optimizers import optimizer_of
-from cifar_core.recipe import Augmentation, Network, Optimizer, Plateau, Recipe, Schedule
+from cifar_core.recipe import (
+    Augmentation,
+    Network,
+    Optimizer,
+    OwnNetwork,
+    Plateau,
+    Recipe,
+    Schedule,
+)
 from cifar_core.schedules import schedule_of
 from cifar_core.trainer import Training
 from spaces.files import load_space, shipped_names
+from tests.cifar_core.models.records import network_record
 from tests.cifar_core.trainings import alike, begin
 from tests.conftest import part_of
 
@@ -32,7 +41,8 @@ def kinds(union: Any) -> list[type[BaseModel]]:
 
 
 def narrow(kind: type[BaseModel]) -> BaseModel:
-    return kind(**{key: value for key, value in NARROW.items() if key in kind.model_fields})
+    keys = {"width"} if kind is OwnNetwork else kind.model_fields.keys()
+    return network_record(kind, **{key: value for key, value in NARROW.items() if key in keys})
 
 
 def augmentations() -> dict[str, Augmentation]:
@@ -97,7 +107,7 @@ def weights(training: Training) -> list[torch.Tensor]:
 def test_there_is_a_recipe_for_everything_that_is_registered() -> None:
     assert {
         recipe["network"].name for key, recipe in RECIPES.items() if key.startswith("network")
-    } == (NETWORKS.keys())
+    } == NETWORKS.keys() | {"own"}
     assert {one.__name__ for union in (Network, Schedule, Optimizer) for one in kinds(union)} <= {
         key.partition(" ")[2] for key in RECIPES
     }
@@ -133,7 +143,7 @@ def test_it_survives_the_way_into_a_file_and_back(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("kind", kinds(Network), ids=lambda kind: kind.__name__)
 def test_a_network_can_be_counted(kind: type[Any]) -> None:
-    counts, made = count(kind()), network_of(kind())
+    counts, made = count(network_record(kind)), network_of(network_record(kind))
     assert counts.parameters == sum(one.numel() for one in made.parameters())
     assert counts.multiply_adds > counts.parameters / 10
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["CLASSES", "cutmix", "mix", "mixup", "targets"]
 
 CLASSES = 10
+"""CIFAR-10's."""
 
 
 def mix(
@@ -27,6 +28,7 @@ def mix(
     record: Augmentation,
     generator: torch.Generator | None,
     choices: np.random.Generator,
+    classes: int = CLASSES,
 ) -> tuple[Tensor, Tensor]:
     """Mix each image with another of its batch, by mixup or CutMix.
 
@@ -36,13 +38,14 @@ def mix(
 
     Args:
         images: Normalised float images, shape ``(B, 3, H, W)``.
-        labels: Their classes, shape ``(B,)``, int64, 0-9.
+        labels: Their classes, shape ``(B,)``, int64.
         record: Its `mixup` and `cutmix` are the alphas; one at least is above 0.
         generator: Draws the partners, on the images' device; None is its default one.
         choices: Draws what is computed, and shares and boxes with it.
+        classes: Number of classes.
 
     Returns:
-        New channels-last images of the same shape, and targets ``(B, 10)``, float32: each row
+        New channels-last images of the same shape, and targets ``(B, classes)``, float32: each row
         the shares of the classes in the image, which add up to 1.
 
     Raises:
@@ -56,29 +59,36 @@ def mix(
     alpha = record.cutmix if cuts else record.mixup
     kept = choices.beta(alpha, alpha, size=count)
     if cuts:
-        return cutmix(images, labels, partners, _boxes(kept, height, width, choices))
-    return mixup(images, labels, partners, sent(kept.astype(np.float32), images.device))
+        return cutmix(images, labels, partners, _boxes(kept, height, width, choices), classes)
+    return mixup(images, labels, partners, sent(kept.astype(np.float32), images.device), classes)
 
 
-def mixup(images: Tensor, labels: Tensor, partners: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+def mixup(
+    images: Tensor, labels: Tensor, partners: Tensor, kept: Tensor, classes: int = CLASSES
+) -> tuple[Tensor, Tensor]:
     """Blend each image with its partner (Zhang et al. 2017, arXiv 1710.09412, section 2).
 
     Args:
         images: Float images, shape ``(B, 3, H, W)``.
-        labels: Their classes, shape ``(B,)``, int64, 0-9.
+        labels: Their classes, shape ``(B,)``, int64.
         partners: The row of each image's partner, shape ``(B,)``.
         kept: The image's own share, lambda in the paper: float32, shape ``(B,)``, in [0, 1].
+        classes: Number of classes.
 
     Returns:
-        Channels-last images of the same shape, and targets ``(B, 10)``, float32.
+        Channels-last images of the same shape, and targets ``(B, classes)``, float32.
     """
     lines = lines_of(images)  # (B, H, 3W)
     mixed = torch.lerp(lines.index_select(0, partners), lines, kept.view(-1, 1, 1).to(lines.dtype))
-    return images_of(mixed, images.shape[1]), targets(labels, partners, kept)
+    return images_of(mixed, images.shape[1]), targets(labels, partners, kept, classes)
 
 
 def cutmix(
-    images: Tensor, labels: Tensor, partners: Tensor, boxes: npt.NDArray[np.int64]
+    images: Tensor,
+    labels: Tensor,
+    partners: Tensor,
+    boxes: npt.NDArray[np.int64],
+    classes: int = CLASSES,
 ) -> tuple[Tensor, Tensor]:
     """Paste a box of its partner into each image (Yun et al. 2019, arXiv 1905.04899, section 3.1).
 
@@ -87,13 +97,14 @@ def cutmix(
 
     Args:
         images: Float images, shape ``(B, 3, H, W)``.
-        labels: Their classes, shape ``(B,)``, int64, 0-9.
+        labels: Their classes, shape ``(B,)``, int64.
         partners: The row of each image's partner, shape ``(B,)``.
         boxes: On the host: first row, end row, first column and end column of each image's box, in
             pixels, the ends excluded; shape ``(4, B)``.
+        classes: Number of classes.
 
     Returns:
-        Channels-last images of the same shape, and targets ``(B, 10)``, float32.
+        Channels-last images of the same shape, and targets ``(B, classes)``, float32.
     """
     channels, height, width = images.shape[1:]
     top, bottom, left, right = boxes
@@ -109,7 +120,7 @@ def cutmix(
     lines = lines_of(images)  # (B, H, 3W), as `inside`
     # By weights of exactly 0 and 1, ten times faster on the CPU than torch.where.
     mixed = torch.lerp(lines, lines.index_select(0, partners), inside)
-    return images_of(mixed, images.shape[1]), targets(labels, partners, own.flatten())
+    return images_of(mixed, images.shape[1]), targets(labels, partners, own.flatten(), classes)
 
 
 def _boxes(
@@ -128,8 +139,8 @@ def _boxes(
     return np.rint(bounds).astype(np.int64)
 
 
-def targets(labels: Tensor, partners: Tensor, kept: Tensor) -> Tensor:
-    """Shares of the classes: ``kept`` (B,) for the own label, the rest for the partner's: (B, 10)."""
-    classes = torch.arange(CLASSES, device=labels.device)
-    own = (labels.view(-1, 1) == classes).float()  # (B, 10)
+def targets(labels: Tensor, partners: Tensor, kept: Tensor, classes: int = CLASSES) -> Tensor:
+    """(B, classes) shares: ``kept`` (B,) for the own label, the rest for the partner's."""
+    every = torch.arange(classes, device=labels.device)
+    own = (labels.view(-1, 1) == every).float()  # (B, classes)
     return torch.lerp(own.index_select(0, partners), own, kept.view(-1, 1))

@@ -6,19 +6,15 @@ can run whatever program it holds, so there only the published files are opened.
 """
 
 import hashlib
-import io
-import os
-import pickle
-import stat
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cifar_core.data.archive import Layout, read_members
+from cifar_core.data.batch_pickle import unpickled
+from cifar_core.data.image_files import content_of, entries
 from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.errors import DataError
 
@@ -62,6 +58,8 @@ TEST_FILES: dict[Layout, str] = {"binary": "test_batch.bin", "python": "test_bat
 TRAIN_FILES: dict[Layout, list[str]] = {
     layout: [name for name in CHECKSUMS[layout] if name != TEST_FILES[layout]] for layout in FOLDERS
 }
+TRAIN_IMAGES = 5 * RECORDS
+TEST_IMAGES = RECORDS
 
 
 @dataclass(frozen=True)
@@ -93,16 +91,16 @@ def find(folder: Path) -> Source | None:
     Raises:
         DataError: A layout is there without all its training files, or a folder cannot be listed.
     """
-    entries = _entries(folder)
+    names = entries(folder)
     lacks: list[str] = []
     for layout, name in FOLDERS.items():
-        if name in entries:
+        if name in names:
             source = Source(folder / name, layout)
-        elif folder.name == name or not entries.isdisjoint(TRAIN_FILES[layout]):
+        elif folder.name == name or not names.isdisjoint(TRAIN_FILES[layout]):
             source = Source(folder, layout)
         else:
             continue
-        lacks = [file for file in TRAIN_FILES[layout] if file not in _entries(source.folder)]
+        lacks = [file for file in TRAIN_FILES[layout] if file not in entries(source.folder)]
         if not lacks:
             return source
     if lacks:
@@ -149,20 +147,6 @@ def read_test(source: Source) -> LabelledImages:
     return _read(source, [TEST_FILES[source.layout]])
 
 
-def _entries(folder: Path) -> set[str]:
-    """Return the names in a folder; none if there is no such folder."""
-    try:
-        return set(os.listdir(folder))  # noqa: PTH208 - names are wanted, not paths
-    except FileNotFoundError:
-        return set()
-    except OSError as error:
-        raise _unreadable(folder, error.strerror) from error
-
-
-def _unreadable(path: Path, cause: str | None) -> DataError:
-    return DataError(f"{path} cannot be read: {cause}. Check that path, or name another folder.")
-
-
 def _read(source: Source, names: list[str]) -> LabelledImages:
     images = np.empty((len(names), RECORDS, PIXELS), np.uint8)
     labels = np.empty((len(names), RECORDS), np.int64)
@@ -171,24 +155,10 @@ def _read(source: Source, names: list[str]) -> LabelledImages:
     packed = {} if source.archive is None else read_members(source.archive, names)
     for index, name in enumerate(names):
         path = source.folder / name
-        content = packed.pop(name) if name in packed else _content(path)
+        content = packed.pop(name) if name in packed else content_of(path, LARGEST, "CIFAR-10")
         images[index], labels[index], is_official = parse(path, content)
         official = official and is_official
     return LabelledImages(images.reshape(-1, 3, 32, 32), labels.reshape(-1), official)
-
-
-def _content(path: Path) -> bytes:
-    """All bytes of an ordinary file of at most `LARGEST` bytes, read once."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-            raise _unreadable(path, "it is not a file")
-        if status.st_size > LARGEST:
-            raise _unreadable(path, f"its {status.st_size:,} bytes are too many for CIFAR-10")
-        with path.open("rb") as file:
-            return file.read(LARGEST)
-    except OSError as error:
-        raise _unreadable(path, error.strerror) from error
 
 
 _Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], bool]
@@ -220,10 +190,9 @@ def _parse_python(path: Path, content: bytes) -> _Batch:
             f"CIFAR-10 again, or give a folder with the binary layout, {FOLDERS['binary']}."
         )
     try:
-        batch = _BatchUnpickler(io.BytesIO(content), encoding="bytes").load()
-        entries = {key if isinstance(key, bytes) else key.encode(): batch[key] for key in batch}
-        images = np.asarray(entries[b"data"])
-        labels = np.asarray(entries[b"labels"], np.int64)
+        batch = unpickled(content)
+        images = np.asarray(batch[b"data"])
+        labels = np.asarray(batch[b"labels"], np.int64)
     except Exception as error:  # a pickle's instructions can fail in nearly any way
         raise DataError(
             f"{path} is not a batch of CIFAR-10: {error}. Give a folder with the binary layout, "
@@ -247,49 +216,3 @@ def _checked_labels(path: Path, labels: npt.NDArray[np.int64]) -> npt.NDArray[np
             f"{labels[wrong[0]]}, but labels are 0-9. Copy or download the file again."
         )
     return labels
-
-
-class _BatchUnpickler(pickle.Unpickler):
-    """Builds numbers, strings, lists, dicts and uint8 arrays; refuses everything else.
-
-    The checksum alone already keeps foreign pickles out; this is the second lock.
-    """
-
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        """Return the stand-in for `module_name.global_name`, one of the five names of array pickles."""
-        try:
-            return _ARRAY_PARTS[module_name, global_name]
-        except KeyError:
-            raise pickle.UnpicklingError(
-                f"it asks for {module_name}.{global_name}, which images do not need"
-            ) from None
-
-
-def _blank_array(*_: object) -> npt.NDArray[np.uint8]:
-    """An array to be filled by the pickle's next instructions."""
-    return np.empty(0, np.uint8)
-
-
-def _uint8(name: str | bytes, *_: object) -> np.dtype[np.uint8]:
-    """A dtype of its own, as the pickle's next instruction sets its state.
-
-    The further arguments are the same for every array pickle. The published files have them as
-    numbers, which np.dtype of NumPy 2.4 warns about (pytorch/vision issue 9340).
-    """
-    if name not in ("u1", b"u1"):
-        raise pickle.UnpicklingError(f"it holds an array of {name!r}, and not of bytes")
-    return np.dtype(np.uint8, copy=True)
-
-
-def _latin1(text: str, *_: object) -> bytes:
-    """The bytes that Python 3 writes as text in a pickle of protocol 2."""
-    return text.encode("latin1")
-
-
-_ARRAY_PARTS: dict[tuple[str, str], Callable[..., object]] = {
-    ("numpy.core.multiarray", "_reconstruct"): _blank_array,  # NumPy 1, and the published files
-    ("numpy._core.multiarray", "_reconstruct"): _blank_array,  # NumPy 2
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): _uint8,
-    ("_codecs", "encode"): _latin1,
-}

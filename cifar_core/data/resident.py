@@ -30,20 +30,25 @@ class Part:
     Attributes:
         images: (N, 3, 32, 32) uint8; in channels-last memory, which everything that follows is fastest
             with.
-        labels: (N,) int64, 0-9.
+        labels: (N,) int64, from 0 to one less than `classes`.
         both_ways: (2N, 3, 32, 32) uint8, the same images followed by all of them mirrored left to
             right, where memory is cheaper than mirroring in every epoch; else None.
+        classes: Number of classes; by default CIFAR-10's.
     """
 
     images: Tensor
     labels: Tensor
     both_ways: Tensor | None = None
+    classes: int = 10
 
     @classmethod
-    def of(cls, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> "Part":
+    def of(
+        cls, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], classes: int = 10
+    ) -> "Part":
         """A part on the CPU of images in planes, (N, 3, 32, 32), as the files have them."""
         planes = torch.from_numpy(images)
-        return cls(planes.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels))
+        channels_last = planes.contiguous(memory_format=torch.channels_last)
+        return cls(channels_last, torch.from_numpy(labels), classes=classes)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,12 +62,12 @@ class Part:
         """
         if device == self.images.device:
             return self
-        return Part(self.images.to(device), self.labels.to(device))
+        return Part(self.images.to(device), self.labels.to(device), classes=self.classes)
 
     def mirrored_too(self) -> "Part":
         """The same part, its images both ways in memory of their own."""
         both = joined([self.images, self.images.flip(-1)])
-        return Part(both[: len(self)], self.labels, both)
+        return Part(both[: len(self)], self.labels, both, self.classes)
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,7 @@ class Normalization:
 def splits_of(labelled: LabelledImages, split: Split) -> Splits:
     """The parts of `split` as tensors on the CPU, with the training part's statistics."""
     train, validation, confirming = (
-        (labelled.images[part], labelled.labels[part])
+        (labelled.images[part], labelled.labels[part], labelled.classes)
         for part in (split.train, split.validation, split.confirming)
     )
     mean, std = _statistics(train[0])
@@ -183,7 +188,7 @@ def training_batches(
 
     Yields:
         Images (B, 3, 32, 32) float32, channels last, and labels: (B,) int64, or where images are
-        mixed (B, 10) float32, each class's share.
+        mixed (B, classes) float32, each class's share.
     """
     size = min(batch_size, len(part))
     order = torch.randperm(len(part), generator=generator, device=part.labels.device)
@@ -206,7 +211,7 @@ def training_batches(
             labels = dealt[number]
             batch = batches[number] if normalize_at_once else normalize(images[number::count])
             if augmentation.mixes:
-                yield mix(batch, labels, augmentation, generator, choices)
+                yield mix(batch, labels, augmentation, generator, choices, part.classes)
             else:
                 yield batch, labels
 

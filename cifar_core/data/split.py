@@ -9,12 +9,19 @@ import numpy.typing as npt
 from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.errors import DataError
 
-__all__ = ["CLASS_COUNT", "CONFIRMING_IMAGES", "SPLIT_SEED", "VALIDATION_IMAGES", "Split", "split"]
+__all__ = [
+    "SPLIT_SEED",
+    "VALIDATION_IMAGES",
+    "Split",
+    "confirming_images",
+    "split",
+    "validation_images",
+]
 
-CLASS_COUNT = 10
 VALIDATION_IMAGES = 5_000
-CONFIRMING_IMAGES = 2_500
-"""Validation images that score no trial of a search, and confirm its result. See docs/CONFIRMATION.md."""
+"""Validation images, of which smaller data sets have fewer."""
+VALIDATION_SHARE = 5
+"""At most one in so many images validates."""
 SPLIT_SEED = 20_260
 
 Indices = npt.NDArray[np.int64]
@@ -22,6 +29,26 @@ Indices = npt.NDArray[np.int64]
 
 def _none() -> Indices:
     return np.empty(0, dtype=np.int64)
+
+
+def validation_images(count: int) -> int:
+    """Return how many of `count` images validate.
+
+    >>> validation_images(50_000), validation_images(2_000)
+    (5000, 400)
+    """
+    return min(VALIDATION_IMAGES, count // VALIDATION_SHARE)
+
+
+def confirming_images(count: int) -> int:
+    """Return how many of `count` images score no trial of a search, and confirm its result.
+
+    They are half of those that validate: see docs/CONFIRMATION.md.
+
+    >>> confirming_images(50_000), confirming_images(2_000)
+    (2500, 200)
+    """
+    return validation_images(count) // 2
 
 
 @dataclass(frozen=True)
@@ -53,40 +80,45 @@ def split(
 
     Args:
         labelled: The images of the training files.
-        train_images: How many to train on, from 10 to all that validation leaves; all by default.
+        train_images: How many to train on, from one of each class to all that validation leaves; all by
+            default.
         seed: Decides which images validate.
-        confirming: How many of the `VALIDATION_IMAGES` to set aside for confirming; 0 to validate on all.
+        confirming: How many of the `validation_images` to set aside for confirming; 0 to validate on all.
             The training images are the same either way.
 
     Raises:
         DataError: `train_images` is out of range.
     """
-    available = len(labelled.labels) - VALIDATION_IMAGES
+    validating = validation_images(len(labelled.labels))
+    available = len(labelled.labels) - validating
     if train_images is None:
         train_images = available
-    if not CLASS_COUNT <= train_images <= available:
+    if not labelled.classes <= train_images <= available:
         raise DataError(
-            f"The number of training images must be from {CLASS_COUNT} to {available} "
-            f"({len(labelled.labels)} less {VALIDATION_IMAGES} for validation), "
+            f"The number of training images must be from {labelled.classes} to {available} "
+            f"({len(labelled.labels)} less {validating} for validation), "
             f"but got {train_images}."
         )
     order = np.random.default_rng(seed).permutation(len(labelled.labels))
-    validation, rest = _take_stratified(order, labelled.labels, VALIDATION_IMAGES)
-    train, _ = _take_stratified(rest, labelled.labels, train_images)
-    scored, apart = _take_stratified(validation, labelled.labels, VALIDATION_IMAGES - confirming)
+    validation, rest = _take_stratified(order, labelled, validating)
+    train, _ = _take_stratified(rest, labelled, train_images)
+    scored, apart = _take_stratified(validation, labelled, validating - confirming)
     train, validation, apart = np.sort(train), np.sort(scored), np.sort(apart)
     return Split(train, validation, _digest(labelled, train, validation, apart), apart)
 
 
-def _take_stratified(order: Indices, labels: Indices, count: int) -> tuple[Indices, Indices]:
+def _take_stratified(
+    order: Indices, labelled: LabelledImages, count: int
+) -> tuple[Indices, Indices]:
     """The first `count` of `order` with every class in its proportion, and what is left."""
-    shares = np.bincount(labels[order], minlength=CLASS_COUNT) * (count / len(order))
+    labels = labelled.labels
+    shares = np.bincount(labels[order], minlength=labelled.classes) * (count / len(order))
     quota = np.floor(shares).astype(np.int64)
     # What rounding down left over goes to the classes that lost most by it, lower labels first.
     by_loss = np.argsort(quota - shares, kind="stable")
     quota[by_loss[: count - quota.sum()]] += 1
     rank = np.empty(len(order), dtype=np.int64)  # how many of its class stand before each image
-    for label in range(CLASS_COUNT):
+    for label in range(labelled.classes):
         members = labels[order] == label
         rank[members] = np.arange(members.sum())
     taken = rank < quota[labels[order]]

@@ -5,12 +5,14 @@ from typing import Any
 
 from torch import nn
 
+from cifar_core.models.layers import CLASSES
 from cifar_core.models.net import TutorialNet
+from cifar_core.models.own import build
 from cifar_core.models.preact import PreActNetwork
 from cifar_core.models.resnet import ResidualNetwork, resnet9, resnet18_cifar, resnet18_imagenet
 from cifar_core.models.speednet import SpeedNetwork
 from cifar_core.models.weights import load_weights
-from cifar_core.recipe import Network, ResNet18ImageNet
+from cifar_core.recipe import Network, OwnNetwork, ResNet18ImageNet
 
 __all__ = [
     "NETWORKS",
@@ -22,7 +24,7 @@ __all__ = [
     "network_of",
 ]
 
-NETWORKS: Mapping[str, Callable[[Any], nn.Module]] = {
+NETWORKS: Mapping[str, Callable[[Any, int], nn.Module]] = {
     "net": TutorialNet,
     "resnet9": resnet9,
     "resnet18_cifar": resnet18_cifar,
@@ -30,7 +32,7 @@ NETWORKS: Mapping[str, Callable[[Any], nn.Module]] = {
     "preact_resnet18": PreActNetwork,
     "speednet": SpeedNetwork,
 }
-"""Builders of networks with random weights from their records, by the record's ``name``."""
+"""Builders of networks with random weights, from a record and the number of classes, by ``name``."""
 
 TITLES: Mapping[str, str] = {
     "net": "the PyTorch tutorial's two convolutions and three linear layers",
@@ -43,13 +45,20 @@ TITLES: Mapping[str, str] = {
 """Each network on one line."""
 
 
-def network_of(record: Network) -> nn.Module:
+def network_of(record: Network, classes: int = CLASSES) -> nn.Module:
     """The network that `record` describes, freshly initialised from PyTorch's global generator.
+
+    Args:
+        record: The network and its options.
+        classes: Number of classes; by default CIFAR-10's.
 
     Raises:
         WeightsError: The trained weights that the record names cannot be had, or do not fit.
+        NetworkError: It is a user's own, which cannot be made or may not be run.
     """
-    network = NETWORKS[record.name](record)
+    if isinstance(record, OwnNetwork):
+        return build(record, classes)
+    network = NETWORKS[record.name](record, classes)
     if isinstance(record, ResNet18ImageNet) and record.weights != "random":
         load_weights(network, record.weights)
     return network

@@ -6,8 +6,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from cifar_core.models import NETWORKS
-from cifar_core.recipe import Network
+from cifar_core.models import NETWORKS, own
+from cifar_core.models.layers import CLASSES
+from cifar_core.recipe import Network, OwnNetwork
 
 __all__ = ["Counts", "count"]
 
@@ -28,28 +29,36 @@ class Counts:
     multiply_adds: int
 
 
-def count(record: Network, image_size: int = 32) -> Counts:
+def count(record: Network, image_size: int = 32, classes: int = CLASSES) -> Counts:
     """Count what `record` describes.
 
     The network is made on PyTorch's meta device, where tensors are shapes without content: no memory,
-    no random numbers, and no trained weights are fetched.
+    no random numbers, and no trained weights are fetched. A user's own is made on the CPU.
 
     Args:
         record: The network and its options.
         image_size: Side of the image in pixels; networks with linear layers behind a whole map take
             32 alone.
+        classes: Number of classes; by default CIFAR-10's.
 
     Raises:
         RuntimeError: The network does not take images of this size.
+        NetworkError: It is a user's own, which cannot be made or may not be run.
     """
-    with torch.device("meta"):
-        network = NETWORKS[record.name](record).eval()
-        image = torch.empty(1, 3, image_size, image_size)
+    if isinstance(record, OwnNetwork):
+        # A user's code may look at its numbers, which the meta device does not have.
+        with torch.random.fork_rng(devices=[]):
+            network = own.build(record, classes).eval()
+        image = torch.zeros(1, 3, image_size, image_size)
+    else:
+        with torch.device("meta"):
+            network = NETWORKS[record.name](record, classes).eval()
+            image = torch.empty(1, 3, image_size, image_size)
     done: list[int] = []
 
     def note(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         # Each number that comes out took as many as lead to one channel: weight (out, in / groups, ...).
-        weight = layer.get_parameter("weight")
+        weight: Tensor = layer.weight  # type: ignore[assignment] # both kinds of layers have it
         done.append(output.numel() * weight[0].numel())
 
     for layer in network.modules():

@@ -8,6 +8,7 @@ from torch import nn
 __all__ = ["CLASSES", "conv", "draw_convolutions", "norm_of"]
 
 CLASSES = 10
+"""CIFAR-10's."""
 
 
 def conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:

@@ -2,11 +2,11 @@
 
 from torch import Tensor, nn
 
+from cifar_core.models.layers import CLASSES
 from cifar_core.recipe import Net
 
 __all__ = ["TutorialNet"]
 
-CLASSES = 10
 HIDDEN1, HIDDEN2 = 120, 84
 POOLED_SIDE = 5
 """Side of the map after both convolutions: (32 - 4) / 2 = 14, (14 - 4) / 2 = 5."""
@@ -19,9 +19,10 @@ class TutorialNet(nn.Module):
         record: Widths, BatchNorm, dropout and initialisation. BatchNorm follows the pooling,
             ``bn(pool(relu(conv(x))))``, and the first linear layer's ReLU; dropout follows each BatchNorm,
             or is in its place where there is none.
+        classes: Number of classes.
     """
 
-    def __init__(self, record: Net) -> None:
+    def __init__(self, record: Net, classes: int = CLASSES) -> None:
         super().__init__()
         wide1, wide2 = record.channels1, record.channels2
         # ReLU after the pooling gives what ReLU before it gives, on a quarter of the values.
@@ -44,15 +45,15 @@ class TutorialNet(nn.Module):
             *([nn.Dropout(record.dropout)] if record.dropout else []),
             nn.Linear(HIDDEN1, HIDDEN2),
             nn.ReLU(inplace=True),
-            nn.Linear(HIDDEN2, CLASSES),
+            nn.Linear(HIDDEN2, classes),
         )
         if record.init == "kaiming":
             self.apply(_kaiming_uniform)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, 10) of normalised images (B, 3, 32, 32)."""
+        """Logits (B, classes) of normalised images (B, 3, 32, 32)."""
         maps = self.features(images)  # (B, channels2, 5, 5)
-        logits: Tensor = self.classifier(maps.flatten(1))  # (B, 10)
+        logits: Tensor = self.classifier(maps.flatten(1))  # (B, classes)
         return logits
 
 

@@ -65,9 +65,10 @@ class PreActNetwork(nn.Module):
 
     Args:
         record: Width, norm and dropout.
+        classes: Number of classes.
     """
 
-    def __init__(self, record: PreActResNet18) -> None:
+    def __init__(self, record: PreActResNet18, classes: int = CLASSES) -> None:
         super().__init__()
         width, norm = record.width, record.norm
         self.conv1 = conv(3, width, 3)
@@ -79,11 +80,11 @@ class PreActNetwork(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.dropout = record.dropout
-        self.fc = nn.Linear(8 * width, CLASSES)
+        self.fc = nn.Linear(8 * width, classes)
         draw_convolutions(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, 10) of normalised images (B, 3, 32, 32); other sizes are possible as well."""
+        """Logits (B, classes) of normalised images (B, 3, 32, 32); other sizes are possible as well."""
         maps = self.conv1(images)  # (B, width, 32, 32)
         maps = self.layer1(maps)  # (B, width, 32, 32)
         maps = self.layer2(maps)  # (B, 2 width, 16, 16)
@@ -92,7 +93,7 @@ class PreActNetwork(nn.Module):
         maps = self.relu(self.norm(maps))
         features = self.avgpool(maps).flatten(1)  # (B, 8 width)
         features = F.dropout(features, self.dropout, self.training)
-        logits: Tensor = self.fc(features)  # (B, 10)
+        logits: Tensor = self.fc(features)  # (B, classes)
         return logits
 
     def extra_repr(self) -> str:

@@ -84,9 +84,10 @@ class ResidualNetwork(nn.Module):
         record: Width, norm and dropout.
         stem: The layers before the first stage; they decide how large all maps are.
         depth: Blocks in each stage.
+        classes: Number of classes.
     """
 
-    def __init__(self, record: Residual, stem: Stem, depth: int) -> None:
+    def __init__(self, record: Residual, stem: Stem, depth: int, classes: int = CLASSES) -> None:
         super().__init__()
         width, norm = record.width, record.norm
         self.conv1 = conv(3, width, stem.kernel, stem.stride)
@@ -99,11 +100,11 @@ class ResidualNetwork(nn.Module):
         self.layer4 = _stage(4 * width, 8 * width, 2, depth, norm)
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.dropout = record.dropout
-        self.fc = nn.Linear(8 * width, CLASSES)
+        self.fc = nn.Linear(8 * width, classes)
         draw_convolutions(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, 10) of normalised images (B, 3, 32, 32).
+        """Logits (B, classes) of normalised images (B, 3, 32, 32).
 
         Behind the stem the side S of the maps is 16 for ResNet9, 32 for the stem for CIFAR, 8 for
         ImageNet's. Other sizes of images are possible as well.
@@ -117,7 +118,7 @@ class ResidualNetwork(nn.Module):
         maps = self.layer4(maps)  # (B, 8 width, S / 8, S / 8)
         features = self.avgpool(maps).flatten(1)  # (B, 8 width)
         features = F.dropout(features, self.dropout, self.training)
-        logits: Tensor = self.fc(features)  # (B, 10)
+        logits: Tensor = self.fc(features)  # (B, classes)
         return logits
 
     def extra_repr(self) -> str:
@@ -125,22 +126,22 @@ class ResidualNetwork(nn.Module):
         return f"dropout={self.dropout}" if self.dropout else ""
 
 
-def resnet9(record: ResNet9) -> ResidualNetwork:
+def resnet9(record: ResNet9, classes: int = CLASSES) -> ResidualNetwork:
     """One block in each stage, after a 3x3 convolution and max-pooling; the last map is 2x2."""
-    return ResidualNetwork(record, Stem(kernel=3, stride=1, pooled=True), depth=1)
+    return ResidualNetwork(record, Stem(kernel=3, stride=1, pooled=True), 1, classes)
 
 
-def resnet18_cifar(record: ResNet18Cifar) -> ResidualNetwork:
+def resnet18_cifar(record: ResNet18Cifar, classes: int = CLASSES) -> ResidualNetwork:
     """Two blocks in each stage, after a 3x3 convolution alone; the last map is 4x4."""
-    return ResidualNetwork(record, Stem(kernel=3, stride=1, pooled=False), depth=2)
+    return ResidualNetwork(record, Stem(kernel=3, stride=1, pooled=False), 2, classes)
 
 
-def resnet18_imagenet(record: ResNet18ImageNet) -> ResidualNetwork:
-    """ResNet18 as torchvision has it, with ten classes; the last map of a 32x32 image is 1x1.
+def resnet18_imagenet(record: ResNet18ImageNet, classes: int = CLASSES) -> ResidualNetwork:
+    """ResNet18 as torchvision has it, but for the number of classes; the last map of a 32x32 image is 1x1.
 
     All weights are random; with ``record.frozen`` only the last layer's will be trained.
     """
-    network = ResidualNetwork(record, Stem(kernel=7, stride=2, pooled=True), depth=2)
+    network = ResidualNetwork(record, Stem(kernel=7, stride=2, pooled=True), 2, classes)
     if record.frozen:
         network.requires_grad_(requires_grad=False)
         network.fc.requires_grad_()

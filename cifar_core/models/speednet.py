@@ -38,9 +38,10 @@ class SpeedNetwork(nn.Module):
 
     Args:
         record: Widths, whitening and dropout.
+        classes: Number of classes.
     """
 
-    def __init__(self, record: SpeedNet) -> None:
+    def __init__(self, record: SpeedNet, classes: int = CLASSES) -> None:
         super().__init__()
         wide1, wide2, wide3 = record.channels1, record.channels2, record.channels3
         self.whitening = record.whitening
@@ -53,17 +54,17 @@ class SpeedNetwork(nn.Module):
         self.block2 = _block(wide1, wide2, nn.MaxPool2d(2))
         self.block3 = _block(wide2, wide3, nn.Identity())
         self.dropout = record.dropout
-        self.last = nn.Linear(wide3, CLASSES)
+        self.last = nn.Linear(wide3, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, 10) of normalised images (B, 3, 32, 32); any side from 9 on is possible."""
+        """Logits (B, classes) of normalised images (B, 3, 32, 32); any side from 9 on is possible."""
         maps = self.relu(self.norm(self.first(images)))  # (B, 24, 15, 15)
         maps = self.block1(maps)  # (B, channels1, 7, 7)
         maps = self.block2(maps)  # (B, channels2, 3, 3)
         maps = self.block3(maps)  # (B, channels3, 3, 3)
         features = maps.amax((2, 3))  # (B, channels3)
         features = F.dropout(features, self.dropout, self.training)
-        logits: Tensor = self.last(features)  # (B, 10)
+        logits: Tensor = self.last(features)  # (B, classes)
         return logits
 
     def extra_repr(self) -> str:

@@ -148,7 +148,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 def new_network(recipe: Recipe, facts: Facts, images: Tensor) -> nn.Module:
     """Make a fresh network on the device of the training images (N, 3, 32, 32) uint8."""
-    network = NETWORKS[recipe.network.name](recipe.network)
+    network = NETWORKS[recipe.network.name](recipe.network)  # type: ignore[call-arg]
     if recipe.network.name == "resnet18_imagenet" and recipe.network.weights != "random":
         load_trained(network, recipe.network.weights)
     network.to(images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

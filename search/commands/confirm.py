@@ -43,6 +43,7 @@ __all__ = ["confirm"]
 @options.compile_networks
 @options.hang_after
 @options.data_folder
+@options.trust
 @options.json_output
 def confirm(
     study: str | None,
@@ -55,6 +56,7 @@ def confirm(
     compile_networks: bool,
     hang_after: float,
     data: str | None,
+    trust: bool,
     as_json: bool,
 ) -> int:
     """Train the best of a study anew, and say which is better.
@@ -68,7 +70,7 @@ def confirm(
     from search.service.confirm import confirm as confirm_study
 
     request = ConfirmRequest(
-        study, storage, top, seeds, engine, device, data, compile_networks, hang_after
+        study, storage, top, seeds, engine, device, data, compile_networks, hang_after, trust
     )
     return run_search(
         home,

@@ -21,6 +21,8 @@ __all__ = ["lr_range"]
 @click.command("lr-range")
 @click.option(
     "--space",
+    multiple=True,
+    callback=options.only_one,
     metavar="NAME|FILE",
     help="Measure at the corners that a search of this space measures.",
 )
@@ -78,6 +80,7 @@ __all__ = ["lr_range"]
 @options.workers
 @options.device
 @options.data_folder
+@options.trust
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),

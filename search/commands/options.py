@@ -23,9 +23,11 @@ __all__ = [
     "home",
     "images_folder",
     "json_output",
+    "only_one",
     "storage",
     "study_argument",
     "to_home",
+    "trust",
     "workers",
 ]
 
@@ -233,6 +235,27 @@ def data_folder(command: Command) -> Command:
             "if that fails; synthetic: those images.  [default: data/, or CIFAR_SEARCH_DATA]"
         ),
     )(command)
+
+
+def trust(command: Command) -> Command:
+    """`--trust`."""
+    return click.option(
+        "--trust",
+        is_flag=True,
+        help=(
+            "Run the code that makes a network of your own (`network.builder`). It is looked for beside "
+            "the space file or the recipe, and in the current folder; it can do whatever you can."
+        ),
+    )(command)
+
+
+def only_one(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """Return the value of an option with `multiple`, which click would else take the last of in silence."""
+    if len(values) > 1:
+        raise click.BadParameter(
+            f"can be given once, but got {', '.join(values)}. Run a command for each.", ctx, param
+        )
+    return values[0] if values else None
 
 
 def images_folder() -> Path:

@@ -40,6 +40,7 @@ __all__ = ["resume"]
 @options.compile_networks
 @options.hang_after
 @options.data_folder
+@options.trust
 @click.option(
     "--keep",
     type=click.IntRange(0),
@@ -63,6 +64,7 @@ def resume(
     keep: int | None,
     data: str | None,
     confirm: int | None,
+    trust: bool,
     dashboard: bool,
     dashboard_port: int,
     dashboard_url: str | None,
@@ -90,6 +92,7 @@ def resume(
         hang_after,
         patience,
         confirm,
+        trust,
     )
     url = storage or home.storage_url()
     return run_search(

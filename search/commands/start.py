@@ -22,7 +22,14 @@ def _default(name: str) -> object:
 
 
 @click.command()
-@click.option("--space", required=True, metavar="NAME|FILE", help="Space to search.")
+@click.option(
+    "--space",
+    required=True,
+    multiple=True,
+    callback=options.only_one,
+    metavar="NAME|FILE",
+    help="Space to search.",
+)
 @click.option("--study", metavar="NAME", help="Name of the study.  [default: the space's name]")
 @options.storage
 @options.home
@@ -71,6 +78,7 @@ def _default(name: str) -> object:
 @options.compile_networks
 @options.hang_after
 @options.data_folder
+@options.trust
 @click.option(
     "--lr-bounds",
     default=_default("lr_bounds"),

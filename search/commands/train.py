@@ -56,15 +56,15 @@ class _TrainImages(click.ParamType[int | Literal["all"]]):
     type=_TrainImages(),
     help=(
         "Number of training images, the same number from each class.  [default: as many as the search that "
-        "CONFIG was exported from; all, which are 45,000, for a recipe of your own]"
+        "CONFIG was exported from; all, 45,000 of CIFAR-10, for a recipe of your own]"
     ),
 )
 @click.option(
     "--final",
     is_flag=True,
     help=(
-        "Train on all 50,000 images, then open the test split. Use it once, at the very end. "
-        "A plateau schedule needs validation images and trains on 45,000."
+        "Train on all training images, 50,000 of CIFAR-10, then open the test split. Use it once, at the "
+        "very end. A plateau schedule needs validation images and trains on the others."
     ),
 )
 @click.option(
@@ -88,6 +88,7 @@ class _TrainImages(click.ParamType[int | Literal["all"]]):
 @options.device
 @options.compile_networks
 @options.data_folder
+@options.trust
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -111,6 +112,7 @@ def train(
     device: str,
     compile_networks: bool,
     data: str | None,
+    trust: bool,
     out: Path | None,
     as_json: bool,
 ) -> int:
@@ -126,9 +128,12 @@ def train(
 
     from cifar_core.data.dataset import open_data
     from cifar_core.device import resolve_devices, settle_on
+    from cifar_core.networks import OwnNetwork
     from search.errors import UsageError
+    from search.own_code import Consent
     from search.results.comparison import compare
     from search.results.configuration import common_scale, read_configurations
+    from search.results.own_code import checked_code
     from search.results.retrain import RetrainRequest, retrain
     from search.results.subject import check_image, needs_validation
     from search.results.training_jobs import Stopped, Trained
@@ -142,9 +147,11 @@ def train(
     )
 
     if final and train_images is not None:
-        raise UsageError("--final trains on all 50,000 images; leave out --train-images.")
-    check_image(image, final=final)
+        raise UsageError("--final trains on all training images; leave out --train-images.")
     configurations = read_configurations(configs, out, "-final" if final else "")
+    for one, path in zip(configurations, configs, strict=True):
+        if isinstance(one.recipe.network, OwnNetwork):
+            Consent(trust, path.parent).ask([one.recipe.network.builder], one.name)
     found = None if final or train_images is not None else common_scale(configurations)
     count, origin = (None, None) if found is None else (found[0], found[1].study)
     if isinstance(train_images, int):
@@ -153,14 +160,18 @@ def train(
     places = resolve_devices(device)
     settle_on(places[0])
     images = open_data(data or str(folder), folder)
+    check_image(image, images, final=final)
     if images.notice:
         click.echo(f"note: {images.notice}", err=True)
+    for words in checked_code(configurations, images):
+        click.echo(f"note: {words}", err=True)
     for one in configurations:
-        click.echo(scale_line(one, count, origin, final=final), err=as_json)
+        click.echo(scale_line(one, images, count, origin, final=final), err=as_json)
     if final and any(needs_validation(one.recipe) for one in configurations):
         click.echo(
-            "note: a plateau schedule needs validation images, so --final trains on 45,000 images and "
-            "keeps 5,000 for it; the test split is still opened at the end.",
+            "note: a plateau schedule needs validation images, so --final keeps "
+            f"{images.train_images - images.most_train_images:,} for it; the test split is still opened at "
+            "the end.",
             err=True,
         )
     several = len(configurations) > 1

@@ -135,7 +135,12 @@ def study_note(
         "### How to continue",
         *_code_block(
             (command_line("status", study.name, flags=where), "trials, the best, what is left"),
-            (command_line("resume", study.name, flags=where), "continue the search"),
+            (
+                command_line(
+                    "resume", study.name, flags=where, trust=bool(study.settings.space.builders)
+                ),
+                "continue the search",
+            ),
             (command_line("export", study.name, flags=where), "the best configuration as files"),
         ),
         "",

@@ -111,7 +111,7 @@ def _make_readable(
         Budget.model_validate(noted[attributes.BUDGET]),
     )
     trials = storage.get_all_trials(number, deepcopy=False)
-    rows = {trial.number: row_of(trial) for trial in trials}
+    rows = {trial.number: row_of(trial, study.settings.space) for trial in trials}
     searched = {field for one in study.settings.space.parameters.values() for field in one.fields()}
     keys: dict[str, bool] = {}
     for trial in [*document["trials"], *document["best_trials"]]:

@@ -22,7 +22,7 @@ from search.plan import Plan, plan_of
 from search.request import DoctorRequest, StartRequest
 from search.signals import ending_like_ctrl_c
 from search.workers.local_pool import LocalPool
-from search.workers.shared_images import MOST_TRAINING_IMAGES, prepare_images
+from search.workers.shared_images import cut_to, prepare_images
 from search.workers.slots import Slot, slots_of
 from spaces.files import load_space
 from spaces.space import Space
@@ -96,7 +96,7 @@ def examine(home: Home, request: DoctorRequest, data_folder: Path, tell: Tell) -
             speed,
         ),
         speeds=tuple(speeds),
-        outlook=_outlook(plan, speeds) if speeds else None,
+        outlook=_outlook(data, plan, speeds) if speeds else None,
     )
 
 
@@ -118,7 +118,7 @@ def _measured(
             images, logs = Path(folder, "images"), Path(folder, "logs")
             if data.source is None:
                 tell("Drawing the synthetic images")
-            prepare_images(data, plan.train_images, images)
+            prepare_images(data, cut_to(data, plan.train_images)[0], images)
             tell(f"Training in {len(slots)} worker{'s' if len(slots) > 1 else ''}")
             try:
                 with _temporary_files_in(folder), LocalPool(slots, images, logs) as pool:
@@ -164,12 +164,14 @@ def _cannot_train(error: ServiceError, logs: Path) -> Check:
     return Check("speed", "speed", "failed", reason, advice)
 
 
-def _outlook(plan: Plan, speeds: Sequence[Speed]) -> Outlook:
+def _outlook(data: DataSet, plan: Plan, speeds: Sequence[Speed]) -> Outlook:
     narrow, wide = (one.workers for one in speeds)
+    most = data.most_train_images
+    validating = data.train_images - most
     return Outlook.of(
         narrow,
         wide,
-        default=Workload(Recipe().epochs, MOST_TRAINING_IMAGES),
-        trial=Workload(plan.space.epochs, plan.train_images or MOST_TRAINING_IMAGES),
+        default=Workload(Recipe().epochs, most, validating),
+        trial=Workload(plan.space.epochs, cut_to(data, plan.train_images)[0] or most, validating),
         trials=plan.budget.trials,
     )

@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from cifar_core.data import cifar10
-from cifar_core.data.dataset import AUTO, SYNTHETIC, DataSet, folder_of
+from cifar_core.data.dataset import AUTO, SYNTHETIC, DataName, DataSet, folder_of, title_of
 from cifar_core.data.locating import locate
 from cifar_core.errors import DataError
 from cifar_core.text_files import first_line
@@ -46,7 +46,7 @@ def images_check(wanted: str | None, folder: Path) -> tuple[Check, DataSet]:
         folder: Where to look if it is None or ``auto``.
 
     Returns:
-        The check, and images for further checks: the synthetic ones if CIFAR-10 is not available.
+        The check, and images for further checks: the synthetic ones if no others are available.
     """
     instead = DataSet("synthetic")
     if wanted == SYNTHETIC:
@@ -58,15 +58,19 @@ def images_check(wanted: str | None, folder: Path) -> tuple[Check, DataSet]:
         source = locate(place)
         if source is None:
             return _not_there(place, may_do_without=wanted == AUTO), instead
-        data = DataSet("cifar10", source)
+        data = DataSet.of(source)
         official = data.read_train().official
+        name = title_of(data.name, len(data.classes), official=official)
     except DataError as error:
         return _images("failed", str(error), f"Give {OTHERS}", place, None), instead
     if official:
-        return _images("ok", f"CIFAR-10 in {source.folder}", None, place, True), data
-    found = f"CIFAR-10 in {source.folder}, but not the official files"
+        return _images("ok", f"{name} in {source.folder}", None, place, True, data.name), data
+    if data.name == "folder":
+        found = f"{name}, {data.train_images:,} for training, in {source.folder}"
+        return _images("ok", found, None, place, False, data.name), data
+    found = f"{name} in {source.folder}"
     advice = "They are used, and every figure says so: it is not strictly comparable with published ones."
-    return _images("warning", found, advice, place, False), data
+    return _images("warning", found, advice, place, False, data.name), data
 
 
 def home_check(home: Home) -> Check:
@@ -127,9 +131,13 @@ def storage_check(url: str) -> Check:
 
 
 def _images(
-    verdict: Verdict, found: str, advice: str | None, place: Path | None, official: bool | None
+    verdict: Verdict,
+    found: str,
+    advice: str | None,
+    place: Path | None,
+    official: bool | None,
+    name: DataName = SYNTHETIC,
 ) -> Check:
-    name = SYNTHETIC if official is None else "cifar10"
     facts = {
         "looked_in": None if place is None else str(place),
         "name": name if verdict != "failed" else None,

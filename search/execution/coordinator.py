@@ -76,6 +76,7 @@ class Coordinator:
         self._study = study
         self._pool = pool
         self._folder = folder
+        self._space = space
         self._observe = observer
         self._stop_requested = stop_requested
         self._stopwatch = stopwatch or Stopwatch(study)
@@ -155,7 +156,9 @@ class Coordinator:
             self._pool.assign(worker, task)
             label = label_of(snapshot(trial))
             done = len(reported(trial))
-            self._observe(TrialStarted(trial.number, label, dict(trial.params), done))
+            self._observe(
+                TrialStarted(trial.number, label, self._space.values_of(trial.params), done)
+            )
 
     def _let_go(self) -> None:
         """End paused trials that will not continue."""
@@ -263,7 +266,7 @@ class Coordinator:
                 self._policy.pause(trial)
             self._let_go()  # this one may be among them: then it has not waited
             if trial.number in self._policy.paused:
-                self._observe(TrialPaused(row_of(frozen(trial, TrialState.WAITING))))
+                self._observe(TrialPaused(row_of(frozen(trial, TrialState.WAITING), self._space)))
         else:
             self._queue.put_back(trial)
 

@@ -45,7 +45,12 @@ def check_enqueued(space: Space, trial: FrozenTrial) -> None:
                 else f"there are {', '.join(space.parameters)}."
             )
             raise MadeByHandError(f"enqueued with {name}, which is no parameter; {hint}")
-        if not _allows(parameter, value):
+        if parameter.zero is not None and not isinstance(value, bool) and value == 0:
+            raise MadeByHandError(
+                f"enqueued with {name} = 0, which a logarithmic range of Optuna's cannot hold; enqueue "
+                f"{parameter.stored(0.0):g}, which stands for it"
+            )
+        if not _allows(parameter, parameter.value_of(value)):
             raise MadeByHandError(
                 f"enqueued with {name} = {shown(value)}, which is not in {parameter.described()}"
             )

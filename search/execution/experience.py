@@ -122,7 +122,8 @@ def _found(study: SearchStudy, storage: BaseStorage) -> Iterator[list[Experience
 
 def _alike(own: Settings, other: Settings) -> bool:
     """The other study searches much the same on images of the same kind."""
-    if other.seeds is not None or other.data.name != own.data.name:
+    kinds = [(one.data.name, one.data.classes) for one in (own, other)]
+    if other.seeds is not None or kinds[0] != kinds[1]:
         return False
     mine, theirs = _searched(own.space), _searched(other.space)
     return len(mine & theirs) >= ALIKE * len(mine | theirs)

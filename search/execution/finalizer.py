@@ -176,7 +176,7 @@ class Finalizer:
             self._policy.ended(trial.number, state)
         for number in superfluous:
             _unlink(self._folder.checkpoint(number))
-        self._observe(TrialEnded(row_of(frozen(trial, state))))
+        self._observe(TrialEnded(row_of(frozen(trial, state), self._study.settings.space)))
 
 
 def _unlink(file: Path) -> None:

@@ -51,9 +51,7 @@ def _belief(parameter: Parameter) -> Belief | None:
         named = zip(parameter.options, parameter.choice_names, strict=True)
         weights = prior.weights or {}
         return Belief(weights={choice: weights.get(name, 1.0) for choice, name in named})
-    low, high = (float(end) for end in parameter.extremes())
-    if prior.value is None or prior.spread is None or low == high:
+    if prior.value is None or prior.spread is None or parameter.span == 0.0:
         return None
-    if parameter.log:
-        return Belief(prior.value, math.log(prior.spread) / math.log(high / low))
-    return Belief(prior.value, prior.spread / (high - low))
+    spread = math.log(prior.spread) if parameter.log else prior.spread
+    return Belief(prior.value, spread / parameter.span)

@@ -106,7 +106,7 @@ def enqueue(study: SearchStudy, space: Space, observe: Observer) -> None:
         observe: Told what was changed and what was left out, and why.
     """
     there = {row.label for row in study.rows()}
-    trials = _Configurations(study)
+    trials = _Configurations(study, space)
     said: dict[str, list[str]] = {}
     left: Sources = {}
     for source, configurations in _noted(study).items():
@@ -135,11 +135,13 @@ class _Configurations:
 
     Args:
         study: The study.
+        space: Its space.
     """
 
-    def __init__(self, study: SearchStudy) -> None:
-        self._study = study
-        self._there = [enqueued_values(one) for one in study.optuna.get_trials(deepcopy=False)]
+    def __init__(self, study: SearchStudy, space: Space) -> None:
+        self._study, self._space = study, space
+        trials = study.optuna.get_trials(deepcopy=False)
+        self._there = [space.values_of(enqueued_values(one)) for one in trials]
 
     @property
     def count(self) -> int:
@@ -150,7 +152,7 @@ class _Configurations:
         """Enqueue a configuration, and return whether it is new."""
         if any(_is_same(values, one) for one in self._there):
             return False
-        self._study.optuna.enqueue_trial(values, {attributes.WARM: label})
+        self._study.optuna.enqueue_trial(self._space.stored(values), {attributes.WARM: label})
         self._there.append(values)
         return True
 

@@ -13,13 +13,15 @@ import torch
 from cifar_core.data.dataset import DataSet, open_data
 from cifar_core.device import resolve_devices
 from cifar_core.lr_range import Finding, Ramp
-from cifar_core.recipe import Constant, Recipe
+from cifar_core.models import own
+from cifar_core.recipe import Constant, OwnNetwork, Recipe
 from search.errors import ServiceError, UsageError
 from search.events import Notice, Observer
 from search.formatting import words_for_cut_batches
 from search.lr_range.bounds import combine_all
 from search.lr_range.corners import Corner, corners_of, curves_document
 from search.lr_range.sweeps import measure
+from search.own_code import Consent, folder_of
 from search.plan import plan_of
 from search.recipe_files import read_configuration
 from search.request import LrRangeRequest, StartRequest
@@ -27,7 +29,7 @@ from search.signals import ending_like_ctrl_c
 from search.study.bounds import Bounds
 from search.study.settings import DataIdentity
 from search.workers.local_pool import LocalPool
-from search.workers.shared_images import check_train_images, prepare_images
+from search.workers.shared_images import check_train_images, cut_to, prepare_images
 from search.workers.slots import Slot, slots_of
 from spaces.files import load_space
 from spaces.space import Space
@@ -129,14 +131,19 @@ def run_lr_range(request: LrRangeRequest, observe: Observer, data_folder: Path) 
     Raises:
         CifarSearchError: There is a problem that the user can solve.
     """
-    check_train_images(request.train_images)
     devices = resolve_devices(request.device)
     slots = slots_of(devices, request.workers)
     subject = _subject(request, devices)
+    _ask_consent(request, subject)
     # Wrong ends of the ramp are refused before any image is read.
     _ramp(replace(request, epochs=None), subject.space, subject.corners[0].recipe, 1)
     data = open_data(request.data or str(data_folder), data_folder)
-    for notice in (data.notice, subject.notice):
+    check_train_images(request.train_images, data)
+    train_images, fewer = cut_to(data, subject.train_images)
+    subject = replace(subject, train_images=train_images)
+    networks = [one.recipe.network for one in subject.corners]
+    own.check([one for one in networks if isinstance(one, OwnNetwork)], len(data.classes))
+    for notice in (data.notice, subject.notice, fewer):
         if notice:
             observe(Notice(notice))
     identity, findings = _measured(request, subject, data, slots, observe)
@@ -152,6 +159,14 @@ def run_lr_range(request: LrRangeRequest, observe: Observer, data_folder: Path) 
         findings=tuple(findings),
         bounds=tuple(bounds),
     )
+
+
+def _ask_consent(request: LrRangeRequest, subject: _Subject) -> None:
+    """Let this process run the code of the subject's networks, if the user has consented."""
+    named = request.space or request.config
+    networks = [one.recipe.network for one in subject.corners]
+    builders = {one.builder for one in networks if isinstance(one, OwnNetwork)}
+    Consent(request.trust, folder_of(named)).ask(builders, f"{subject.name}")
 
 
 def _subject(request: LrRangeRequest, devices: list[torch.device]) -> _Subject:

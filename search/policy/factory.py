@@ -21,6 +21,7 @@ from search.policy.freeze_thaw import FreezeThaw
 from search.policy.joint_tpe import JointTPESampler
 from search.policy.knowledge import NOTHING, Knowledge
 from search.policy.members import EpochCost
+from search.policy.model.encoding import NO_ZEROS
 from search.policy.optuna_policy import OptunaPolicy
 from search.policy.promotion import Promotion
 from search.policy.rungs import RungSystem, rungs_of
@@ -157,6 +158,7 @@ def default_policy(
     epoch_cost: EpochCost | None = None,
     seconds_left: Callable[[], float | None] = lambda: None,
     say: Callable[[str], None] = lambda _notice: None,
+    zero_below: Mapping[str, float] = NO_ZEROS,
 ) -> FreezeThaw:
     """Return the policy of a search that asks for no other; see `FreezeThaw` for the arguments."""
     return FreezeThaw(
@@ -170,6 +172,7 @@ def default_policy(
         epoch_cost=epoch_cost,
         seconds_left=seconds_left,
         say=say,
+        zero_below=zero_below,
     )
 
 
@@ -215,6 +218,7 @@ def policy_of(
                 epoch_cost=epoch_cost_of(space or settings.space),
                 seconds_left=seconds_left,
                 say=say,
+                zero_below=(space or settings.space).zero_below,
             )
         case "promotion":
             learning: Literal["tpe", "random"] = "random" if settings.sampler == "random" else "tpe"
@@ -231,7 +235,7 @@ def epoch_cost_of(space: Space) -> EpochCost:
 
     def cost(trial: FrozenTrial) -> float | None:
         try:
-            return image_cost(space.recipe_of(trial.params))
+            return image_cost(space.recipe_of(space.values_of(trial.params)))
         except RecipeError:  # such a trial fails before it is trained
             return None
 

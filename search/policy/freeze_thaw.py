@@ -40,7 +40,7 @@ from search.policy.given_sampler import GivenSampler
 from search.policy.knowledge import NOTHING, Knowledge
 from search.policy.members import STATES, EpochCost, Members
 from search.policy.model.curve_model import CurveModel, Forecasts, Hyperparameters
-from search.policy.model.encoding import Encoding
+from search.policy.model.encoding import NO_ZEROS, Encoding
 from search.policy.model.gaussian_process import FitError
 from search.policy.situation import Situation
 from search.policy.work import Allowance, looks_of
@@ -86,6 +86,7 @@ class FreezeThaw(Policy):
         seconds_left: Seconds until the search must end; None where there is no such limit. Close to
             it, only what can still be finished continues.
         say: Told, in a sentence, when the model cannot be fitted and choices are made without it.
+        zero_below: Numbers below which the value of a parameter stands for 0, by name.
     """
 
     def __init__(
@@ -101,11 +102,12 @@ class FreezeThaw(Policy):
         epoch_cost: EpochCost | None = None,
         seconds_left: Callable[[], float | None] = lambda: None,
         say: Callable[[str], None] = lambda _notice: None,
+        zero_below: Mapping[str, float] = NO_ZEROS,
     ) -> None:
         self._study, self._seed = study, seed
         self._seconds_left, self._say = seconds_left, say
         self._looks = looks_of(epochs)
-        self._encoding = Encoding(choose)
+        self._encoding = Encoding(choose, zero_below)
         self._beliefs = Beliefs(self._encoding, knowledge.beliefs)
         self._model = CurveModel(self._encoding, epochs, knowledge.experience)
         allowance = None if trials is None else Allowance(trials, epochs, self._looks)

@@ -1,5 +1,7 @@
 """The section on the best configurations: confirmed over several seeds, or as the search left them."""
 
+from collections.abc import Iterator
+
 from search.command_lines import command_line
 from search.formatting import one_line, percent, short
 from search.report.chart import NARROW, Frame, figure
@@ -11,6 +13,7 @@ from search.results.verdict import accuracy_interval, contenders
 from search.study.confirmation import Confirmation, Confirmed
 from search.study.rows import TrialRow
 from search.views.grid_table import measured_words, published_words
+from search.views.next_steps import has_own_code
 
 __all__ = ["finalists"]
 
@@ -23,7 +26,8 @@ ROW = 27.0
 def finalists(record: ReportRecord) -> Markup:
     """Return the section."""
     if record.summary.cells is not None:
-        return section("best", "Measured beside published", _grid(record))
+        heading = "Measured" if record.summary.incomparable else "Measured beside published"
+        return section("best", heading, *_grid(record))
     if record.confirmation is not None:
         return section("best", "Confirmed", *_confirmed(record.confirmation))
     rows = contenders(record.summary.rows)
@@ -152,7 +156,13 @@ def _unconfirmed(record: ReportRecord, rows: list[TrialRow]) -> list[Markup]:
         for row, interval in zip(rows, intervals, strict=True)
     ]
     headings = ("trial", "accuracy", "95 % interval", "to the best", "configuration")
-    command = command_line("confirm", summary.study, flags=record.where, data=record.data)
+    command = command_line(
+        "confirm",
+        summary.study,
+        flags=record.where,
+        data=record.data,
+        trust=has_own_code(record.summary),
+    )
     gains = [element("li", words) for words in summary.comparisons]
     return [
         element(
@@ -216,20 +226,23 @@ def _forest(lines: list[tuple[str, float, float, float, str]], caption: str) -> 
 # ------------------------------------------------------------------------------------------ grid
 
 
-def _grid(record: ReportRecord) -> Markup:
-    cells = record.summary.cells or []
+def _grid(record: ReportRecord) -> Iterator[Markup]:
+    cells, incomparable = record.summary.cells or [], record.summary.incomparable
     names = list(record.space.parameters)
     rows = [
         (
             *(one_line(str(cell.values.get(name, "-"))) for name in names),
-            published_words(cell.published),
+            *([] if incomparable else [published_words(cell.published)]),
             measured_words(cell),
             str(len(cell.accuracies)),
         )
         for cell in cells
     ]
-    headings = (*(name.replace("_", " ") for name in names), "published", "measured", "n")
+    published = () if incomparable else ("published",)
+    headings = (*(name.replace("_", " ") for name in names), *published, "measured", "n")
     caption = (
         "Accuracy after the last epoch; measured: validation accuracy, mean and spread of n seeds"
     )
-    return table(headings, rows, figures=range(len(names), len(headings)), caption=caption)
+    yield table(headings, rows, figures=range(len(names), len(headings)), caption=caption)
+    if incomparable:
+        yield element("p", incomparable)

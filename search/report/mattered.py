@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from search.formatting import one_line, percent
+from search.formatting import number, one_line, percent
 from search.report.chart import NARROW, Frame, figure
 from search.report.markup import Markup, element, joined
 from search.report.parts import legend, missing, section, some_of, value_words
@@ -131,7 +132,7 @@ def _plot(record: ReportRecord, found: Importance, one: ParameterImportance) -> 
 
     def draw(width: float) -> Markup:
         places = [value for level in one.levels if (value := level.value) is not None]
-        across = _scale(parameter, [*places, *parameter.extremes()])
+        across = _scale(parameter, [*map(parameter.stored, places), *parameter.extremes()])
         frame = Frame(
             min(width, NARROW),
             230.0,
@@ -189,8 +190,16 @@ def _scale(parameter: Parameter, values: Sequence[Value]) -> Scale:
         return name_scale([value_words(one) for one in _ordered(parameter)])
     numbers = [float(one) for one in values if not isinstance(one, str)]
     if parameter.log:
-        return log_scale(numbers, 5)
+        scale = log_scale(numbers, 5)
+        return scale if parameter.zero is None else _with_zero(parameter, scale)
     return linear_scale(numbers, 5, least=min(numbers), most=max(numbers))
+
+
+def _with_zero(parameter: Parameter, scale: Scale) -> Scale:
+    """Return a logarithmic scale whose first tick is 0, which a share of all trials has."""
+    zero, least = float(parameter.stored(0.0)), float(parameter.extremes()[0])
+    marks = [(at, words) for at, words in scale.ticks if at > least * 1.5]
+    return replace(scale, low=zero, ticks=((zero, "0"), (least, number(least)), *marks))
 
 
 def _ordered(parameter: Parameter) -> list[Value]:
@@ -203,7 +212,7 @@ def _ordered(parameter: Parameter) -> list[Value]:
 
 def _place(parameter: Parameter, value: Value) -> float:
     if parameter.options is None:
-        return float(value)
+        return float(value)  # 0 is at the beginning of a logarithmic scale
     options = _ordered(parameter)
     return float(options.index(value)) if value in options else math.nan
 

@@ -7,7 +7,7 @@ from search.command_lines import command_line
 from search.report.markup import Markup, element
 from search.report.parts import section
 from search.report.record import ReportRecord
-from search.views.next_steps import next_steps
+from search.views.next_steps import has_own_code, next_steps
 from spaces.files import shipped_names
 
 __all__ = ["reproduction"]
@@ -51,6 +51,7 @@ def _commands(record: ReportRecord) -> Iterator[Markup]:
         known=None if settings.known == "on" else settings.known,
         seed=settings.seed,
         seeds=settings.seeds,
+        trust=has_own_code(summary),
     )
     words = "The same search from the beginning, as a study of another name"
     own = "" if shipped else f"; {settings.space.name}.toml is your space file"

@@ -72,7 +72,8 @@ def _range(parameter: Parameter) -> str:
         return ", ".join(one_line(one) for one in parameter.choice_names)
     low, high = parameter.extremes()
     log = ", log" if parameter.log else ""
-    return f"{value_words(low)} to {value_words(high)}{log}"
+    zero = "" if parameter.zero is None else f", or 0 ({100 * parameter.zero:g} %)"
+    return f"{value_words(low)} to {value_words(high)}{log}{zero}"
 
 
 def _when(parameter: Parameter) -> str:

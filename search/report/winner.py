@@ -21,7 +21,7 @@ from cifar_core.diagnostics import (
     one_of_each_class,
     short_names,
 )
-from cifar_core.errors import CheckpointError, DataError
+from cifar_core.errors import CheckpointError, DataError, NetworkError, UntrustedError
 from cifar_core.models import network_of
 from cifar_core.recipe import Recipe
 from search.home import StudyFolder
@@ -65,10 +65,8 @@ def find_images(identity: DataIdentity, data: str | None, folder: Path) -> Image
             place = folder_of(data or str(folder), folder)
             source = locate(place)
             if source is None:
-                return Missing(
-                    f"There are no CIFAR-10 images in {place}; name their folder with --data."
-                )
-            found = DataSet("cifar10", source)
+                return Missing(f"There are no images in {place}; name their folder with --data.")
+            found = DataSet.of(source)
         labelled = found.read_train()
         splits = splits_of(
             labelled, split(labelled, identity.train, confirming=identity.confirming)
@@ -104,9 +102,14 @@ def diagnosed(row: TrialRow, folder: StudyFolder, images: Images | Missing) -> D
     recipe = Recipe.read(row.recipe, f"the recipe of trial {row.number}")
     try:
         weights = load_state(path)["network"]
-        network = network_of(_untrained(recipe).network)
+        network = network_of(_untrained(recipe).network, images.splits.train.classes)
         network.load_state_dict(weights)
-    except (CheckpointError, LookupError, RuntimeError, TypeError) as error:
+    except UntrustedError:
+        return Missing(
+            f"The network of trial {row.number} is made by code of its own, which a report does not run. "
+            "The report that the search writes at its end has this section, as it runs the code anyway."
+        )
+    except (CheckpointError, NetworkError, LookupError, RuntimeError, TypeError) as error:
         return Missing(f"The trained network of trial {row.number} cannot be read: {error}")
     cpu, validation = torch.device("cpu"), images.splits.validation
     backend = backend_of(recipe, cpu)

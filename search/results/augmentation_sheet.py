@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from pydantic import ValidationError
 
 from cifar_core.data.dataset import DataSet
-from cifar_core.data.resident import Part
+from cifar_core.data.resident import splits_of
 from cifar_core.data.split import split
 from cifar_core.diagnostics import augmented_versions, one_of_each_class, short_names
 from cifar_core.plots.sheet import sheet_figure
@@ -19,7 +19,7 @@ from cifar_core.text_files import one_line
 from search.errors import UsageError
 from search.formatting import number
 from search.recipe_files import read_configuration
-from search.study.settings import DataIdentity
+from search.workers.shared_images import identity_of
 from spaces.files import load_space
 
 __all__ = ["Sheet", "augmentation_of", "described", "draw_sheet", "with_settings"]
@@ -116,21 +116,15 @@ def draw_sheet(augmentation: Augmentation, data: DataSet, columns: int, seed: in
         seed: Random seed for the choice of images and their augmentation.
     """
     labelled = data.read_train()
-    parts = split(labelled)
-    part = Part.of(labelled.images[parts.train], labelled.labels[parts.train])
+    splits = splits_of(labelled, split(labelled))
+    part = splits.train
     rows = one_of_each_class(part, seed)
-    originals = part.images[rows]  # (10, 3, 32, 32)
+    originals = part.images[rows]  # (classes, 3, 32, 32)
     versions = augmented_versions(
         part, rows, augmentation, columns, seed
-    )  # (10, columns, 3, 32, 32)
+    )  # (classes, columns, 3, 32, 32)
     names = short_names(data.classes)
-    identity = DataIdentity(
-        name=data.name,
-        official=labelled.official,
-        train=len(part),
-        validation=len(parts.validation),
-        split=parts.digest,
-    )
+    identity = identity_of(data, splits, official=labelled.official)
     figure = sheet_figure(
         originals.numpy(),
         versions.numpy(),

@@ -50,6 +50,7 @@ class Provenance(Record):
         recipe_digest: Digest of the trial's recipe; the recipe of the file may have been changed since.
         data: The images of the study.
         confirmed: What a confirmation says about it; None without one.
+        own_code: Hashes of the files that make its network; None where no code of the user's does.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -61,6 +62,7 @@ class Provenance(Record):
     recipe_digest: Name
     data: DataIdentity
     confirmed: ConfirmedScore | None = None
+    own_code: dict[Name, Name] | None = None
 
     def published(self) -> Known | None:
         """Return the space's known configuration of the highest published test accuracy, or None."""

@@ -115,7 +115,9 @@ class Decomposition:
         accuracy = self._forecasts.accuracy
         levels: dict[Value, Level] = {}
         for coordinate, scores in zip(table.levels, effect, strict=True):
-            value, one = value_at(distribution, float(coordinate)), Interval.of(scores)
+            unit = np.full((1, len(encoding)), coordinate)
+            value = value_at(distribution, float(encoding.snap(unit)[0, table.place]))
+            one = Interval.of(scores)
             levels[value] = Level(value, Interval(*map(accuracy, (one.low, one.middle, one.high))))
         return ParameterImportance(
             name=name,

@@ -4,12 +4,18 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cifar_core.data.split import validation_images
 from search.policy.factory import SEED
 from search.study.rows import TrialRow
+from search.study.settings import Settings
+from spaces.files import load_space, shipped_names
 from spaces.grid import Published
 from spaces.space import Space, Values
 
-__all__ = ["Cell", "cells_of"]
+__all__ = ["Cell", "cells_of", "incomparable"]
+
+
+ALL_IMAGES = 50_000 - validation_images(50_000)
 
 
 @dataclass(frozen=True)
@@ -65,9 +71,15 @@ class Cell:
         }
 
 
-def cells_of(space: Space, rows: list[TrialRow]) -> list[Cell]:
-    """Return the cells of a grid in the order of its file, with their measured figures."""
-    published = space.grid.published if space.grid is not None else []
+def cells_of(space: Space, rows: list[TrialRow], *, comparable: bool = True) -> list[Cell]:
+    """Return the cells of a grid in the order of its file, with their measured figures.
+
+    Args:
+        space: The grid's space.
+        rows: Its trials.
+        comparable: The published figures may stand beside the measured ones.
+    """
+    published = space.grid.published if space.grid is not None and comparable else []
     found = []
     for values in space.cells():
         all_own = [row for row in rows if _without_seed(row.values) == values]
@@ -85,6 +97,30 @@ def cells_of(space: Space, rows: list[TrialRow]) -> list[Cell]:
             )
         )
     return found
+
+
+def incomparable(settings: Settings) -> str | None:
+    """Return why a grid's figures must not stand beside the published ones; None where they may.
+
+    The published ones are of CIFAR-10, all training images but those for validation, and the epochs of the
+    space's file.
+    """
+    space, data = settings.space, settings.data
+    if space.grid is None or not space.grid.published:
+        return None
+    reasons = []
+    if not data.is_cifar10:
+        reasons.append(
+            f"they are of CIFAR-10, and these of {data.title.removesuffix(', not CIFAR-10')}"
+        )
+    elif data.train < ALL_IMAGES:
+        reasons.append(f"they are of {ALL_IMAGES:,} training images, and these of {data.train:,}")
+    usual = load_space(space.name).epochs if space.name in shipped_names() else space.epochs
+    if space.epochs != usual:
+        reasons.append(f"they are of up to {usual} epochs, and these of {space.epochs}")
+    if settings.scale == "quick" and not reasons:
+        reasons.append("this is a quick run")
+    return f"Published figures are not shown: {'; '.join(reasons)}." if reasons else None
 
 
 def _without_seed(values: Values) -> Values:

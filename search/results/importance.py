@@ -12,6 +12,7 @@ weight, the shares of all parameters alone add up to at most 1.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from search.policy.model.encoding import Encoding
 from search.policy.model.gaussian_process import FitError
 from search.policy.model.warping import normal_scores
 from search.results.decomposition import Decomposition
-from search.results.shares import Importance, Unknown
+from search.results.shares import Importance, ParameterImportance, Unknown
 from search.results.summary import Summary
 from search.study.rows import TrialRow
 from spaces.space import Space
@@ -50,7 +51,7 @@ def importance_of(space: Space, rows: Sequence[TrialRow], seed: int = 0) -> Impo
             f"{len(scored) or 'no'} {trials} a score; at least {LEAST_TRIALS} are needed to tell "
             "parameters apart."
         )
-    encoding = Encoding(space.suggest)
+    encoding = Encoding(space.suggest, space.zero_below)
     if len(encoding) < 2:
         return Unknown("the space has fewer than two parameters, so there is nothing to compare.")
     # What matters is asked of the whole space, not of its best part alone.
@@ -64,13 +65,20 @@ def importance_of(space: Space, rows: Sequence[TrialRow], seed: int = 0) -> Impo
         rng = np.random.default_rng(derive(seed, "importance"))
         found = Decomposition(encoding, model, forecasts, space.epochs, rng)
         return Importance(
-            found.parameters(np.array(known.logs)),
+            tuple(_in_words_of(space, one) for one in found.parameters(np.array(known.logs))),
             len(scored),
             sum(row.state != "complete" for row in scored),
             found.ends(scored),
         )
     except FitError as error:
         return Unknown(f"the model cannot be fitted ({error}).")
+
+
+def _in_words_of(space: Space, found: ParameterImportance) -> ParameterImportance:
+    """Return the importance of a parameter with the values that its values in Optuna stand for."""
+    parameter = space.parameters[found.name]
+    levels = (replace(one, value=parameter.value_of(one.value)) for one in found.levels)
+    return replace(found, levels=tuple(levels))
 
 
 def what_mattered(summary: Summary) -> Importance | Unknown:

@@ -11,10 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cifar_core.data.cifar10 import RECORDS
 from cifar_core.data.dataset import DataSet
 from cifar_core.data.resident import Normalization, Part, Splits, splits_of
-from cifar_core.data.split import VALIDATION_IMAGES, split
+from cifar_core.data.split import split, validation_images
 from cifar_core.device import Backend, backend_of
 from cifar_core.diagnostics import class_accuracies, confusion, feature_maps, short_names
 from cifar_core.epoch import Epoch
@@ -23,6 +22,7 @@ from cifar_core.trainer import Training
 from search.errors import UsageError
 from search.study.confirmation import packed, unpacked
 from search.study.settings import DataIdentity
+from search.workers.shared_images import identity_of
 
 __all__ = ["Run", "Subject", "TrainingImages", "check_image", "needs_validation"]
 
@@ -115,13 +115,7 @@ class TrainingImages:
         return cls(
             splits=splits,
             held_out=True,
-            identity=DataIdentity(
-                name=data.name,
-                official=labelled.official,
-                train=len(splits.train),
-                validation=len(splits.validation),
-                split=splits.digest,
-            ),
+            identity=identity_of(data, splits, official=labelled.official),
         )
 
     def all_of_them(self) -> "TrainingImages":
@@ -180,7 +174,7 @@ class Subject:
         kind, measured, identity = "validation", images.splits.validation, images.identity
         if final:
             test = data.read_test()
-            kind, measured = "test", Part.of(test.images, test.labels)
+            kind, measured = "test", Part.of(test.images, test.labels, test.classes)
             identity = identity.model_copy(update={"official": identity.official and test.official})
         return cls(
             images=images,
@@ -239,17 +233,19 @@ class Subject:
         }
 
 
-def check_image(index: int, *, final: bool) -> None:
+def check_image(index: int, data: DataSet, *, final: bool) -> None:
     """Refuse the index of an image that there is none of.
 
     Args:
         index: The index, among the measured images.
+        data: The images, none of which is read.
         final: The test images are measured, which are not opened for this.
 
     Raises:
         UsageError: There is no such image.
     """
-    kind, count = ("test", RECORDS) if final else ("validation", VALIDATION_IMAGES)
+    validating = validation_images(data.train_images)
+    kind, count = ("test", data.test_images) if final else ("validation", validating)
     if not 0 <= index < count:
         raise UsageError(
             f"--image must be from 0 to {count - 1}, as there are {count:,} {kind} images, but got {index}."
@@ -268,7 +264,9 @@ def _everything(splits: Splits) -> Splits:
     """
     train, validation = splits.train, splits.validation
     both = Part(
-        torch.cat([train.images, validation.images]), torch.cat([train.labels, validation.labels])
+        torch.cat([train.images, validation.images]),
+        torch.cat([train.labels, validation.labels]),
+        classes=train.classes,
     )
     digest = hashlib.sha256(f"{splits.digest}, both parts".encode()).hexdigest()[:16]
     return replace(splits, train=both, digest=digest)

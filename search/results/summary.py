@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from search.confirmation.planning import conclusion_of
 from search.formatting import points
-from search.results.grid import Cell, cells_of
+from search.results.grid import Cell, cells_of, incomparable
 from search.results.lr_edge import LrEdge, edge_of
 from search.storage.urls import shown_url
 from search.study import attributes
@@ -154,7 +154,15 @@ class Summary:
     @property
     def cells(self) -> list[Cell] | None:
         """The cells of a grid; None where the space is searched."""
-        return None if self.settings.seeds is None else cells_of(self.settings.space, self.rows)
+        if self.settings.seeds is None:
+            return None
+        comparable = self.incomparable is None
+        return cells_of(self.settings.space, self.rows, comparable=comparable)
+
+    @property
+    def incomparable(self) -> str | None:
+        """Why a grid's figures must not stand beside the published ones, in a sentence; else None."""
+        return incomparable(self.settings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``status --json`` prints."""

@@ -6,6 +6,7 @@ from search.errors import UsageError
 from search.events import Observer
 from search.execution.coordinator import Outcome
 from search.home import Home
+from search.own_code import Consent, check_networks, note_code
 from search.request import ConfirmRequest
 from search.service.resume import prepare_same_images
 from search.service.session import Session
@@ -49,9 +50,12 @@ def confirm(
             f"Study {study.name} has no complete trial yet, so there is nothing to confirm. "
             "Continue it with cifar-search resume."
         )
+    Consent(request.trust).ask(study.settings.space.builders, f"Study {study.name}")
     home.create()
     with StudyLock(home, storage, study.name) as lock:
         prepare_same_images(study, request.data, lock.folder, data_folder)
+        check_networks(study.settings.space, len(study.data.class_names))
+        note_code(study)
         old = study.budget
         wanted = {
             "confirm": request.top or old.confirm or DEFAULT_CONFIRM,

@@ -31,4 +31,4 @@ def enqueue_known(study: SearchStudy, space: Space) -> None:
     missing = [one for one in wanted if one[1] not in there]
     # What the budget has no room for would wait in the study forever.
     for kind, label, values in missing[: max(0, study.budget.trials - len(rows))]:
-        study.optuna.enqueue_trial(values, user_attrs={kind: label})
+        study.optuna.enqueue_trial(space.stored(values), user_attrs={kind: label})

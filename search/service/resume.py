@@ -7,6 +7,7 @@ from search.errors import UsageError
 from search.events import Observer
 from search.execution.coordinator import Outcome
 from search.home import Home, StudyFolder
+from search.own_code import Consent, check_networks, note_code
 from search.request import ResumeRequest
 from search.service.session import Session
 from search.storage.opening import existing_storage
@@ -39,9 +40,12 @@ def resume(
     engine = engine_of(request.engine, request.device)
     storage = existing_storage(home, request.storage)
     study = open_study(storage, request.study)
+    Consent(request.trust).ask(study.settings.space.builders, f"Study {study.name}")
     home.create()
     with StudyLock(home, storage, study.name) as lock:
         prepare_same_images(study, request.data, lock.folder, data_folder)
+        check_networks(study.settings.space, len(study.data.class_names))
+        note_code(study)
         budget = _new_budget(study, request)
         study, _ = create_or_open(storage, study.name, study.settings, budget)
         return study, Session(study, storage, lock, home, engine, request, observe).run()

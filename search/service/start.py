@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from cifar_core.data.dataset import open_data
-from cifar_core.data.split import CONFIRMING_IMAGES
+from cifar_core.data.split import confirming_images
 from search.errors import UsageError
 from search.events import Notice, Observer
 from search.execution import warm_start
 from search.execution.coordinator import Outcome
 from search.home import Home
+from search.own_code import Consent, check_networks, folder_of, note_code
 from search.plan import plan_of
 from search.request import StartRequest
 from search.service.session import Session
@@ -17,7 +18,7 @@ from search.storage.study_lock import StudyLock
 from search.study.settings import Settings, given_range
 from search.study.study import SearchStudy, create_or_open, existing_identity
 from search.workers.engine import engine_of
-from search.workers.shared_images import check_train_images, prepare_images
+from search.workers.shared_images import check_train_images, cut_to, prepare_images
 from spaces.files import load_space
 
 __all__ = ["start"]
@@ -41,26 +42,30 @@ def start(
         CifarSearchError: Something is wrong that the user can correct.
     """
     space = load_space(request.space)
+    Consent(request.trust, folder_of(request.space)).ask(space.builders, f"Space {space.name}")
     engine = engine_of(request.engine, request.device)
     plan = plan_of(request, space, engine.devices)
     name = space.name if request.study is None else request.study
     url = _check(home, request, name)
     sources = warm_start.read_sources(home, url, name, plan.space, request.warm_start)
     data = open_data(request.data or str(data_folder), data_folder)
+    check_train_images(request.train_images, data)
+    train_images, fewer = cut_to(data, plan.train_images)
+    check_networks(plan.space, len(data.classes))
     if not home.root.exists():
         data.read_train()  # half a second, so that damaged images leave no home behind
     home.create()
     storage = open_storage(url)
     with StudyLock(home, storage, name) as lock:
-        for notice in (data.notice, plan.notice):
+        for notice in (data.notice, plan.notice, fewer):
             if notice:
                 observe(Notice(notice))
         before = existing_identity(storage, name)
         # A study of a version that confirmed nothing goes on as it began: all of these images score.
-        confirming = CONFIRMING_IMAGES if plan.seeds is None else 0
+        confirming = confirming_images(data.train_images) if plan.seeds is None else 0
         if before is not None and not before.confirming:
             confirming = 0
-        identity = prepare_images(data, plan.train_images, lock.folder.images, confirming)
+        identity = prepare_images(data, train_images, lock.folder.images, confirming)
         settings = Settings(
             space=plan.space,
             scale=plan.scale,
@@ -79,6 +84,7 @@ def start(
         study, is_new = create_or_open(storage, name, settings, budget)
         if is_new:
             lock.note()
+        note_code(study)
         warm_start.note_sources(study, sources, observe)
         return study, Session(study, storage, lock, home, engine, request, observe).run()
 
@@ -99,5 +105,4 @@ def _check(home: Home, request: StartRequest, name: str) -> str:
             "--lr-bounds must be auto, off, or LOW:HIGH with 0 < LOW < HIGH <= 1000, such as "
             f"1e-4:0.1, but got {request.lr_bounds!r}."
         ) from error
-    check_train_images(request.train_images)
     return url

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from search.study import attributes
 from search.study.endings import ENDED_OUTSIDE, Ending, ending_of
 from search.study.trial_states import is_foreign, is_paused, was_ended_outside
-from spaces.space import Values
+from spaces.space import Space, Values
 
 __all__ = ["TrialRow", "best_rows", "gains", "label_of", "row_of", "rows_of"]
 
@@ -83,17 +83,24 @@ class TrialRow:
         return -inf if self.validation_accuracy is None else self.validation_accuracy
 
 
-def rows_of(study: optuna.Study) -> list[TrialRow]:
+def rows_of(study: optuna.Study, space: Space) -> list[TrialRow]:
     """Return the trials of a study, by number, without those that another program added.
 
     A search also has its storage hide those from Optuna's samplers, which read the study by themselves
     (`RetryingStorage.hides`). Other storages hide nothing: a copy and the dashboard have all trials.
     """
-    return [row_of(trial) for trial in study.get_trials(deepcopy=False) if not is_foreign(trial)]
+    return [
+        row_of(trial, space) for trial in study.get_trials(deepcopy=False) if not is_foreign(trial)
+    ]
 
 
-def row_of(trial: FrozenTrial) -> TrialRow:
-    """Return the record of one trial."""
+def row_of(trial: FrozenTrial, space: Space) -> TrialRow:
+    """Return the record of one trial.
+
+    Args:
+        trial: The trial.
+        space: The space that it was chosen from, which knows what its parameters stand for.
+    """
     notes = trial.user_attrs
     if was_ended_outside(trial):
         notes = {**notes, attributes.ENDING: "outside", attributes.REASON: ENDED_OUTSIDE}
@@ -104,7 +111,7 @@ def row_of(trial: FrozenTrial) -> TrialRow:
         state=_state_of(trial, ending),
         validation_accuracy=None if last is None else trial.intermediate_values[last],
         epochs=last or 0,
-        values=dict(trial.params),
+        values=space.values_of(trial.params),
         recipe=_if(dict, notes.get(attributes.RECIPE)),
         seed=_if(int, notes.get(attributes.SEED)),
         label=label_of(trial),

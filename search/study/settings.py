@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from cifar_core.data.dataset import DataName, classes_of, title_of
 from cifar_core.records import Record, flatten, no_control
 from search.study.choices import (
     DEFAULT_CONFIRM_SEEDS,
@@ -36,6 +37,7 @@ __all__ = [
     "given_range",
 ]
 
+ClassName = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(no_control)]
 LrBoundsWish = Annotated[str, Field(pattern=r"^(auto|off|[0-9.eE+-]+:[0-9.eE+-]+)$")]
 LARGEST_LR = 1000.0
 CONFIRM_SHARE = 0.25
@@ -46,32 +48,44 @@ class DataIdentity(Record):
     """The images on which every figure of a study is measured.
 
     Attributes:
-        name: ``cifar10`` or ``synthetic``.
+        name: ``cifar10``, ``cifar100``, ``folder`` for a user's own images, or ``synthetic``.
         official: The files have the official checksums.
         train: Images trained on.
         validation: Images scored on.
         split: Hash over the pixels and labels of all parts.
         confirming: Images that score no trial and confirm the result; 0 where nothing was set aside, as in
             grids and in studies of earlier versions.
+        classes: Names of the classes of a user's own images; empty where `name` says them.
     """
 
-    name: Literal["cifar10", "synthetic"]
+    name: DataName
     official: bool
     train: int
     validation: int
     split: Annotated[str, AfterValidator(no_control)]
     confirming: Annotated[int, Field(ge=0)] = 0
+    classes: Annotated[list[ClassName], Field(max_length=1_000)] = []
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the labels."""
+        return tuple(self.classes) or classes_of(self.name)
+
+    @property
+    def is_cifar10(self) -> bool:
+        """Figures that were published for CIFAR-10 may stand beside those that are measured on it."""
+        return self.name == "cifar10"
+
+    @property
+    def title(self) -> str:
+        """The data set in a few words."""
+        return title_of(self.name, len(self.class_names), official=self.official)
 
     def described(self) -> str:
         """Return the images in words, to stand beside a figure."""
-        kinds = {
-            ("cifar10", True): "CIFAR-10",
-            ("cifar10", False): "CIFAR-10 (not the official files)",
-        }
-        name = kinds.get((self.name, self.official), "SYNTHETIC images, not CIFAR-10")
         confirming = f" / {self.confirming:,} confirming" if self.confirming else ""
         return (
-            f"{name}, {self.train:,} training / {self.validation:,} validation{confirming}, "
+            f"{self.title}, {self.train:,} training / {self.validation:,} validation{confirming}, "
             f"split {self.split}"
         )
 

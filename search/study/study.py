@@ -73,7 +73,7 @@ class SearchStudy:
 
     def rows(self) -> list[TrialRow]:
         """Return its trials, by number."""
-        return rows_of(self.optuna)
+        return rows_of(self.optuna, self.settings.space)
 
     def foreign(self) -> list[int]:
         """Return the numbers of the finished trials that another program has added."""

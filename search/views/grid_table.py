@@ -19,17 +19,19 @@ def summary_table(summary: Summary) -> RenderableType:
     """Return the table of a grid that is being trained, or has been."""
     settings = summary.settings
     data = settings.data.described()
-    return grid_table(settings.space, summary.cells or [], data, settings.scale)
+    return grid_table(settings.space, summary.cells or [], data, summary.incomparable)
 
 
-def grid_table(space: Space, cells: list[Cell], data: str, scale: str = "full") -> RenderableType:
+def grid_table(
+    space: Space, cells: list[Cell], data: str, incomparable: str | None = None
+) -> RenderableType:
     """Return a grid's published and measured figures, side by side.
 
     Args:
         space: The grid's space.
         cells: Its cells.
         data: Description of the images.
-        scale: ``quick`` for a quick run.
+        incomparable: Why there are no published figures beside them, in a sentence; None if there are.
     """
     # With more padding, two parameters and all figures would not fit into 80 columns.
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
@@ -37,7 +39,7 @@ def grid_table(space: Space, cells: list[Cell], data: str, scale: str = "full") 
         table.add_column(name.replace("_", " "), overflow="fold")
     with_loss = any(cell.published and cell.published.train_loss is not None for cell in cells)
     with_train = any(cell.published and cell.published.train_accuracy is not None for cell in cells)
-    headings = ["published", "measured", "n"]
+    headings = ["measured", "n"] if incomparable else ["published", "measured", "n"]
     headings += ["published\nloss", "measured\nloss"] if with_loss else []
     headings += ["published\ntrain", "measured\ntrain"] if with_train else []
     for heading in headings:
@@ -45,18 +47,19 @@ def grid_table(space: Space, cells: list[Cell], data: str, scale: str = "full") 
     for cell in cells:
         known = cell.published
         line = [one_line(str(value)) for value in cell.values.values()]
-        line += [published_words(known), measured_words(cell), str(len(cell.accuracies))]
+        line += [] if incomparable else [published_words(known)]
+        line += [measured_words(cell), str(len(cell.accuracies))]
         if with_loss:
             line += [_loss(known.train_loss if known else None), _loss(cell.train_loss)]
         if with_train:
             train = known.train_accuracy if known else None
             line += ["-" if train is None else _share(train), percent(cell.train_accuracy)]
         table.add_row(*map(Text, line))
-    return Group(table, *_by_epoch(cells), *_notes(space, cells, data, scale, with_train))
+    return Group(table, *_by_epoch(cells), *_notes(space, cells, data, incomparable, with_train))
 
 
 def _notes(
-    space: Space, cells: list[Cell], data: str, scale: str, with_train: bool
+    space: Space, cells: list[Cell], data: str, incomparable: str | None, with_train: bool
 ) -> Iterator[RenderableType]:
     """Notes on what the figures mean."""
     recipes = [space.recipe_of(cell.values) for cell in cells]
@@ -68,14 +71,12 @@ def _notes(
     if with_train:
         words += "; train: on the augmented images of the last epoch, during training"
     yield Text(words, style="dim")
-    if space.grid is not None and space.grid.source:
+    if space.grid is not None and space.grid.source and not incomparable:
         yield Text(f"published: {one_line(space.grid.source)}", style="dim")
     if lost := sum(cell.lost for cell in cells):
         yield Text(f"Excluded: {lost} trainings that diverged or failed.", style="yellow")
-    if scale == "quick":
-        yield Text(
-            "A quick run: its figures cannot be compared with the published ones.", style="yellow"
-        )
+    if incomparable:
+        yield Text(incomparable, style="yellow")
 
 
 def _by_epoch(cells: list[Cell]) -> list[RenderableType]:

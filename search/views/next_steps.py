@@ -10,7 +10,7 @@ from spaces.files import load_space, shipped_names
 from spaces.reading import quicker
 from spaces.space import Space
 
-__all__ = ["Step", "next_steps"]
+__all__ = ["Step", "has_own_code", "next_steps"]
 
 MOST_TRAINING_IMAGES = 50_000 - VALIDATION_IMAGES
 
@@ -55,6 +55,7 @@ def next_steps(
             summary.exported,
             seeds=3,
             data=data,
+            trust=has_own_code(summary),
         )
         steps += [Step("the five best as files", top), Step("retrain the best", retrain)]
     if wider := _wider_search(summary, where, data, space):
@@ -67,7 +68,9 @@ def resume_command(summary: Summary, where: str = "", data: str | None = None) -
     timeout = summary.budget.timeout
     used_up = timeout is not None and summary.seconds >= timeout
     longer = f"{2 * timeout:.0f}s" if timeout is not None and used_up else None
-    return command_line("resume", summary.study, flags=where, timeout=longer, data=data)
+    return command_line(
+        "resume", summary.study, flags=where, timeout=longer, data=data, trust=has_own_code(summary)
+    )
 
 
 def _confirm_command(summary: Summary, where: str, data: str | None) -> Step | None:
@@ -79,13 +82,21 @@ def _confirm_command(summary: Summary, where: str, data: str | None) -> Step | N
         if summary.state == "stopped" and summary.budget.confirm is not None:
             return None  # the same as to continue
         return Step(
-            "confirm the best", command_line("confirm", summary.study, flags=where, data=data)
+            "confirm the best",
+            command_line(
+                "confirm", summary.study, flags=where, data=data, trust=has_own_code(summary)
+            ),
         )
     undecided = sum(one.tied_with_leader for one in found.ranking) > 1
     if not found.ended or not undecided:
         return None
     command = command_line(
-        "confirm", summary.study, flags=where, seeds=2 * found.most_seeds, data=data
+        "confirm",
+        summary.study,
+        flags=where,
+        seeds=2 * found.most_seeds,
+        data=data,
+        trust=has_own_code(summary),
     )
     return Step("confirm more closely", command)
 
@@ -122,7 +133,13 @@ def _wider_search(summary: Summary, where: str, data: str | None, given: str | N
         known=_other_than("on", settings.known),
         experience=_other_than("on", settings.experience),
         confirm=_other_than(default.budget.confirm or "off", budget.confirm or "off"),
+        trust=has_own_code(summary),
     )
+
+
+def has_own_code(summary: Summary) -> bool:
+    """Return whether the study's network is made by code of the user's, so that commands need consent."""
+    return bool(summary.settings.space.builders)
 
 
 def _origin(summary: Summary, given: str | None) -> Space | None:

@@ -75,7 +75,12 @@ def space_page(space: Space, given: str) -> RenderableType:
                 f"{'; '.join([f'{space.quick.train_images:,} training images', *changes])}"
             )
         )
-    parts.append(Text(f"\nRun it: {command_line('start', space=given)}", style="dim"))
+    parts.append(
+        Text(
+            f"\nRun it: {command_line('start', space=given, trust=bool(space.builders))}",
+            style="dim",
+        )
+    )
     return Group(*parts)
 
 

@@ -133,8 +133,10 @@ def _best(summary: Summary) -> list[RenderableType]:
 
 def _data_name(summary: Summary) -> str:
     data = summary.settings.data
-    if data.name != "cifar10":
+    if data.name == "synthetic":
         return "SYNTHETIC"
+    if data.name == "folder":
+        return f"own, {len(data.classes)} classes"
     return data.name if data.official else f"{data.name} (not official)"
 
 

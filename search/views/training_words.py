@@ -5,6 +5,7 @@ import re
 from rich.table import Table
 from rich.text import Text
 
+from cifar_core.data.dataset import DataSet
 from search.confirmation.statistics import LEVEL
 from search.formatting import counted, duration, one_line, percent, points
 from search.results.comparison import Comparison
@@ -15,31 +16,36 @@ from search.results.training_result import Accuracy, Result
 
 __all__ = ["comparison_table", "epoch_line", "result_lines", "scale_line", "written_line"]
 
-ALL_IMAGES = 45_000
-
 
 def scale_line(
-    configuration: Configuration, train_images: int | None, origin: str | None, *, final: bool
+    configuration: Configuration,
+    data: DataSet,
+    train_images: int | None,
+    origin: str | None,
+    *,
+    final: bool,
 ) -> str:
     """Say how long and on how many images a configuration is trained, and why.
 
     Args:
         configuration: The configuration.
+        data: The images.
         train_images: Number of images to train on; None for all.
         origin: Study that the number was taken from; None if it was given, or is the default.
         final: All images are trained on.
     """
     recipe = configuration.recipe
-    epochs = counted(recipe.epochs, "epoch")
+    epochs, most = counted(recipe.epochs, "epoch"), data.most_train_images
     if final:
-        count = "45,000" if needs_validation(recipe) else "all 50,000"
+        kept = needs_validation(recipe)
+        count = f"{most:,}" if kept else f"all {data.train_images:,}"
         return f"{configuration.name}: {epochs} on {count} images, and then one test per seed"
-    count = f"{train_images:,}" if train_images else "all 45,000"
+    count = f"{train_images:,}" if train_images else f"all {most:,}"
     words = f"{configuration.name}: {epochs} on {count} training images"
     if origin is None:
         return words
     words += f", as in study {one_line(origin)}"
-    return words if train_images == ALL_IMAGES else f"{words} (all 45,000: --train-images all)"
+    return words if train_images == most else f"{words} (all {most:,}: --train-images all)"
 
 
 def epoch_line(trained: Trained, *, named: bool) -> str:

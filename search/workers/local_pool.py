@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from cifar_core.models import own as own_code
 from cifar_core.pages import large_pages
 from search.signals import SIGNALS
 from search.workers.entry_point import work
@@ -93,6 +94,7 @@ class LocalPool(Pool):
                 self._images,
                 self._log_file(worker),
                 self._compile_networks,
+                own_code.allowed(),
             ),
             name=f"cifar-search worker {worker.index}",
             daemon=True,

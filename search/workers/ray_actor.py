@@ -130,6 +130,7 @@ class WorkerActor:
         memory_share: float | None,
         images: Any,
         compile_networks: bool,
+        own_code: tuple[Any, ...],
     ) -> None:
         """Do tasks until the actor is killed, or its device is lost.
 
@@ -139,13 +140,17 @@ class WorkerActor:
             memory_share: Its part of a GPU's memory; None on the CPU.
             images: (bytes,) the prepared images, in the memory that all workers of a node share.
             compile_networks: Train trials, not sweeps, with compiled networks, where that works.
+            own_code: Code of the user's that may make networks; every node needs its files, in the same
+                place.
         """
         import torch
 
         from cifar_core.device import settle_on
+        from cifar_core.models import own
         from search.workers.shared_images import splits_in
         from search.workers.worker import serve
 
+        own.allow(own_code)
         torch.set_num_threads(threads)
         place = torch.device(device)
         settle_on(place, memory_share)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from cifar_core.files import write_atomically
+from cifar_core.models import own as own_code
 from search.workers.limits import HANG_SECONDS
 from search.workers.messages import (
     Beat,
@@ -145,7 +146,12 @@ class RayPool(Pool):
         self._when_done(own.handle.place.remote(), own, partial(self._placed, own))
         slot = worker.slot
         work = own.handle.work.remote(
-            slot.device, slot.threads, slot.memory_share, self._images, self._compile_networks
+            slot.device,
+            slot.threads,
+            slot.memory_share,
+            self._images,
+            self._compile_networks,
+            own_code.allowed(),
         )
         self._when_done(work, own, lambda _: None)  # it fails when the process or its node is gone
         self._exchange(own, None)

@@ -10,13 +10,15 @@ import torch
 
 from cifar_core.data.dataset import DataSet
 from cifar_core.data.resident import Part, Splits, splits_of
-from cifar_core.data.split import CLASS_COUNT, VALIDATION_IMAGES, split
+from cifar_core.data.split import split
 from cifar_core.files import write_atomically
 from search.errors import ServiceError, UsageError
 from search.study.settings import DataIdentity
 
 __all__ = [
     "check_train_images",
+    "cut_to",
+    "identity_of",
     "map_images",
     "pixel_statistics",
     "prepare_images",
@@ -24,23 +26,48 @@ __all__ = [
     "store_images",
 ]
 
-MOST_TRAINING_IMAGES = 50_000 - VALIDATION_IMAGES
-
 RECORD = 3 * 32 * 32
 PAGE = 4096
 
 
-def check_train_images(wanted: int | None) -> None:
+def check_train_images(wanted: int | None, data: DataSet) -> None:
     """Refuse an impossible number of training images.
 
     Raises:
         UsageError: It is too small for every class to have one, or larger than what validation leaves.
     """
-    if wanted is not None and not CLASS_COUNT <= wanted <= MOST_TRAINING_IMAGES:
-        raise UsageError(
-            f"--train-images must be from {CLASS_COUNT} to {MOST_TRAINING_IMAGES}, "
-            f"but got {wanted}."
-        )
+    fewest, most = len(data.classes), data.most_train_images
+    if wanted is not None and not fewest <= wanted <= most:
+        raise UsageError(f"--train-images must be from {fewest} to {most}, but got {wanted}.")
+
+
+def cut_to(data: DataSet, wanted: int | None) -> tuple[int | None, str | None]:
+    """Return the number of images to train on of those that a quick run wants, and what to say of it.
+
+    Args:
+        data: The data set.
+        wanted: The number; None for all.
+
+    Returns:
+        The number, or None for all; and a sentence where there are fewer than were wanted.
+    """
+    most = data.most_train_images
+    if wanted is None or wanted <= most:
+        return wanted, None
+    return None, f"There are {most:,} training images, and not {wanted:,}: all are trained on."
+
+
+def identity_of(data: DataSet, splits: Splits, *, official: bool) -> DataIdentity:
+    """Return the images of a study: the data set, and how it is split."""
+    return DataIdentity(
+        name=data.name,
+        official=official,
+        train=len(splits.train),
+        validation=len(splits.validation),
+        split=splits.digest,
+        confirming=0 if splits.confirming is None else len(splits.confirming),
+        classes=list(data.classes) if data.name == "folder" else [],
+    )
 
 
 def prepare_images(
@@ -66,14 +93,7 @@ def prepare_images(
             f"The images cannot be written to {path}: {error.strerror}. "
             "Make space, or choose another home with --home."
         ) from error
-    return DataIdentity(
-        name=data.name,
-        official=labelled.official,
-        train=len(splits.train),
-        validation=len(splits.validation),
-        split=splits.digest,
-        confirming=confirming,
-    )
+    return identity_of(data, splits, official=labelled.official)
 
 
 def store_images(splits: Splits, path: Path) -> None:
@@ -90,6 +110,7 @@ def store_images(splits: Splits, path: Path) -> None:
             "mean": splits.mean,
             "std": splits.std,
             "digest": splits.digest,
+            "classes": splits.train.classes,
             "confirming": 0 if splits.confirming is None else len(splits.confirming),
         }
     ).encode()
@@ -137,9 +158,12 @@ def splits_in(content: npt.NDArray[np.uint8]) -> Splits:
         labels = torch.from_numpy(content[images_end:].view(np.int64))
     both_ways, *others = torch.split(images, [2 * train, validation, confirming])
     train_labels, *other_labels = torch.split(labels, [train, validation, confirming])
-    scoring, apart = (Part(*both) for both in zip(others, other_labels, strict=True))
+    classes = header["classes"]
+    scoring, apart = (
+        Part(*both, classes=classes) for both in zip(others, other_labels, strict=True)
+    )
     return Splits(
-        Part(both_ways[:train], train_labels, both_ways),
+        Part(both_ways[:train], train_labels, both_ways, classes),
         scoring,
         tuple(header["mean"]),
         tuple(header["std"]),

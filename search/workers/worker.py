@@ -18,6 +18,7 @@ from cifar_core.data.resident import Splits
 from cifar_core.device import ran_out_of_memory, release_memory, settle_on, still_works
 from cifar_core.errors import CheckpointError
 from cifar_core.lr_range import sweep
+from cifar_core.models import own
 from cifar_core.text_files import first_line
 from cifar_core.throughput import measure_throughput
 from cifar_core.trainer import Training
@@ -55,6 +56,7 @@ def work(
     images: Path,
     log: Path,
     compile_networks: bool,
+    own_code: tuple[own.Code, ...] = (),
 ) -> None:
     """Do tasks until the coordinator closes the connection or is gone.
 
@@ -66,8 +68,10 @@ def work(
         images: File of the prepared images.
         log: File of this process's output.
         compile_networks: Train trials, not sweeps, with compiled networks, where that works.
+        own_code: Code of the user's that may make networks.
     """
     _send_output_to(log)
+    own.allow(own_code)
     torch.set_num_threads(threads)
     place = torch.device(device)
     settle_on(place, memory_share)

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 from cifar_core.data.dataset import open_data
 from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.data.resident import Splits, splits_of
-from cifar_core.data.split import CONFIRMING_IMAGES, split
+from cifar_core.data.split import confirming_images, split
 from cifar_core.recipe import Recipe
 from cifar_core.trainer import Training
 from search.study import attributes
@@ -215,7 +215,7 @@ class Trainer:
         with self._lock:
             training = Training(
                 Recipe.read(trial.user_attrs[attributes.RECIPE]),
-                self._splits(0 if scenario.sampler is None else CONFIRMING_IMAGES),
+                self._splits(0 if scenario.sampler is None else confirming_images(50_000)),
                 seed=trial.user_attrs[attributes.SEED],
                 device=torch.device("cpu"),
             )

@@ -99,7 +99,7 @@ recipes = st.builds(
 )
 SCHEDULE_NAMES = "'constant', 'step', 'cosine', 'one_cycle', 'linear', 'plateau'"
 NETWORK_NAMES = (
-    "'net', 'resnet9', 'resnet18_cifar', 'resnet18_imagenet', 'preact_resnet18', 'speednet'"
+    "'net', 'resnet9', 'resnet18_cifar', 'resnet18_imagenet', 'preact_resnet18', 'speednet', 'own'"
 )
 SECTIONS = {"network", "optimizer", "schedule", "augmentation"}
 KEYS = sorted({*Recipe.model_fields, *Net.model_fields, *Sgd.model_fields, *Adam.model_fields})

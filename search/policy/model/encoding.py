@@ -12,7 +12,8 @@ applies where the discrete parameters before it have values with which it was se
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,13 +36,14 @@ from search.policy.model.coordinates import (
     value_at,
 )
 
-__all__ = ["Encoding"]
+__all__ = ["NO_ZEROS", "Encoding"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 DRAWS = 128
+NO_ZEROS: Mapping[str, float] = MappingProxyType({})
 ONE_HOT = 0.5**0.5
 """Two different choices of several are at distance 1."""
 MOST_OPTIONS = 16
@@ -56,11 +58,13 @@ class _Parameter:
         name: Its name.
         distribution: As it was first asked for.
         conditions: Places of earlier parameters, and the options of theirs with which this one applies.
+        zero_until: Coordinate below which all values stand for 0, and are the same; 0 where none do.
     """
 
     name: str
     distribution: BaseDistribution
     conditions: tuple[tuple[int, frozenset[int]], ...]
+    zero_until: float = 0.0
 
     @property
     def options(self) -> int | None:
@@ -88,14 +92,17 @@ class Encoding:
 
     Args:
         choose: Asks a trial for the value of each parameter, as an objective of Optuna's does.
+        zero_below: Numbers below which the value of a parameter stands for 0, by name.
 
     Attributes:
         names: The parameters with more than one value, in the order in which they are asked for.
         groups: (d,) the place of the parameter that each feature belongs to.
     """
 
-    def __init__(self, choose: Callable[[Trial], object]) -> None:
-        self._parameters = _discovered(choose)
+    def __init__(
+        self, choose: Callable[[Trial], object], zero_below: Mapping[str, float] = NO_ZEROS
+    ) -> None:
+        self._parameters = [_with_zeros(one, zero_below) for one in _discovered(choose)]
         self.names = tuple(one.name for one in self._parameters)
         widths = [self._width(one) for one in self._parameters]
         self.groups: Ints = np.repeat(np.arange(len(widths)), widths)
@@ -143,7 +150,8 @@ class Encoding:
         """(n, p) coordinates moved to those of the nearest values that the parameters have."""
         found = np.array(units, dtype=np.float64)
         for place, one in enumerate(self._parameters):
-            found[:, place] = snapped(one.distribution, found[:, place])
+            own = snapped(one.distribution, found[:, place])
+            found[:, place] = np.where(own < one.zero_until, 0.0, own)
         return found
 
     def settle(self, units: Floats) -> Floats:
@@ -225,6 +233,13 @@ def _discovered(choose: Callable[[Trial], object]) -> list[_Parameter]:
         conditions = tuple(_conditions(found, seen, with_it)) if len(with_it) < DRAWS else ()
         found.append(_Parameter(name, distribution, conditions))
     return found
+
+
+def _with_zeros(parameter: _Parameter, zero_below: Mapping[str, float]) -> _Parameter:
+    if parameter.name not in zero_below:
+        return parameter
+    limit = coordinate_of(parameter.distribution, zero_below[parameter.name])
+    return replace(parameter, zero_until=limit)
 
 
 def _conditions(

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cifar_core.data import cifar10, synthetic
-from cifar_core.data.dataset import SYNTHETIC
 from cifar_core.files import write_atomically
 from cifar_core.recipe import Recipe
 from search.command_lines import command_line
@@ -236,7 +234,7 @@ def _document(
     study: SearchStudy, row: TrialRow, rank: int | None, confirmation: Confirmation | None
 ) -> dict[str, Any]:
     """Return a trial's configuration; without its origin if it was not trained for an epoch."""
-    settings = study.settings
+    settings, code = study.settings, study.note(attributes.OWN_CODE)
     recipe = Recipe.read(row.recipe, f"the recipe of trial {row.number}")
     document = {"recipe": row.recipe, "preprocessing": _preprocessing(study, recipe)}
     if row.validation_accuracy is None:
@@ -261,14 +259,18 @@ def _document(
             "recipe_digest": recipe.digest,
             "data": settings.data.model_dump(mode="json"),
             "versions": study.note(attributes.VERSIONS) or {},
+            **({} if code is None else {"own_code": code}),
         },
     }
 
 
 def _preprocessing(study: SearchStudy, recipe: Recipe) -> dict[str, Any]:
     """The network's input and output: ``(pixels - mean) / std`` for pixels from 0 to 1, and the classes."""
-    classes = synthetic.CLASSES if study.data.name == SYNTHETIC else cifar10.CLASSES
     statistics = study.note(attributes.PIXELS) or {}  # older studies have none
     if recipe.normalization == "symmetric":
         statistics = {"mean": [0.5] * 3, "std": [0.5] * 3}
-    return {"normalization": recipe.normalization, **statistics, "classes": list(classes)}
+    return {
+        "normalization": recipe.normalization,
+        **statistics,
+        "classes": list(study.data.class_names),
+    }

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from cifar_core.checkpoint import check_archive
 from cifar_core.models import NETWORKS
+from cifar_core.networks import OwnNetwork
 from cifar_core.text_files import first_line
 from search.errors import UsageError
 from search.recipe_files import ENDINGS, read_configuration_file
@@ -48,14 +49,14 @@ class Preprocessing(nn.Module):
             numbers = [[float(one) for one in section[key]] for key in ("mean", "std")]
             mean, std = numbers
             classes = tuple(str(one) for one in section["classes"])
-            fits = len(mean) == len(std) == 3 and len(classes) == 10 and 0.0 not in std
+            fits = len(mean) == len(std) == 3 and len(classes) >= 2 and 0.0 not in std
         except (KeyError, TypeError, ValueError):
             fits = False
         if not fits:
             raise UsageError(
                 f"{origin} does not say how images are normalised: its section [preprocessing] needs three "
-                "numbers as `mean`, three as `std`, and ten `classes`. Export it again from a study that "
-                "this version has searched."
+                "numbers as `mean`, three as `std`, and two `classes` or more. Export it again from a "
+                "study that this version has searched."
             )
         return cls(mean, std, classes)
 
@@ -92,7 +93,13 @@ def load_export(path: str | Path) -> tuple[nn.Module, Preprocessing]:
             f"There is no {weights}, the trained network of {path.name}: it was not kept, or was not "
             f"copied with it. To train one: cifar-search train {path}"
         )
-    network = NETWORKS[found.recipe.network.name](found.recipe.network)
+    record = found.recipe.network
+    if isinstance(record, OwnNetwork):
+        raise UsageError(
+            f"The network of {path.name} is made by code of its own, {record.builder}, which is not run "
+            f"here. Call it with its arguments, and let the module load {weights.name}."
+        )
+    network = NETWORKS[record.name](record, len(transform.classes))
     try:
         check_archive(weights)
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cifar_core.files import write_atomically
-from cifar_core.recipe import Recipe
-from search.errors import ServiceError
+from cifar_core.recipe import OwnNetwork, Recipe
+from search.errors import ServiceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +88,7 @@ def write_onnx(checkpoint: Path, path: Path, document: dict[str, Any]) -> None:
     Raises:
         ServiceError: ONNX is not installed, the logits differ, the file cannot be written, or the state is
             damaged.
+        UsageError: The network is made by code of the user's.
     """
     try:
         import onnxruntime
@@ -103,7 +104,14 @@ def write_onnx(checkpoint: Path, path: Path, document: dict[str, Any]) -> None:
     from search.results.export.loading import Preprocessing
 
     recipe = Recipe.read(document["recipe"])
-    network = NETWORKS[recipe.network.name](recipe.network)
+    if isinstance(recipe.network, OwnNetwork):
+        raise UsageError(
+            f"The network is made by code of its own, {recipe.network.builder}, which an export does not "
+            "run. Call it with its arguments, load the exported .pt, and export that as ONNX."
+        )
+    network = NETWORKS[recipe.network.name](
+        recipe.network, len(document["preprocessing"]["classes"])
+    )
     network.load_state_dict(read_state(checkpoint))
     whole = torch.nn.Sequential(Preprocessing.of(document["preprocessing"]), network).eval()
     program = torch.onnx.export(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cifar_core.data.dataset import SYNTHETIC
-from cifar_core.recipe import Recipe
+from cifar_core.recipe import OwnNetwork, Recipe
 from search import __version__
 from search.errors import UsageError
 from search.formatting import percent
@@ -41,6 +41,17 @@ def program_of(document: dict[str, Any], name: str, weights: str | None) -> str:
         train_images=45_000 if origin is None else origin["data"]["train"],
     )
     recipe = Recipe.read(document["recipe"])
+    if isinstance(recipe.network, OwnNetwork):
+        raise UsageError(
+            f"The network is made by code of its own, {recipe.network.builder}, and a program has only "
+            "code of PyTorch's and this project's. Export it as toml, and train that with "
+            "cifar-search train --trust."
+        )
+    if origin is not None and origin["data"]["name"] not in {"cifar10", SYNTHETIC}:
+        raise UsageError(
+            "Programs read CIFAR-10 alone, and this study is of other images. Export it as toml, and train "
+            "that with cifar-search train."
+        )
     return standalone_program(recipe, facts, _title(document, name, weights))
 
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 import cifar_core.data.split as split_module
 from cifar_core.data.labelled_images import LabelledImages
-from cifar_core.data.split import CLASS_COUNT, CONFIRMING_IMAGES, VALIDATION_IMAGES, split
+from cifar_core.data.split import VALIDATION_IMAGES, confirming_images, split
 from cifar_core.errors import DataError
 
 FEW = 40  # validation images in most tests here
 examples = settings(deadline=None, max_examples=80)
 label_counts = st.lists(st.integers(0, 60), min_size=10, max_size=10).filter(
-    lambda counts: sum(counts) >= FEW + CLASS_COUNT
+    lambda counts: sum(counts) >= 5 * FEW
 )
 
 
@@ -42,7 +42,7 @@ def drawn(counts: list[int], seed: int = 0) -> LabelledImages:
 
 
 def in_each_class(labelled: LabelledImages, part: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return np.bincount(labelled.labels[part], minlength=CLASS_COUNT)
+    return np.bincount(labelled.labels[part], minlength=10)
 
 
 @given(counts=label_counts, data=st.data())
@@ -51,7 +51,7 @@ def test_the_parts_share_no_image_and_have_the_numbers_asked_for(
     counts: list[int], data: st.DataObject
 ) -> None:
     labelled = drawn(counts)
-    wanted = data.draw(st.integers(CLASS_COUNT, sum(counts) - FEW))
+    wanted = data.draw(st.integers(10, sum(counts) - FEW))
     parts = split(labelled, wanted)
     assert (len(parts.train), len(parts.validation)) == (wanted, FEW)
     together = np.concatenate([parts.train, parts.validation])
@@ -68,7 +68,7 @@ def test_every_class_has_its_share_of_both_parts_rounded_up_or_down(
     counts: list[int], data: st.DataObject
 ) -> None:
     labelled = drawn(counts)
-    wanted = data.draw(st.integers(CLASS_COUNT, sum(counts) - FEW))
+    wanted = data.draw(st.integers(10, sum(counts) - FEW))
     parts = split(labelled, wanted)
     here = in_each_class(labelled, parts.validation)
     left = np.array(counts) - here
@@ -185,7 +185,10 @@ def test_images_to_confirm_on_are_taken_from_those_that_validate_and_are_the_sam
 ):
     labels = np.tile(np.arange(10), 5000)
     labelled = LabelledImages(np.zeros((50_000, 3, 1, 1), np.uint8), labels, official=False)
-    whole, parts = split(labelled, 2_000), split(labelled, 2_000, confirming=CONFIRMING_IMAGES)
+    whole, parts = (
+        split(labelled, 2_000),
+        split(labelled, 2_000, confirming=confirming_images(50_000)),
+    )
     assert (parts.train == whole.train).all()
     both = np.concatenate([parts.validation, parts.confirming])
     assert (np.sort(both) == whole.validation).all()

@@ -52,7 +52,7 @@ def test_a_frozen_network_is_counted_without_its_weights() -> None:
 def test_grouped_convolutions_connect_only_channels_of_their_group(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def grouped(_: Net) -> nn.Module:
+    def grouped(_: Net, _classes: int) -> nn.Module:
         first = nn.Conv2d(3, 8, 3, padding=1)  # 32² 8 27
         return nn.Sequential(first, nn.Conv2d(8, 4, 3, groups=2, padding=1))  # 32² 4 36
 

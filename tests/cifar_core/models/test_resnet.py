@@ -86,7 +86,7 @@ def test_in_training_outputs_statistics_and_gradients_are_torchvisions() -> None
 def test_frozen_leaves_the_last_layer_alone_to_be_trained() -> None:
     """The record asks for weights with it, so this looks at what is made before they are loaded."""
     record = ResNet18ImageNet(weights="imagenet", frozen=True)
-    network = NETWORKS[record.name](record)
+    network = NETWORKS[record.name](record, 10)
     trained = [name for name, each in network.named_parameters() if each.requires_grad]
     assert trained == ["fc.weight", "fc.bias"]
 

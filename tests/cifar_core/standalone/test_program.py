@@ -38,7 +38,11 @@ CPU = torch.device("cpu")
 def combined() -> dict[str, Recipe]:
     """Recipes that together have everything that is registered, and few enough to be quick."""
     parts = {
-        kind: [changes for name, changes in RECIPES.items() if name.startswith(kind)]
+        kind: [
+            changes
+            for name, changes in RECIPES.items()
+            if name.startswith(kind) and "Own" not in name
+        ]
         for kind in ("network", "schedule", "optimizer", "augmentation")
     }
     parts["network"] += [

@@ -217,7 +217,7 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         "--confirm": "5",
     }
     words = (word for pair in options.items() for word in pair)
-    found = asked(monkeypatch, "start", *words, "--compile")
+    found = asked(monkeypatch, "start", *words, "--compile", "--trust")
     assert found.request == StartRequest(
         space="x",
         study="mine",
@@ -243,9 +243,11 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         known="off",
         experience="off",
         confirm=5,
+        trust=True,
     )
     fields = {*StartRequest.__dataclass_fields__, *EngineOptions.__dataclass_fields__} - {
-        "compile_networks"
+        "compile_networks",
+        "trust",
     }
     assert {f"--{name.replace('_', '-')}" for name in fields} == set(options)
 
@@ -277,7 +279,7 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         "--confirm": "off",
     }
     words = (word for pair in options.items() for word in pair)
-    found = asked(monkeypatch, "resume", "mine", *words, "--compile")
+    found = asked(monkeypatch, "resume", "mine", *words, "--compile", "--trust")
     assert found.request == ResumeRequest(
         study="mine",
         storage="sqlite:///x.db",
@@ -291,9 +293,10 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         hang_after=90.0,
         patience=30,
         confirm=0,
+        trust=True,
     )
     fields = {*ResumeRequest.__dataclass_fields__, *EngineOptions.__dataclass_fields__}
-    fields -= {"study", "compile_networks"}
+    fields -= {"study", "compile_networks", "trust"}
     assert {f"--{name.replace('_', '-')}" for name in fields} == set(options)
 
 
@@ -308,9 +311,9 @@ def test_every_option_of_confirm_reaches_the_service(monkeypatch: pytest.MonkeyP
         "--hang-after": "90",
     }
     words = (word for pair in options.items() for word in pair)
-    found = asked(monkeypatch, "confirm", "mine", *words, "--compile")
+    found = asked(monkeypatch, "confirm", "mine", *words, "--compile", "--trust")
     assert found.request == ConfirmRequest(
-        "mine", "sqlite:///x.db", 5, 8, ON_RAY, "cpu", "synthetic", True, 90.0
+        "mine", "sqlite:///x.db", 5, 8, ON_RAY, "cpu", "synthetic", True, 90.0, True
     )
     assert asked(monkeypatch, "confirm").request == ConfirmRequest()
 
@@ -388,6 +391,7 @@ def test_times_have_units(text: str, seconds: float) -> None:
         (["--lr-bounds", "nan:1"], "--lr-bounds must be auto, off, or LOW:HIGH"),
         (["--lr-bounds", "1e-3:inf"], "--lr-bounds must be auto, off, or LOW:HIGH"),
         (["--lr-bounds", "1:2:3"], "--lr-bounds must be auto, off, or LOW:HIGH"),
+        (["--space", "a", "--space", "b"], "'--space': can be given once, but got a, b."),
         (["--device", "tpu"], "A device must be auto, cpu, cuda, mps, or a list"),
         (["--device", ""], "A device must be auto, cpu, cuda, mps, or a list"),
         (["--device", "cpu,cpu"], "Use --device to choose another device."),
@@ -412,7 +416,8 @@ def test_times_have_units(text: str, seconds: float) -> None:
 def test_a_wrong_start_is_refused_in_a_line_and_nothing_is_created(
     capsys: pytest.CaptureFixture[str], home: Path, arguments: list[str], words: str
 ) -> None:
-    before = ["--space", "baseline_constrained", "--device", "cpu"]
+    space = [] if "--space" in arguments else ["--space", "baseline_constrained"]
+    before = [*space, "--device", "cpu"]
     err = said(capsys, "start", *before, "--home", str(home), *arguments, code=2)
     line = err.splitlines()[-1]
     assert line.startswith("Error: ")
@@ -793,7 +798,7 @@ def test_a_final_training_takes_no_number_of_images(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     err = said(capsys, "train", str(tmp_path / "a.toml"), "--final", "--train-images", "99", code=2)
-    assert "--final trains on all 50,000 images" in err
+    assert "--final trains on all training images" in err
 
 
 # ----------------------------------------------------------------------------------- as a program

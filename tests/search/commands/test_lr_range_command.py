@@ -149,7 +149,7 @@ def test_every_option_reaches_the_test(answer: Answer) -> None:
         "--data": "synthetic",
     }
     words = [word for pair in options.items() for word in pair]
-    assert call("--space", "x", "--linear", *words) == 0
+    assert call("--space", "x", "--linear", "--trust", *words) == 0
     assert answer.request == LrRangeRequest(
         space="x",
         low=1e-6,
@@ -163,9 +163,10 @@ def test_every_option_reaches_the_test(answer: Answer) -> None:
         workers=2,
         device="cpu",
         data="synthetic",
+        trust=True,
     )
     fields = {f"--{name.replace('_', '-')}" for name in LrRangeRequest.__dataclass_fields__}
-    assert fields == {*options, "--space", "--config", "--linear"}
+    assert fields == {*options, "--space", "--config", "--linear", "--trust"}
     known = {option.opts[0] for option in cli.load("lr-range").params}
     assert known == fields | {"--plot", "--json"}
 

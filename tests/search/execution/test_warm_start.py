@@ -478,4 +478,4 @@ def test_a_search_tries_what_older_studies_found(
 
 
 def rows_of_study(database: Database) -> list[TrialRow]:
-    return [row_of(trial) for trial in database.trials()]
+    return [row_of(trial, small_space()) for trial in database.trials()]

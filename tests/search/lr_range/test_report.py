@@ -420,7 +420,7 @@ def test_what_is_no_number_is_null_in_the_document(bench: Bench, recipe: Path, s
     [
         ({"space": "nonsense"}, SpaceError, "There is no space named 'nonsense'"),
         (
-            {"space": "batch_size", "scale": "quick", "train_images": 9},
+            {"space": "batch_size", "train_images": 9},
             UsageError,
             "--train-images",
         ),

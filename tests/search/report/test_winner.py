@@ -84,7 +84,7 @@ def test_images_are_looked_for_and_neither_downloaded_nor_taken_from_another_stu
 ) -> None:
     found = find_images(DATA, None, tmp_path)
     assert isinstance(found, Missing)
-    assert f"There are no CIFAR-10 images in {tmp_path}" in found.reason
+    assert f"There are no images in {tmp_path}" in found.reason
     assert list(tmp_path.iterdir()) == []
     other = DataIdentity(**(DATA.model_dump() | {"train": 400}))
     found = find_images(other, str(plain_images), tmp_path)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tomli_w
 
+from cifar_core.data.dataset import DataSet
 from cifar_core.recipe import Recipe
 from search.errors import UsageError
 from search.results.comparison import compare
@@ -79,13 +80,13 @@ def test_the_number_of_images_is_that_of_the_search(exported: WROTE, tmp_path: P
     scale = common_scale(found)
     assert scale is not None
     assert (scale[0], scale[1].study) == (10_000, "quick")
-    line = scale_line(found[0], 10_000, "quick", final=False)
+    line = scale_line(found[0], DataSet("cifar10"), 10_000, "quick", final=False)
     assert line == (
         f"{tmp_path}/best-1.toml: 6 epochs on 10,000 training images, as in study quick "
         "(all 45,000: --train-images all)"
     )
     assert common_scale(read_configurations([mine], None, "")) is None
-    assert scale_line(found[1], None, None, final=False).endswith(
+    assert scale_line(found[1], DataSet("cifar10"), None, None, final=False).endswith(
         "mine.toml: 2 epochs on all 45,000 training images"
     )
 

@@ -2,16 +2,18 @@
 
 from dataclasses import replace
 from io import StringIO
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from search.results.grid import Cell, cells_of
+from search.results.grid import Cell, cells_of, incomparable
 from search.views.grid_table import grid_table
 from spaces.files import load_space, shipped_names
 from spaces.grid import Published
 from spaces.reading import read_space
 from spaces.space import Space
+from tests.search.scripted import DATA, settings_of
 
 GRIDS = [name for name in shipped_names() if load_space(name).grid is not None]
 
@@ -32,9 +34,11 @@ def cell(values: dict[str, object], published: Published | None = None, **found:
     return Cell(values, published, **{**empty, **found})  # type: ignore[arg-type]
 
 
-def text_of(space: Space, cells: list[Cell], width: int = 120, scale: str = "full") -> str:
+def text_of(
+    space: Space, cells: list[Cell], width: int = 120, incomparable: str | None = None
+) -> str:
     console = Console(file=StringIO(), width=width, highlight=False)
-    console.print(grid_table(space, cells, "CIFAR-10", scale))
+    console.print(grid_table(space, cells, "CIFAR-10", incomparable))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -110,10 +114,34 @@ def test_every_shipped_grid_has_a_table_of_all_its_cells(name: str) -> None:
     assert sum(one.published is not None for one in cells) == len(space.grid.published)
 
 
-def test_a_quick_run_is_not_to_be_compared() -> None:
-    space = load_space("batch_size")
-    assert "cannot be compared" in text_of(space, cells_of(space, []), scale="quick")
-    assert "not to be compared" not in text_of(space, cells_of(space, []))
+@pytest.mark.parametrize(
+    ("changes", "data", "words"),
+    [
+        ({}, {}, None),
+        ({}, {"train": 500}, "they are of 45,000 training images, and these of 500."),
+        ({}, {"name": "cifar100"}, "they are of CIFAR-10, and these of CIFAR-100."),
+        ({}, {"name": "folder", "classes": ["a", "b"]}, "and these of own images of 2 classes."),
+        ({"epochs": 1}, {}, "they are of up to 12 epochs, and these of 1."),
+        ({"scale": "quick"}, {}, "this is a quick run."),
+    ],
+)
+def test_figures_that_must_not_be_compared_stand_alone_and_say_why(
+    changes: dict[str, Any], data: dict[str, Any], words: str | None
+) -> None:
+    space = load_space("batch_size").with_epochs(changes.pop("epochs", 12))
+    images = DATA.model_copy(update={"official": True, "train": 45_000, **data})
+    settings = settings_of(space, data=images, **changes)
+    why = incomparable(settings)
+    cells = cells_of(space, [], comparable=why is None)
+    text = " ".join(text_of(space, cells, incomparable=why).split())
+    if words is None:
+        assert why is None
+        assert "published" in text.split()
+        return
+    assert words in text
+    assert {one.published for one in cells} == {None}
+    assert "published" not in text.split()
+    assert "56 %" not in text
 
 
 def test_trainings_without_a_figure_are_counted() -> None:

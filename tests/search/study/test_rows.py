@@ -9,6 +9,9 @@ from optuna.trial import TrialState, create_trial
 from search.study import attributes
 from search.study.rows import best_rows, gains, row_of, rows_of
 from tests.search.script import row
+from tests.spaces.making import small_space
+
+SPACE = small_space()
 
 
 def trial(state: TrialState, **values: Any) -> optuna.trial.FrozenTrial:
@@ -27,13 +30,15 @@ def trial(state: TrialState, **values: Any) -> optuna.trial.FrozenTrial:
     ],
 )
 def test_every_state_has_its_word(state: TrialState, word: str, finished: bool) -> None:
-    found = row_of(trial(state))
+    found = row_of(trial(state), SPACE)
     assert (found.state, found.finished) == (word, finished)
 
 
 def test_one_that_waits_with_epochs_is_paused_and_goes_on() -> None:
     notes = {attributes.EPOCHS: [{"number": 1}], attributes.TRIAL_SECONDS: 7.5}
-    found = row_of(trial(TrialState.WAITING, user_attrs=notes, intermediate_values={1: 0.25}))
+    found = row_of(
+        trial(TrialState.WAITING, user_attrs=notes, intermediate_values={1: 0.25}), SPACE
+    )
     assert (found.state, found.finished, found.unfinished) == ("paused", False, True)
     assert (found.validation_accuracy, found.epochs, found.seconds) == (0.25, 1, 7.5)
     assert found.history == ({"number": 1},)
@@ -53,7 +58,7 @@ def test_one_that_waits_with_epochs_is_paused_and_goes_on() -> None:
 def test_a_trial_that_was_started_and_is_not_finished_is_unfinished(
     state: TrialState, unfinished: bool
 ) -> None:
-    assert row_of(trial(state)).unfinished is unfinished
+    assert row_of(trial(state), SPACE).unfinished is unfinished
 
 
 def test_a_finished_row_knows_when_it_ended() -> None:
@@ -61,16 +66,16 @@ def test_a_finished_row_knows_when_it_ended() -> None:
     asked = study.ask()
     asked.set_user_attr(attributes.RECIPE, {"epochs": 0})
     study.tell(asked, 0.5)
-    (found,) = rows_of(study)
+    (found,) = rows_of(study, SPACE)
     assert found.ended == study.trials[0].datetime_complete is not None
 
 
 def test_there_is_a_word_for_every_state_that_optuna_has() -> None:
-    assert {row_of(trial(state)).state for state in TrialState} >= {"waiting", "failed"}
+    assert {row_of(trial(state), SPACE).state for state in TrialState} >= {"waiting", "failed"}
 
 
 def test_a_trial_that_has_not_begun_knows_nothing() -> None:
-    found = row_of(trial(TrialState.WAITING))
+    found = row_of(trial(TrialState.WAITING), SPACE)
     assert (found.validation_accuracy, found.epochs, found.values) == (None, 0, {})
     assert (found.recipe, found.seed, found.label, found.reason) == (None, None, None, None)
     assert (found.known, found.seconds) == (False, 0.0)
@@ -84,13 +89,15 @@ def test_a_row_holds_what_the_service_noted() -> None:
         attributes.TRIAL_SECONDS: 7.5,
         attributes.KNOWN: "base",
     }
-    found = row_of(trial(TrialState.PRUNED, user_attrs=notes, intermediate_values={1: 0.1, 2: 0.2}))
+    found = row_of(
+        trial(TrialState.PRUNED, user_attrs=notes, intermediate_values={1: 0.1, 2: 0.2}), SPACE
+    )
     assert (found.recipe, found.seed, found.reason) == ({"epochs": 3}, 0, "why")
     assert (found.seconds, found.label, found.known) == (7.5, "base", True)
 
 
 def test_the_score_is_that_of_the_last_epoch_not_of_the_best() -> None:
-    found = row_of(trial(TrialState.PRUNED, intermediate_values={2: 0.9, 10: 0.4, 1: 0.1}))
+    found = row_of(trial(TrialState.PRUNED, intermediate_values={2: 0.9, 10: 0.4, 1: 0.1}), SPACE)
     assert (found.validation_accuracy, found.epochs) == (0.4, 10)
 
 
@@ -104,7 +111,7 @@ def test_the_score_is_that_of_the_last_epoch_not_of_the_best() -> None:
 def test_a_trial_that_something_suggested_has_a_label_and_is_not_known(
     key: str, label: str
 ) -> None:
-    found = row_of(trial(TrialState.COMPLETE, user_attrs={key: label}))
+    found = row_of(trial(TrialState.COMPLETE, user_attrs={key: label}), SPACE)
     assert (found.label, found.known) == (label, False)
 
 
@@ -112,7 +119,7 @@ def test_rows_stand_by_number() -> None:
     study = optuna.create_study()
     for _ in range(3):
         study.add_trial(trial(TrialState.COMPLETE, user_attrs={attributes.RECIPE: {"epochs": 0}}))
-    assert [one.number for one in rows_of(study)] == [0, 1, 2]
+    assert [one.number for one in rows_of(study, SPACE)] == [0, 1, 2]
 
 
 def test_the_best_rows_are_complete_highest_first_earlier_first() -> None:

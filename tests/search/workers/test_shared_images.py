@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cifar_core.augmentation.layout import lines_of
 from cifar_core.data import cifar10
-from cifar_core.data.dataset import open_data
+from cifar_core.data.dataset import DataSet, open_data
 from cifar_core.data.resident import Part, Splits
 from search.errors import ServiceError, UsageError
 from search.workers.shared_images import (
@@ -171,13 +171,13 @@ def test_a_file_that_is_cut_short_is_no_images(small_splits: Splits, tmp_path: P
 
 @pytest.mark.parametrize("wanted", [None, 10, 45_000])
 def test_as_many_images_as_there_can_be_are_granted(wanted: int | None) -> None:
-    check_train_images(wanted)
+    check_train_images(wanted, DataSet("cifar10"))
 
 
 @pytest.mark.parametrize("wanted", [-1, 0, 9, 45_001, 50_000])
 def test_more_images_than_there_are_or_fewer_than_classes_are_refused(wanted: int) -> None:
     with pytest.raises(UsageError) as caught:
-        check_train_images(wanted)
+        check_train_images(wanted, DataSet("cifar10"))
     assert str(caught.value) == f"--train-images must be from 10 to 45000, but got {wanted}."
 
 

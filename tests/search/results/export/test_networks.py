@@ -131,7 +131,7 @@ def test_the_lines_of_the_readme_load_an_exported_network(
 ) -> None:
     monkeypatch.chdir(exported.parent)
     readme = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
-    (lines,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    lines, _own_network = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     names: dict[str, Any] = {"images": IMAGES}
     exec(lines, names)  # noqa: S102 - the project's own text
     torch.testing.assert_close(names["logits"], logits_of(network))
