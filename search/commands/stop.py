@@ -24,9 +24,9 @@ SECONDS_BETWEEN_LOOKS = 0.2
 def stop(
     study: str | None, storage: str | None, home: Home, no_wait: bool, trial: int | None
 ) -> None:
-    """Stop a running search without losing anything, or drop one of its trials.
+    """Stop a running search, or drop one of its trials.
 
-    Its running trials finish and save their epoch first. A trial that is dropped counts as failed, and the
+    Nothing is lost: running trials finish and save their epoch first. A trial that is dropped counts as failed, and the
     search goes on with others.
     """
     from search.formatting import one_line

@@ -11,6 +11,7 @@ from cifar_core.checkpoint import check_archive
 from cifar_core.models import NETWORKS
 from cifar_core.networks import OwnNetwork
 from cifar_core.text_files import first_line
+from search.command_lines import command_line
 from search.errors import UsageError
 from search.recipe_files import ENDINGS, read_configuration_file
 
@@ -91,7 +92,7 @@ def load_export(path: str | Path) -> tuple[nn.Module, Preprocessing]:
     if not weights.exists():
         raise UsageError(
             f"There is no {weights}, the trained network of {path.name}: it was not kept, or was not "
-            f"copied with it. To train one: cifar-search train {path}"
+            f"copied with it. To train one: {command_line('train', path)}"
         )
     record = found.recipe.network
     if isinstance(record, OwnNetwork):

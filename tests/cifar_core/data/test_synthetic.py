@@ -224,6 +224,7 @@ def test_a_linear_classifier_stays_poor(seen: LabelledImages, unseen: LabelledIm
 
 
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.slow
 def test_a_small_network_learns_and_a_wider_one_learns_more(
     seen: LabelledImages, unseen: LabelledImages
 ) -> None:
@@ -234,6 +235,7 @@ def test_a_small_network_learns_and_a_wider_one_learns_more(
 
 
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.slow
 def test_flips_help_a_network_that_sees_few_images(
     seen: LabelledImages, unseen: LabelledImages
 ) -> None:

@@ -412,6 +412,7 @@ SMALL = ("lr-range", *FAST)
 
 
 @pytest.mark.usefixtures("temporary")
+@pytest.mark.slow
 def test_a_space_gets_the_bounds_and_the_curves_that_a_search_of_it_measures(
     undisturbed: Undisturbed, plain_images: Path, nowhere: Path
 ) -> None:

@@ -204,7 +204,7 @@ def test_the_page_shows_every_check_and_what_the_speed_means(
     for heading in ("Versions", "Machine", "Images", "Speed", "Estimates"):
         assert heading in lines
     assert "ok workers 2 workers with 1 CPU thread each" in lines
-    (at,) = [i for i, line in enumerate(lines) if line.startswith("warning images CIFAR-10 in ")]
+    (at,) = [i for i, line in enumerate(lines) if line.startswith("warning images CIFAR-10 ")]
     assert lines[at + 1].startswith("They are used, and every figure says so")  # the advice
     assert "default network 1,989 994 995 10,001 sgd batch 64 channels 6/16 no bn" in lines
     assert "widest network 1,937 968 969 10,001 sgd batch 64 channels 32/64 bn augmented" in lines

@@ -130,6 +130,7 @@ def test_the_feature_maps_are_of_the_wanted_image_and_the_written_network(
     assert flat != [float(f"{value:.4g}") for value in flat]
 
 
+@pytest.mark.slow
 def test_several_seeds_have_a_mean_and_a_file_each(
     capsys: pytest.CaptureFixture[str], config: Path, plain_images: Path
 ) -> None:
@@ -174,6 +175,7 @@ def test_a_final_training_measures_classes_on_the_test_images(
     assert drawn == [("train; seed 0", False)]
 
 
+@pytest.mark.slow
 def test_a_final_training_that_needs_validation_images_keeps_them_and_says_so(
     capsys: pytest.CaptureFixture[str],
     config: Path,

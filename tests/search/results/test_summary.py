@@ -109,6 +109,7 @@ def test_every_key_of_the_contract_is_there(study: SearchStudy) -> None:
             "validation": 5_000,
             "split": "0123456789abcdef",
             "confirming": 0,
+            "classes": [],
         }
     )
     counts = {"total", "finished", "complete", "pruned", "failed", "running", "paused"}

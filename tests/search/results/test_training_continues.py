@@ -99,6 +99,7 @@ def test_ctrl_c_ends_after_the_epoch_under_way_and_says_how_to_continue(
     assert "seed 0  epoch 2/2" in out
 
 
+@pytest.mark.slow
 def test_finished_seeds_are_not_trained_again_unless_that_is_asked_for(
     capsys: pytest.CaptureFixture[str], config: Path, plain_images: Path
 ) -> None:

@@ -71,6 +71,7 @@ def in_terminal(*arguments: object, folder: Path, data: Path) -> Iterator[tuple[
         terminal.close()
 
 
+@pytest.mark.slow
 def test_a_search_is_shown_live_and_ctrl_c_gives_the_terminal_back(
     plain_images: Path, tmp_path: Path
 ) -> None:
