@@ -26,8 +26,8 @@ def stop(
 ) -> None:
     """Stop a running search, or drop one of its trials.
 
-    Nothing is lost: running trials finish and save their epoch first. A trial that is dropped counts as failed, and the
-    search goes on with others.
+    Nothing is lost: running trials finish and save their epoch first. A trial that is dropped counts as
+    failed, and the search goes on with others.
     """
     from search.formatting import one_line
     from search.storage.opening import existing_storage
