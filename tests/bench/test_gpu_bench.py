@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import torch
 
 from bench.gpu import final
 from bench.gpu import trainer as gpu_trainer
-from bench.gpu.__main__ import MINUTES, parts_of
+from bench.gpu.__main__ import MINUTES, gpu_tests, parts_of
 from bench.gpu.kernels import summary_of
 from bench.gpu.report import Deadline, Report
 from bench.gpu.running import Part, run_all
@@ -74,6 +76,16 @@ def test_the_parts_of_a_run_fit_into_its_minutes(tmp_path: Path) -> None:
     assert [one.name for one in parts] == names
     assert sum(one.seconds for one in parts) <= 60 * MINUTES < 8 * 60
     assert {one.name: one.seconds for one in parts}["search"] == 240.0
+
+
+def test_no_test_that_needs_a_gpu_is_in_another_file() -> None:
+    collect = (sys.executable, "-m", "pytest", "-m", "gpu", "--collect-only", "-q")
+    found = []
+    for files in (["tests"], gpu_tests()):
+        ended = subprocess.run([*collect, *files], capture_output=True, text=True, check=True)
+        found.append([line for line in ended.stdout.splitlines() if "::" in line])
+    assert found[0] == found[1]
+    assert len(found[0]) > 50
 
 
 def test_a_report_is_whole_after_every_figure(tmp_path: Path) -> None:
