@@ -67,9 +67,8 @@ class BackgroundTracker:
             self._drop(cut(first_line(error).rstrip("."), REASON_WIDTH))
 
     def _drop(self, reason: str) -> None:
-        if not self._dropped:
-            self._dropped = True
-            self._problem = (
-                f"{self._name} is told no more of this search: {reason}. "
-                "The search goes on, and its study has everything."
-            )
+        self._dropped = True
+        self._problem = (
+            f"{self._name} is told no more of this search: {reason}. "
+            "The search goes on, and its study has everything."
+        )

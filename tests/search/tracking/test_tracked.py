@@ -10,6 +10,8 @@ from search.errors import UsageError
 from search.events import Event, Notice
 from search.home import Home
 from search.tracking import tracked as module
+from search.tracking.background import BackgroundTracker
+from search.tracking.follower import Follower
 from search.tracking.tracked import Choice, tracked, trackers_of
 from search.tracking.tracker import End, Run
 from tests.search.conftest import Here, Undisturbed
@@ -78,6 +80,16 @@ def test_a_tracker_that_fails_is_said_once_and_dropped(
         "mlflow is told no more of this search: http://user:***@host:5000 is away."
     )
     assert tracker.calls == [("begin", "trial-0"), ("log", "trial-0 1")]
+
+
+def test_a_problem_is_handed_out_once() -> None:
+    def fail() -> Follower:
+        raise OSError("no such server")
+
+    tracker = BackgroundTracker("mlflow", fail)
+    tracker.close(5.0)
+    assert "no such server" in (tracker.problem() or "")
+    assert tracker.problem() is None
 
 
 def test_a_tracker_that_hangs_delays_nothing_but_the_end_and_that_not_for_long(
@@ -149,7 +161,6 @@ def test_commands_refuse_an_unknown_tracker_before_they_do_anything(
 
 
 def test_the_curves_of_a_real_search_are_those_of_its_study(undisturbed: Undisturbed) -> None:
-    pytest.importorskip("tensorboard")
     seen = read_tensorboard(undisturbed.home)
     assert {
         (int(name.removeprefix("trial-")), step): pytest.approx(value)
