@@ -1,5 +1,6 @@
 """A tracker that works in the background: whatever it does, the search goes on as if it were not there."""
 
+import re
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -64,7 +65,9 @@ class BackgroundTracker:
             follower.close()
         # Libraries raise errors of many kinds, and even SystemExit; none of them may end a search.
         except BaseException as error:
-            self._drop(cut(first_line(error).rstrip("."), REASON_WIDTH))
+            # A server's URL, from an option or a variable, may have a password.
+            reason = re.sub(r"//\S*@", "//***@", first_line(error))
+            self._drop(cut(reason.rstrip("."), REASON_WIDTH))
 
     def _drop(self, reason: str) -> None:
         self._dropped = True

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from search.errors import UsageError
 from search.events import Event, Notice, Observer
 from search.home import Home
-from search.storage.urls import hide_secrets
 from search.study import attributes
 from search.study.rows import TrialRow
 from search.study.study import SearchStudy
@@ -97,17 +96,17 @@ def tracked(
     subject = Subject(study.name, str(study.note(attributes.IDENTITY)), home.root)
     rows = study.rows()
     followers = [
-        (one, BackgroundTracker(one.name, partial(_follow, one, subject, rows))) for one in choices
+        BackgroundTracker(one.name, partial(_follow, one, subject, rows)) for one in choices
     ]
 
     def say_problems() -> None:
-        for choice, follower in followers:
+        for follower in followers:
             if (problem := follower.problem()) is not None:
-                observe(Notice(hide_secrets(problem, choice.place or "")))
+                observe(Notice(problem))
 
     def tell(event: Event) -> None:
         observe(event)
-        for _, follower in followers:
+        for follower in followers:
             follower(event)
         say_problems()
 
@@ -118,7 +117,7 @@ def tracked(
         patience = 0.0  # the user wants the end now
         raise
     finally:
-        for _, follower in followers:
+        for follower in followers:
             follower.close(patience)
         say_problems()
 
