@@ -10,6 +10,7 @@ from spaces.space import Values
 
 __all__ = [
     "BoundsFound",
+    "ConfirmationEnded",
     "ConfirmationEpoch",
     "ConfirmationStarted",
     "ConfirmationTrained",
@@ -178,6 +179,13 @@ class ConfirmationTrained:
 
 
 @dataclass(frozen=True)
+class ConfirmationEnded:
+    """The confirmation is over, and at least one of its trainings was finished."""
+
+    conclusion: Confirmation
+
+
+@dataclass(frozen=True)
 class Stopping:
     """The search was asked to stop, or its time is used up; running trials finish their epoch."""
 
@@ -196,6 +204,7 @@ Event = (
     | ConfirmationStarted
     | ConfirmationEpoch
     | ConfirmationTrained
+    | ConfirmationEnded
     | Stopping
 )
 Observer = Callable[[Event], None]

@@ -57,6 +57,7 @@ class StartRequest:
         confirm: Number of finalists to confirm after the search; 0 for none. By default `DEFAULT_CONFIRM`,
             and none in a grid, or in a study of a version that confirmed none.
         trust: Code that makes the network may be run.
+        track: Trackers that are told of the search, each ``NAME`` or ``NAME:PLACE``.
     """
 
     space: "str | Space"
@@ -84,6 +85,7 @@ class StartRequest:
     experience: Switch = "on"
     confirm: int | None = None
     trust: bool = False
+    track: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ class ResumeRequest:
         patience: A new number of trials without a new best, or None to keep it.
         confirm: A new number of finalists to confirm after the search, 0 for none, or None to keep it.
         trust: As for `StartRequest`.
+        track: As for `StartRequest`.
     """
 
     study: str | None
@@ -173,6 +176,7 @@ class ResumeRequest:
     patience: int | None = None
     confirm: int | None = None
     trust: bool = False
+    track: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

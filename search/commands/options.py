@@ -27,6 +27,7 @@ __all__ = [
     "storage",
     "study_argument",
     "to_home",
+    "track",
     "trust",
     "workers",
 ]
@@ -233,6 +234,19 @@ def data_folder(command: Command) -> Command:
         help=(
             "Folder of CIFAR-10, which is downloaded to it if missing; auto: the built-in synthetic images "
             "if that fails; synthetic: those images.  [default: data/, or CIFAR_SEARCH_DATA]"
+        ),
+    )(command)
+
+
+def track(command: Command) -> Command:
+    """`--track NAME[:PLACE]`."""
+    return click.option(
+        "--track",
+        multiple=True,
+        metavar="NAME[:PLACE]",
+        help=(
+            "Also send parameters and figures to tensorboard[:DIR], mlflow[:URI] or wandb[:PROJECT]. "
+            "Can be repeated."
         ),
     )(command)
 

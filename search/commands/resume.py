@@ -48,6 +48,7 @@ __all__ = ["resume"]
     help="New number of best trials whose trained networks are kept.  [default: unchanged]",
 )
 @options.confirm("unchanged")
+@options.track
 @options.dashboard
 @options.json_output
 def resume(
@@ -65,6 +66,7 @@ def resume(
     data: str | None,
     confirm: int | None,
     trust: bool,
+    track: tuple[str, ...],
     dashboard: bool,
     dashboard_port: int,
     dashboard_url: str | None,
@@ -93,6 +95,7 @@ def resume(
         patience,
         confirm,
         trust,
+        track,
     )
     url = storage or home.storage_url()
     return run_search(

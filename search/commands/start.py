@@ -144,6 +144,7 @@ def _default(name: str) -> object:
     help="Learn from the trials of older studies of the same storage that searched the same parameters.",
 )
 @options.confirm(f"{DEFAULT_CONFIRM}; off in a grid")
+@options.track
 @options.dashboard
 @options.json_output
 def start(

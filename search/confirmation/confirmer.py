@@ -12,6 +12,7 @@ from search.confirmation.conclusion import conclude
 from search.confirmation.elimination import most_trainings, needed, runs_of
 from search.confirmation.planning import plan_for, read_runs
 from search.events import (
+    ConfirmationEnded,
     ConfirmationEpoch,
     ConfirmationStarted,
     ConfirmationTrained,
@@ -267,4 +268,6 @@ class Confirmer:
         found = conclude(self._plan, self._runs)
         if found is None:
             self._observe(Notice("Nothing is confirmed: no training was finished."))
+        else:
+            self._observe(ConfirmationEnded(found))
         return "finished"

@@ -14,6 +14,7 @@ from search.storage.opening import existing_storage
 from search.storage.study_lock import StudyLock
 from search.study.settings import Budget
 from search.study.study import SearchStudy, create_or_open, open_study
+from search.tracking.tracked import tracked, trackers_of
 from search.workers.engine import engine_of
 from search.workers.shared_images import prepare_images
 
@@ -38,6 +39,7 @@ def resume(
         CifarSearchError: Something is wrong that the user can correct.
     """
     engine = engine_of(request.engine, request.device)
+    trackers = trackers_of(request.track)
     storage = existing_storage(home, request.storage)
     study = open_study(storage, request.study)
     Consent(request.trust).ask(study.settings.space.builders, f"Study {study.name}")
@@ -48,7 +50,8 @@ def resume(
         note_code(study)
         budget = _new_budget(study, request)
         study, _ = create_or_open(storage, study.name, study.settings, budget)
-        return study, Session(study, storage, lock, home, engine, request, observe).run()
+        with tracked(trackers, study, home, observe) as told:
+            return study, Session(study, storage, lock, home, engine, request, told).run()
 
 
 def prepare_same_images(

@@ -17,6 +17,7 @@ from search.storage.opening import check_storage, open_storage
 from search.storage.study_lock import StudyLock
 from search.study.settings import Settings, given_range
 from search.study.study import SearchStudy, create_or_open, existing_identity
+from search.tracking.tracked import tracked, trackers_of
 from search.workers.engine import engine_of
 from search.workers.shared_images import check_train_images, cut_to, prepare_images
 from spaces.files import load_space
@@ -44,6 +45,7 @@ def start(
     space = load_space(request.space)
     Consent(request.trust, folder_of(request.space)).ask(space.builders, f"Space {space.name}")
     engine = engine_of(request.engine, request.device)
+    trackers = trackers_of(request.track)
     plan = plan_of(request, space, engine.devices)
     name = space.name if request.study is None else request.study
     url = _check(home, request, name)
@@ -86,7 +88,8 @@ def start(
             lock.note()
         note_code(study)
         warm_start.note_sources(study, sources, observe)
-        return study, Session(study, storage, lock, home, engine, request, observe).run()
+        with tracked(trackers, study, home, observe) as told:
+            return study, Session(study, storage, lock, home, engine, request, told).run()
 
 
 def _check(home: Home, request: StartRequest, name: str) -> str:

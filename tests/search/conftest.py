@@ -116,7 +116,10 @@ def undisturbed(shared_folder: Path, plain_images: Path) -> Undisturbed:
         if not err.exists():
             folder.mkdir()
             space_file(folder, seeds="2")
-            ended = run("start", *options, "--home", home, folder=folder, data=plain_images)
+            tracked = ("--track", "tensorboard")
+            ended = run(
+                "start", *options, *tracked, "--home", home, folder=folder, data=plain_images
+            )
             assert ended.code == 0, ended
             out.write_text(ended.out)
             err.write_text(ended.err)

@@ -14,7 +14,13 @@ from search.confirmation.planning import (
     is_pending,
     read_runs,
 )
-from search.events import ConfirmationStarted, ConfirmationTrained, Event, Notice
+from search.events import (
+    ConfirmationEnded,
+    ConfirmationStarted,
+    ConfirmationTrained,
+    Event,
+    Notice,
+)
 from search.execution.coordinator import Outcome
 from search.study.confirmation import packed
 from search.study.study import SearchStudy
@@ -94,6 +100,7 @@ def test_the_best_trials_and_the_best_known_configurations_are_trained_anew(
     assert len(seeds) <= 3
     assert not seeds & trials
     assert sum(isinstance(one, ConfirmationTrained) for one in events) == len(pool.tasks)
+    assert events[-1] == ConfirmationEnded(found)
     (start,) = [one for one in events if isinstance(one, ConfirmationStarted)]
     assert start.most == 3 * len(start.plan.contenders) >= len(pool.tasks)
     assert all(len(str(value)) < 32_000 for value in study.optuna.user_attrs.values())
