@@ -215,6 +215,7 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         "--known": "off",
         "--experience": "off",
         "--confirm": "5",
+        "--track": "tensorboard:curves",
     }
     words = (word for pair in options.items() for word in pair)
     found = asked(monkeypatch, "start", *words, "--compile", "--trust")
@@ -244,6 +245,7 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         experience="off",
         confirm=5,
         trust=True,
+        track=("tensorboard:curves",),
     )
     fields = {*StartRequest.__dataclass_fields__, *EngineOptions.__dataclass_fields__} - {
         "compile_networks",
@@ -277,6 +279,7 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         "--hang-after": "90",
         "--patience": "30",
         "--confirm": "off",
+        "--track": "tensorboard",
     }
     words = (word for pair in options.items() for word in pair)
     found = asked(monkeypatch, "resume", "mine", *words, "--compile", "--trust")
@@ -294,6 +297,7 @@ def test_every_option_of_resume_reaches_the_service(monkeypatch: pytest.MonkeyPa
         patience=30,
         confirm=0,
         trust=True,
+        track=("tensorboard",),
     )
     fields = {*ResumeRequest.__dataclass_fields__, *EngineOptions.__dataclass_fields__}
     fields -= {"study", "compile_networks", "trust"}
