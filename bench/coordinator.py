@@ -1,4 +1,4 @@
-"""What does the coordinator itself cost, and how does that grow with the trials?
+"""Measure the cost of the coordinator itself, and its growth with the trials.
 
     python -m bench.coordinator [--trials 1000 5000] [--measured 100] [--pruner promotion]
 
@@ -32,6 +32,7 @@ from search.workers.messages import EpochsDone, Finished, Task, TrainTask, Worke
 from search.workers.pool import Worker
 from search.workers.slots import Slot
 from spaces.files import load_space
+from spaces.space import Space
 
 MADE_UP = DataIdentity(
     name="synthetic", official=False, train=1_000, validation=1_000, split="0" * 16
@@ -102,14 +103,9 @@ def worth_of(recipe: Recipe) -> float:
     return max(0.1, 0.5 - 0.1 * lr + 0.3 * width - 0.2 * recipe.label_smoothing)
 
 
-def measure(trials: int, pruner: Any, folder: Path) -> InstantPool:
-    """Run a study of so many trials."""
-    space = load_space("baseline_constrained")
-    home = Home(folder)
-    home.create()
-    own = home.study("bench")
-    own.create()
-    settings = Settings(
+def settings_of(space: Space, pruner: Any) -> Settings:
+    """Return the settings of a study without an LR-range test, on images that are not there."""
+    return Settings(
         space=space,
         scale="full",
         data=MADE_UP,
@@ -118,6 +114,16 @@ def measure(trials: int, pruner: Any, folder: Path) -> InstantPool:
         pruner=pruner,
         lr_bounds="off",
     )
+
+
+def measure(trials: int, pruner: Any, folder: Path) -> InstantPool:
+    """Run a study of so many trials."""
+    space = load_space("baseline_constrained")
+    home = Home(folder)
+    home.create()
+    own = home.study("bench")
+    own.create()
+    settings = settings_of(space, pruner)
     storage = open_storage(home.storage_url())
     study, _ = create_or_open(storage, "bench", settings, Budget(trials=trials))
     pool = InstantPool()

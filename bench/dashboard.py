@@ -1,4 +1,4 @@
-"""How large is a study on its way to the browser, and what does compressing it cost?
+"""Measure the size of a study on its way to the browser, and the cost of compressing it.
 
     python -m bench.dashboard [--trials 5000] [--epochs 12] [--repetitions 5] [--json FILE]
 

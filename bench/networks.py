@@ -1,4 +1,4 @@
-"""Which network learns most from the same CPU time?
+"""Compare what networks learn from the same CPU time.
 
     python -m bench.networks --data DIR [--cpu-seconds 60] [--seeds 3]
         [--networks net speednet ...] [--json FILE]

@@ -1,4 +1,4 @@
-"""Where does the time of a training go?
+"""Divide the time of a training among its pieces.
 
     python -m bench.pieces [--threads 1] [--repetitions 25] [--json FILE]
 

@@ -1,4 +1,4 @@
-"""How many workers can one coordinator keep busy, and what does it spend its time on?
+"""Measure the workers that one coordinator keeps busy, and the work that takes its time.
 
     python -m bench.scale [--workers 1 8 64 256 1000] [--seconds 0.3 3] [--epochs 20] [--pruner freeze-thaw]
         [--warm-up 3] [--sync-ms 1]
@@ -31,7 +31,7 @@ from unittest import mock
 import numpy as np
 
 from bench.columns import in_columns
-from bench.coordinator import MADE_UP, worth_of
+from bench.coordinator import settings_of, worth_of
 from cifar_core.epoch import Epoch
 from cifar_core.seeds import derive
 from search.execution.coordinator import Coordinator
@@ -39,7 +39,7 @@ from search.execution.stopwatch import Stopwatch
 from search.home import Home
 from search.storage import retrying
 from search.storage.opening import open_storage
-from search.study.settings import Budget, Pruner, Settings
+from search.study.settings import Budget, Pruner
 from search.study.study import create_or_open
 from search.workers.messages import EpochsDone, Finished, Task, TrainTask, WorkerMessage
 from search.workers.pool import Worker
@@ -222,15 +222,7 @@ def measure(
     home.create()
     own = home.study("bench")
     own.create()
-    settings = Settings(
-        space=space,
-        scale="full",
-        data=MADE_UP,
-        seed=0,
-        sampler="model" if pruner == "freeze-thaw" else "tpe",
-        pruner=pruner,
-        lr_bounds="off",
-    )
+    settings = settings_of(space, pruner)
     pool, accounts = SimulatedPool(workers, seconds, sync), Accounts()
     first, last = workers * warm_up, workers * (warm_up + epochs)
     began: list[float] = []

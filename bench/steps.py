@@ -1,4 +1,4 @@
-"""What did each step on the way to a fast trainer gain?
+"""Measure the gain of each step on the way to a fast trainer.
 
     python -m bench.steps [--threads 1] [--repetitions 15] [--networks net ...] [--compiled]
         [--json FILE]

@@ -1,4 +1,4 @@
-"""How much of the bare training step's speed is left when everything around it is there?
+"""Compare the trainer's speed with that of the bare training step.
 
     python -m bench.trainer --data DIR [--threads 2] [--repetitions 7] [--seconds 1.5]
         [--networks net ...] [--levels standard ...] [--rivals pil_2 ...] [--device cpu] [--json FILE]

@@ -1,4 +1,4 @@
-"""How many workers, with how many threads each, get most out of this machine, and what does a worker cost?
+"""Measure the numbers of workers and threads that get most out of this machine, and the cost of a worker.
 
     python -m bench.workers --data DIR [--seconds 4] [--repetitions 5] [--networks net ...] [--json FILE]
 

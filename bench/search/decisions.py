@@ -1,4 +1,4 @@
-"""How long does a policy take to decide what is trained next, and how does that grow with the trials?
+"""Measure the time of a decision, and its growth with the trials.
 
     python -m bench.search.decisions [--arms ours "TPE + SHA" ...] [--trials 50 200 1000]
         [--decisions 20] [--task "mixed 0"]

@@ -1,4 +1,4 @@
-"""What does a search lose by deciding with news that others still train, when many workers share it?
+"""Measure the loss of a search that many workers share: it decides before their news has come.
 
     python -m bench.search.parallel [--tasks "mixed 1" "noisy 1"] [--workers 1 8 64] [--seeds 4]
         [--trials 100] [--most-paused 64] [--workers-a-choice 4] [--json FILE]

@@ -89,7 +89,7 @@ def known_inside(piece: Piece, parameters: Known) -> dict[str, object]:
 
 
 class _Inside(NamedTuple):
-    """What a definition's function does with names.
+    """The names that a definition's function uses.
 
     Attributes:
         stored: How often each is set.

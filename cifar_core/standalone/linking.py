@@ -70,7 +70,7 @@ def _first_of(piece: Piece) -> Piece:
 
 @dataclass(frozen=True)
 class _Contents:
-    """What a module has at its top level.
+    """The contents of a module at its top level.
 
     Attributes:
         module: The module.

@@ -1,4 +1,4 @@
-"""What a program has no use for, once a recipe's values are put in: parameters, names, methods, fields."""
+"""Removal of what a program no longer uses once a recipe's values are in it: parameters, names, fields."""
 
 import ast
 from collections import Counter
