@@ -54,6 +54,7 @@ class StartRequest:
         warm_start: Older studies and configuration files whose best configurations are tried early.
         known: ``on`` to try the space's known configurations first.
         experience: ``on`` to let the policy learn from trials of older studies.
+        beliefs: ``on`` to look first where the space's priors and the LR-range test expect the best.
         confirm: Number of finalists to confirm after the search; 0 for none. By default `DEFAULT_CONFIRM`,
             and none in a grid, or in a study of a version that confirmed none.
         trust: Code that makes the network may be run.
@@ -83,6 +84,7 @@ class StartRequest:
     warm_start: tuple[str, ...] = ()
     known: Switch = "on"
     experience: Switch = "on"
+    beliefs: Switch = "on"
     confirm: int | None = None
     trust: bool = False
     track: tuple[str, ...] = ()

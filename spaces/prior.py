@@ -43,3 +43,15 @@ class Prior(Record):
         if self.weights is not None and not self.value is self.spread is None:
             raise ValueError("`weights` cannot be combined with `value` or `spread`.")
         return self
+
+    def described(self, *, log: bool) -> str:
+        """Return the belief in words.
+
+        Args:
+            log: Whether the parameter is searched on a logarithmic scale.
+        """
+        if self.weights is not None:
+            return ", ".join(f"{choice} x{weight:g}" for choice, weight in self.weights.items())
+        if log:
+            return f"{self.value:g}, within a factor of {self.spread:g}"
+        return f"{self.value:g} +- {self.spread:g}"

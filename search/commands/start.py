@@ -143,6 +143,13 @@ def _default(name: str) -> object:
     show_default=True,
     help="Learn from the trials of older studies of the same storage that searched the same parameters.",
 )
+@click.option(
+    "--beliefs",
+    type=click.Choice(get_args(Switch)),
+    default=_default("beliefs"),
+    show_default=True,
+    help="Look first where the space's file and the LR-range test expect the best values.",
+)
 @options.confirm(f"{DEFAULT_CONFIRM}; off in a grid")
 @options.track
 @options.dashboard

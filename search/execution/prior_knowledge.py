@@ -19,7 +19,8 @@ def knowledge_of(study: SearchStudy, space: Space) -> Knowledge:
         study: The study, with its experience noted.
         space: Its space, with the learning-rate bounds it is searched in and what they suggest.
     """
-    return Knowledge(beliefs_of(space), noted_experience(study))
+    beliefs = beliefs_of(space) if study.settings.beliefs == "on" else {}
+    return Knowledge(beliefs, noted_experience(study))
 
 
 def beliefs_of(space: Space) -> dict[str, Belief]:
@@ -32,7 +33,10 @@ def described(knowledge: Knowledge) -> str | None:
     """Return in a sentence what a search begins with; None if it is nothing."""
     parts = []
     if knowledge.beliefs:
-        parts.append(f"likely values of {', '.join(knowledge.beliefs)}")
+        parts.append(
+            f"likely values of {', '.join(knowledge.beliefs)} "
+            "(a study started with --beliefs off has none)"
+        )
     if knowledge.experience:
         counts = Counter(record.task for record in knowledge.experience)
         studies = ", ".join(f"{count} of study {name}" for name, count in counts.items())

@@ -79,6 +79,7 @@ def start(
             lr_bounds=request.lr_bounds,
             known=request.known,
             experience=request.experience,
+            beliefs=request.beliefs,
         )
         budget = plan.budget
         if request.confirm is None and not confirming:

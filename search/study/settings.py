@@ -105,6 +105,7 @@ class Settings(Record):
         lr_bounds: ``auto``, ``off``, or ``LOW:HIGH``.
         known: ``on`` if the space's known configurations are tried first; as in all older studies.
         experience: ``on`` if the policy learns from trials of older studies, noted at the study's start.
+        beliefs: ``on`` if the policy looks first where priors and the LR-range test expect the best.
     """
 
     space: Space
@@ -117,6 +118,7 @@ class Settings(Record):
     lr_bounds: LrBoundsWish
     known: Switch = "on"
     experience: Switch = "on"
+    beliefs: Switch = "on"
 
 
 class Budget(Record):

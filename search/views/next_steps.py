@@ -132,6 +132,7 @@ def _wider_search(summary: Summary, where: str, data: str | None, given: str | N
         keep=_other_than(default.budget.keep, budget.keep),
         known=_other_than("on", settings.known),
         experience=_other_than("on", settings.experience),
+        beliefs=_other_than("on", settings.beliefs),
         confirm=_other_than(default.budget.confirm or "off", budget.confirm or "off"),
         trust=has_own_code(summary),
     )

@@ -30,7 +30,8 @@ def space_page(space: Space, given: str) -> RenderableType:
         given: The name or file by which it was asked for.
     """
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="bold")
-    for heading in ("parameter", "searched", "sets", "when"):
+    believed = any(parameter.prior is not None for parameter in space.parameters.values())
+    for heading in ("parameter", "searched", *(["expected"] * believed), "sets", "when"):
         table.add_column(heading, overflow="fold")
     for name, parameter in space.parameters.items():
         conditions = ", ".join(
@@ -39,7 +40,10 @@ def space_page(space: Space, given: str) -> RenderableType:
         )
         searched = parameter.described() + (" (measured)" if parameter.measured else "")
         sets = ", ".join(sorted(parameter.fields()))
-        table.add_row(*(Text(one_line(part)) for part in (name, searched, sets, conditions)))
+        prior = parameter.prior
+        expected = "" if prior is None else prior.described(log=parameter.log)
+        row = (name, searched, *([expected] * believed), sets, conditions)
+        table.add_row(*(Text(one_line(part)) for part in row))
     fixed = Table.grid(padding=(0, 2))
     for key, value in flatten(space.recipe).items():
         fixed.add_row(*(Text(one_line(str(part))) for part in (key, value)))
@@ -47,6 +51,12 @@ def space_page(space: Space, given: str) -> RenderableType:
     if space.about:
         parts.append(Text(f"\n{space.about}"))
     parts += [Text(), table]
+    if believed:
+        parts.append(
+            Text(
+                "\nWhat is expected decides where a search looks first, and counts less with each trial."
+            )
+        )
     for name, parameter in space.parameters.items():
         if parameter.variants is not None:
             parts += [Text(f"\n{name}", style="bold"), _variants(parameter.variants)]

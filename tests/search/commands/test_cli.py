@@ -214,6 +214,7 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         "--warm-start": "old",
         "--known": "off",
         "--experience": "off",
+        "--beliefs": "off",
         "--confirm": "5",
         "--track": "tensorboard:curves",
     }
@@ -243,6 +244,7 @@ def test_every_option_of_start_reaches_the_service(monkeypatch: pytest.MonkeyPat
         warm_start=("old",),
         known="off",
         experience="off",
+        beliefs="off",
         confirm=5,
         trust=True,
         track=("tensorboard:curves",),

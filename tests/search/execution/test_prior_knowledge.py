@@ -115,9 +115,16 @@ def test_older_trials_are_part_of_it_and_the_same_after_a_stop() -> None:
     again = reopened(study)
     assert knowledge_of(again, again.settings.space) == knowledge
     assert described(knowledge) == (
-        "The search begins with likely values of dropout and trials of older studies "
+        "The search begins with likely values of dropout (a study started with --beliefs off has none) "
+        "and trials of older studies "
         "(6 of study old; a study started with --experience off has none)."
     )
+
+
+def test_a_study_without_beliefs_leaves_out_those_of_its_space() -> None:
+    space = with_priors(dropout={"value": 0.1, "spread": 0.2})
+    study = searching(InMemoryStorage(), space=space, beliefs="off")
+    assert knowledge_of(study, study.settings.space) == Knowledge()
 
 
 def test_a_search_that_knows_decides_otherwise_and_the_same_after_a_stop(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def summary_of(request: StartRequest, **changes: Any) -> Summary:
         lr_bounds="auto",
         known=request.known,
         experience=request.experience,
+        beliefs=request.beliefs,
     )
     best = replace(row(3, accuracy=0.6), values={"optimizer": "sgd", "sgd_lr": 0.01})
     summary = Summary(
@@ -106,7 +107,9 @@ def test_the_best_is_retrained_on_as_many_images_as_it_was_chosen_on(images: int
     "request_",
     [
         StartRequest("baseline_constrained"),
-        StartRequest("baseline_constrained", scale="full", known="off", experience="off"),
+        StartRequest(
+            "baseline_constrained", scale="full", known="off", experience="off", beliefs="off"
+        ),
         StartRequest("speed", trials=7, epochs=3, train_images=500, timeout=90.0, patience=4),
         StartRequest("baseline_constrained", sampler="random", pruner="median", seed=3, keep=5),
     ],
@@ -120,7 +123,7 @@ def test_a_search_further_is_the_same_search_with_wider_bounds(request_: StartRe
     assert replace(plan_of(again, space, []), notice=None) == replace(
         plan_of(request_, space, []), notice=None
     )
-    same = ("seed", "known", "experience")
+    same = ("seed", "known", "experience", "beliefs")
     assert [getattr(again, one) for one in same] == [getattr(request_, one) for one in same]
 
 
