@@ -30,6 +30,7 @@ COMMANDS = {
     "resume": "Continue a study.",
     "confirm": "Train the best of a study anew, and say which is better.",
     "stop": "Stop a running search, or drop one of its trials.",
+    "logs": "Print the log of a study.",
     "status": "Show the progress and results of a study.",
     "studies": "List all studies of a home or storage, or delete or rename one.",
     "report": "Write the report of a study as one HTML page.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from cifar_core.epoch import Epoch
 from search.study.confirmation import Confirmation, ConfirmationPlan, ConfirmationRun, Contender
@@ -19,6 +20,7 @@ __all__ = [
     "Notice",
     "Observer",
     "SearchStarted",
+    "SessionStarted",
     "Stopping",
     "SweepsProgress",
     "TrialEnded",
@@ -32,6 +34,19 @@ class Notice:
     """A message for the user."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class SessionStarted:
+    """This process has the study from here on.
+
+    Attributes:
+        study: The study's name.
+        log: File of the study's log, in an existing folder.
+    """
+
+    study: str
+    log: Path
 
 
 @dataclass(frozen=True)
@@ -194,6 +209,7 @@ class Stopping:
 
 Event = (
     Notice
+    | SessionStarted
     | SweepsProgress
     | BoundsFound
     | SearchStarted

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cifar_core.data.dataset import AUTO, SYNTHETIC, open_data
 from search.errors import UsageError
-from search.events import Observer
+from search.events import Observer, SessionStarted
 from search.execution.coordinator import Outcome
 from search.home import Home, StudyFolder
 from search.own_code import Consent, check_networks, note_code
@@ -45,6 +45,7 @@ def resume(
     Consent(request.trust).ask(study.settings.space.builders, f"Study {study.name}")
     home.create()
     with StudyLock(home, storage, study.name) as lock:
+        observe(SessionStarted(study.name, lock.folder.log))
         prepare_same_images(study, request.data, lock.folder, data_folder)
         check_networks(study.settings.space, len(study.data.class_names))
         note_code(study)
