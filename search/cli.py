@@ -12,6 +12,7 @@ from io import StringIO
 import click
 
 from cifar_core.errors import CifarSearchError, DeviceError, NetworkError, RampError, RecipeError
+from cifar_core.spinning import spin_briefly
 from search import __version__
 from search.commands.error_messages import explain, for_terminal, with_options, without_passwords
 from search.commands.lazy_group import LazyGroup
@@ -62,6 +63,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line as a program."""
     _open_streams()
+    spin_briefly()
     # A command's imports take seconds, during which a signal must be heard too.
     with ending_like_ctrl_c():
         code = run(sys.argv[1:])

@@ -45,6 +45,7 @@ __all__ = ["confirm"]
 @options.hang_after
 @options.data_folder
 @options.trust
+@options.track
 @options.detach
 @options.json_output
 def confirm(
@@ -59,6 +60,7 @@ def confirm(
     hang_after: float,
     data: str | None,
     trust: bool,
+    track: tuple[str, ...],
     detach: bool,
     as_json: bool,
 ) -> int:
@@ -71,7 +73,7 @@ def confirm(
     from search.request import ConfirmRequest
 
     request = ConfirmRequest(
-        study, storage, top, seeds, engine, device, data, compile_networks, hang_after, trust
+        study, storage, top, seeds, engine, device, data, compile_networks, hang_after, trust, track
     )
 
     def search(background: Background | None = None) -> int:

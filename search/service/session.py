@@ -20,7 +20,7 @@ from search.execution.experience import note_experience
 from search.execution.outlook import planned_epochs
 from search.execution.prior_knowledge import described, knowledge_of
 from search.execution.stopwatch import Stopwatch
-from search.formatting import duration, words_for_foreign
+from search.formatting import counted, duration, words_for_foreign
 from search.home import Home, StudyFolder
 from search.lr_range.plots import keep_plots
 from search.lr_range.study_bounds import bounded_space
@@ -257,7 +257,8 @@ def _say_what_will_be_confirmed(study: SearchStudy, observe: Observer) -> None:
     best = "its best trial" if budget.confirm == 1 else f"its {budget.confirm} best trials"
     known = " and the best known configurations" if study.settings.space.known else ""
     each = f"{min(FIRST_SEEDS, budget.confirm_seeds)} to {budget.confirm_seeds} trainings"
-    words = f"After the search, {best}{known} are confirmed: {each} of {epochs} epochs each, fresh seeds"
+    each += f" of {counted(epochs, 'epoch')} each"
+    words = f"After the search, {best}{known} are confirmed: {each}, fresh seeds"
     if study.data.confirming:
         words += f", {study.data.confirming:,} images of their own"
     if budget.timeout is not None and budget.search_timeout is not None:

@@ -12,7 +12,7 @@ from search.doctor.check import Check, Section, Verdict
 from search.doctor.estimate import Outlook
 from search.doctor.examine import SPACE, Examination
 from search.doctor.speed import Speed
-from search.formatting import about, one_line, short
+from search.formatting import about, counted, one_line, short
 
 __all__ = ["examination_page"]
 
@@ -71,11 +71,11 @@ def _speed_table(speeds: Sequence[Speed]) -> Table:
 
 def _meaning(outlook: Outlook) -> list[str]:
     default, trial = outlook.default, outlook.trial
-    size = f"{default.epochs} epochs of {default.train_images:,} images, validation included"
+    size = f"{counted(default.epochs, 'epoch')} of {default.train_images:,} images, validation included"
     lines = [f"The default network for {size}: {about(outlook.default_seconds)}."]
     narrow, wide = outlook.trial_seconds
     if trial != default:
-        size = f"{trial.epochs} epochs of {trial.train_images:,} images"
+        size = f"{counted(trial.epochs, 'epoch')} of {trial.train_images:,} images"
         lines.append(f"A trial of a search here ({size}): {_span(narrow, wide)}.")
     else:
         lines.append(f"A trial of a search here, of the same length: {_span(narrow, wide)}.")
