@@ -28,7 +28,7 @@ WARM_UP = 5
 
 
 def measure(threads: int, steps: int) -> tuple[float, float]:
-    """Return the milliseconds of a training step of `Net` 6/16 at batch 64: in all, and of the processor."""
+    """Return milliseconds of a training step of `Net` 6/16 at batch 64: in all, and of the processor."""
     torch.set_num_threads(threads)
     network = network_of(Recipe().network)
     optimizer = torch.optim.SGD(network.parameters(), 0.01)
@@ -37,7 +37,8 @@ def measure(threads: int, steps: int) -> tuple[float, float]:
         if step == WARM_UP:
             began, used = time.perf_counter(), time.process_time()
         optimizer.zero_grad()
-        cross_entropy(network(images), labels).backward()
+        loss = cross_entropy(network(images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     wall, cpu = time.perf_counter() - began, time.process_time() - used
     return 1000 * wall / steps, 1000 * cpu / steps

@@ -119,9 +119,10 @@ class Search:
             tell: Called with what happens.
             options: Those of `ResumeRequest`, such as ``trials=100``, a new total.
         """
-        wanted: dict[str, Any] = dict.fromkeys(("trials", "timeout", "workers", "data"))
+        wanted: dict[str, Any] = dict.fromkeys(("trials", "timeout", "data"))
         wanted |= {"study": self.study, "storage": self.storage, "device": "auto"}
-        request = ResumeRequest(**wanted | _checked(resume_command, options))
+        given = EngineOptions.gathered(_checked(resume_command, options))
+        request = ResumeRequest(**wanted | given)
         resume(self._home, request, tell, images_folder())
         return self
 
@@ -135,7 +136,7 @@ class Search:
         Returns:
             The same search, whose `summary().confirmation` says what was found.
         """
-        wanted = _checked(confirm_command, options)
+        wanted = EngineOptions.gathered(_checked(confirm_command, options))
         request = ConfirmRequest(study=self.study, storage=self.storage, **wanted)
         confirm(self._home, request, tell, images_folder())
         return self

@@ -51,10 +51,19 @@ class SessionStarted:
 
 @dataclass(frozen=True)
 class SweepsProgress:
-    """The LR-range test has finished `done` of `total` sweeps."""
+    """The LR-range test has finished `done` of `total` sweeps.
+
+    Attributes:
+        done: Finished sweeps.
+        total: Sweeps in all.
+        share: Share of the test's work that is done, 0 to 1.
+        rest: Expected work of everything after the test, against that of the test.
+    """
 
     done: int
     total: int
+    share: float = 0.0
+    rest: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from search.lr_range.plots import keep_plots
 from search.lr_range.study_bounds import bounded_space
 from search.lr_range.sweeps import StopBeforeTrials
 from search.request import ConfirmRequest, ResumeRequest, StartRequest
+from search.service.effort import after_test_of, say_what_the_test_costs
 from search.service.known_configurations import enqueue_known
 from search.signals import StopSwitch
 from search.storage.retrying import RetryingStorage
@@ -162,7 +163,9 @@ class Session:
         _say_what_will_be_confirmed(self.study, self.observe)
         note_experience(self.study, self.storage)
         try:
-            space = bounded_space(self.study, pool, folder, self.observe, stop)
+            say_what_the_test_costs(self.study, self.observe)
+            after = after_test_of(self.study)
+            space = bounded_space(self.study, pool, folder, self.observe, stop, after)
         except StopBeforeTrials:
             return "stopped"
         _keep_plots(self.study, self.home, self.observe)
@@ -183,7 +186,7 @@ class Session:
             rows=rows,
             timeout=seconds_left,
             where=where_flags(self.home, self.storage.url),
-            planned_epochs=planned_epochs(self.study, rows),
+            planned_epochs=planned_epochs(self.study, sum(row.known for row in rows)),
             confirming=expected_trainings(
                 self.study.budget, has_known=any(one.known for one in rows)
             ),
