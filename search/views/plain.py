@@ -166,6 +166,8 @@ def _training_line(run: ConfirmationRun, progress: Progress) -> str:
         if run.failure is None
         else f"failed: {cut(run.failure, REASON_WIDTH)}",
     ]
+    if (left := progress.time_left) and left[1] > 0.0:
+        fields.append(f"{about_range(*left)} left")
     if confirming.so_far is not None and len(confirming.so_far.ranking) > 1:
         fields.append(confirming.so_far.verdict)
     return " | ".join(fields)
