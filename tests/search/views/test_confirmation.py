@@ -65,7 +65,9 @@ def test_plain_lines_say_who_is_confirmed_and_what_each_training_brings() -> Non
     assert lines[1] == "1 training is already done"
     assert lines[2].startswith("2/12 | trial 48, seed 2 | 65.2 % | 2 to 3 min left")
     assert lines[3].startswith("3/12 | reference Net4, seed 2 | 61.0 % | ")
-    assert " left | Trial 48 is better than reference Net4 by 4.6 +- " in lines[3]
+    assert (
+        "61.0 % | Trial 48 is better than reference Net4 by 4.6 +- " in lines[3]
+    )  # nothing is left
     assert lines[4].startswith("4/12 | trial 12, seed 2 | failed: out of memory")
 
 
