@@ -16,6 +16,7 @@ import click
 from cifar_core.data.dataset import open_data
 from cifar_core.device import resolve_devices, settle_on
 from cifar_core.errors import CifarSearchError
+from cifar_core.networks import OwnNetwork
 from cifar_core.recipe import Recipe
 from search.commands.confirm import confirm as confirm_command
 from search.commands.lr_range import lr_range as lr_range_command
@@ -28,12 +29,14 @@ from search.errors import UsageError
 from search.events import Event
 from search.home import DEFAULT_HOME, Home
 from search.lr_range.report import Report, run_lr_range
+from search.own_code import Consent
 from search.recipe_files import read_configuration
 from search.request import ConfirmRequest, LrRangeRequest, ResumeRequest, StartRequest
 from search.results.configuration import Configuration, common_scale
 from search.results.export.configurations import export_best, export_trial
 from search.results.export.formats import Format
 from search.results.export.loading import load_export
+from search.results.own_code import checked_code
 from search.results.reader import StudyReader
 from search.results.retrain import RetrainRequest, retrain
 from search.results.summary import Summary
@@ -116,9 +119,10 @@ class Search:
             tell: Called with what happens.
             options: Those of `ResumeRequest`, such as ``trials=100``, a new total.
         """
-        wanted: dict[str, Any] = dict.fromkeys(("trials", "timeout", "workers", "data"))
+        wanted: dict[str, Any] = dict.fromkeys(("trials", "timeout", "data"))
         wanted |= {"study": self.study, "storage": self.storage, "device": "auto"}
-        request = ResumeRequest(**wanted | _checked(resume_command, options))
+        given = EngineOptions.gathered(_checked(resume_command, options))
+        request = ResumeRequest(**wanted | given)
         resume(self._home, request, tell, images_folder())
         return self
 
@@ -132,7 +136,7 @@ class Search:
         Returns:
             The same search, whose `summary().confirmation` says what was found.
         """
-        wanted = _checked(confirm_command, options)
+        wanted = EngineOptions.gathered(_checked(confirm_command, options))
         request = ConfirmRequest(study=self.study, storage=self.storage, **wanted)
         confirm(self._home, request, tell, images_folder())
         return self
@@ -255,6 +259,7 @@ def train(
     out: str | Path | None = None,
     data: str | None = None,
     device: str = "auto",
+    trust: bool = False,
     tell: Callable[[Trained], None] = _silent,
     **options: Any,
 ) -> Result:
@@ -266,6 +271,8 @@ def train(
             a recipe's are not kept, and a file's are beside it.
         data: ``auto``, ``synthetic``, or a folder.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``, ``cuda:0,cuda:1``.
+        trust: The code of a network of your own may be run; it is looked for beside the file, and in the
+            current folder.
         tell: Called with each epoch.
         options: Those of `RetrainRequest` and `EngineOptions`, such as ``seeds=3``, ``workers=3``,
             ``final=True``.
@@ -280,9 +287,13 @@ def train(
     with TemporaryDirectory(prefix="cifar-search-") as scratch:
         if isinstance(recipe, Recipe):
             configuration = Configuration("recipe", recipe, Path(out or scratch))
+            folders: list[Path] = []
         else:
             file = Path(recipe)
             configuration = Configuration.read(file, Path(out or file.with_suffix("")))
+            folders = [file.parent]
+        if isinstance(network := configuration.recipe.network, OwnNetwork):
+            Consent(trust, *folders).ask([network.builder], configuration.name)
         options = EngineOptions.gathered(_checked(train_command, options))
         if options.get("train_images") == "all":
             options["train_images"] = None
@@ -292,6 +303,7 @@ def train(
         places = resolve_devices(device)
         settle_on(places[0])
         images = open_data(data or str(images_folder()), images_folder())
+        list(checked_code([configuration], images))  # tries the network
         request = RetrainRequest((configuration,), tuple(places), **{"plots": False, **options})
         with StopSwitch() as stop:
             (result,) = retrain(request, images, tell, stop=stop)

@@ -12,6 +12,7 @@ from io import StringIO
 import click
 
 from cifar_core.errors import CifarSearchError, DeviceError, NetworkError, RampError, RecipeError
+from cifar_core.spinning import spin_briefly
 from search import __version__
 from search.commands.error_messages import explain, for_terminal, with_options, without_passwords
 from search.commands.lazy_group import LazyGroup
@@ -30,6 +31,7 @@ COMMANDS = {
     "resume": "Continue a study.",
     "confirm": "Train the best of a study anew, and say which is better.",
     "stop": "Stop a running search, or drop one of its trials.",
+    "logs": "Print the log of a study.",
     "status": "Show the progress and results of a study.",
     "studies": "List all studies of a home or storage, or delete or rename one.",
     "report": "Write the report of a study as one HTML page.",
@@ -61,6 +63,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line as a program."""
     _open_streams()
+    spin_briefly()
     # A command's imports take seconds, during which a signal must be heard too.
     with ending_like_ctrl_c():
         code = run(sys.argv[1:])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from cifar_core.epoch import Epoch
 from search.study.confirmation import Confirmation, ConfirmationPlan, ConfirmationRun, Contender
@@ -19,6 +20,7 @@ __all__ = [
     "Notice",
     "Observer",
     "SearchStarted",
+    "SessionStarted",
     "Stopping",
     "SweepsProgress",
     "TrialEnded",
@@ -35,11 +37,33 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class SessionStarted:
+    """This process has the study from here on.
+
+    Attributes:
+        study: The study's name.
+        log: File of the study's log, in an existing folder.
+    """
+
+    study: str
+    log: Path
+
+
+@dataclass(frozen=True)
 class SweepsProgress:
-    """The LR-range test has finished `done` of `total` sweeps."""
+    """The LR-range test has finished `done` of `total` sweeps.
+
+    Attributes:
+        done: Finished sweeps.
+        total: Sweeps in all.
+        share: Share of the test's work that is done, 0 to 1.
+        rest: Expected work of everything after the test, against that of the test.
+    """
 
     done: int
     total: int
+    share: float = 0.0
+    rest: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -194,6 +218,7 @@ class Stopping:
 
 Event = (
     Notice
+    | SessionStarted
     | SweepsProgress
     | BoundsFound
     | SearchStarted

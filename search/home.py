@@ -148,8 +148,13 @@ class StudyFolder:
 
     @property
     def logs(self) -> Path:
-        """The folder of the workers' logs."""
+        """The folder of the study's log and of the workers' logs."""
         return self.root / "logs"
+
+    @property
+    def log(self) -> Path:
+        """The study's log: what is said of its searches, in all sessions."""
+        return self.logs / "search.log"
 
     def checkpoint(self, trial: int) -> Path:
         """Return the file of a trial's state after its last epoch: unfinished and best trials have one."""

@@ -196,6 +196,7 @@ class ConfirmRequest:
         compile_networks: As for `StartRequest`.
         hang_after: As for `StartRequest`.
         trust: As for `StartRequest`.
+        track: As for `StartRequest`.
     """
 
     study: str | None = None
@@ -208,3 +209,4 @@ class ConfirmRequest:
     compile_networks: bool = False
     hang_after: float = HANG_SECONDS
     trust: bool = False
+    track: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 import click
 
 from search.commands import options
+from search.commands.background import Background, in_background
 from search.commands.engine_option import engine
 from search.home import Home
 from search.study.choices import (
@@ -44,6 +45,8 @@ __all__ = ["confirm"]
 @options.hang_after
 @options.data_folder
 @options.trust
+@options.track
+@options.detach
 @options.json_output
 def confirm(
     study: str | None,
@@ -57,6 +60,8 @@ def confirm(
     hang_after: float,
     data: str | None,
     trust: bool,
+    track: tuple[str, ...],
+    detach: bool,
     as_json: bool,
 ) -> int:
     """Train the best of a study anew, and say which is better.
@@ -65,18 +70,24 @@ def confirm(
     validation images that took no part in the search. Trainings that a study has are not repeated, so more
     seeds can be added at any time. Ctrl-C finishes the running epochs, saves and stops.
     """
-    from search.commands.running import run_search
     from search.request import ConfirmRequest
-    from search.service.confirm import confirm as confirm_study
 
     request = ConfirmRequest(
-        study, storage, top, seeds, engine, device, data, compile_networks, hang_after, trust
+        study, storage, top, seeds, engine, device, data, compile_networks, hang_after, trust, track
     )
-    return run_search(
-        home,
-        storage or home.storage_url(),
-        data,
-        lambda observe, folder: confirm_study(home, request, observe, folder),
-        serve=None,
-        as_json=as_json,
-    )
+
+    def search(background: Background | None = None) -> int:
+        from search.commands.running import run_search
+        from search.service.confirm import confirm as confirm_study
+
+        return run_search(
+            home,
+            storage or home.storage_url(),
+            data,
+            lambda observe, folder: confirm_study(home, request, observe, folder),
+            serve=None,
+            as_json=as_json,
+            background=background,
+        )
+
+    return in_background(search, as_json=as_json) if detach else search()

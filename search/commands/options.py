@@ -18,6 +18,7 @@ __all__ = [
     "confirm",
     "dashboard",
     "data_folder",
+    "detach",
     "device",
     "hang_after",
     "home",
@@ -182,6 +183,18 @@ def compile_networks(command: Command) -> Command:
         help=(
             "Compile networks with torch.compile where that works. It takes seconds to minutes per trial, "
             "so it is meant for long trials on a GPU."
+        ),
+    )(command)
+
+
+def detach(command: Command) -> Command:
+    """`--detach`."""
+    return click.option(
+        "--detach",
+        is_flag=True,
+        help=(
+            "Go on in the background: the command returns when the search has begun, and says how to "
+            "follow and stop it. Closing the terminal does not end it."
         ),
     )(command)
 

@@ -3,6 +3,7 @@
 import click
 
 from search.commands import options
+from search.commands.background import Background, in_background
 from search.commands.engine_option import engine
 from search.home import Home
 from search.workers.engine_options import EngineOptions
@@ -50,6 +51,7 @@ __all__ = ["resume"]
 @options.confirm("unchanged")
 @options.track
 @options.dashboard
+@options.detach
 @options.json_output
 def resume(
     study: str | None,
@@ -70,6 +72,7 @@ def resume(
     dashboard: bool,
     dashboard_port: int,
     dashboard_url: str | None,
+    detach: bool,
     as_json: bool,
 ) -> int:
     """Continue a study.
@@ -77,9 +80,7 @@ def resume(
     The newest study is continued by default, to its own total of trials. Interrupted trials continue from
     their last epoch; nothing is trained twice.
     """
-    from search.commands.running import run_search, serve_wish
     from search.request import ResumeRequest
-    from search.service.resume import resume as resume_search
 
     request = ResumeRequest(
         study,
@@ -97,12 +98,19 @@ def resume(
         trust,
         track,
     )
-    url = storage or home.storage_url()
-    return run_search(
-        home,
-        url,
-        data,
-        lambda observe, folder: resume_search(home, request, observe, folder),
-        serve=serve_wish(dashboard, dashboard_port, dashboard_url),
-        as_json=as_json,
-    )
+
+    def search(background: Background | None = None) -> int:
+        from search.commands.running import run_search, serve_wish
+        from search.service.resume import resume as resume_search
+
+        return run_search(
+            home,
+            storage or home.storage_url(),
+            data,
+            lambda observe, folder: resume_search(home, request, observe, folder),
+            serve=serve_wish(dashboard, dashboard_port, dashboard_url),
+            as_json=as_json,
+            background=background,
+        )
+
+    return in_background(search, as_json=as_json) if detach else search()

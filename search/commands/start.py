@@ -5,6 +5,7 @@ from typing import get_args
 import click
 
 from search.commands import options
+from search.commands.background import Background, in_background
 from search.commands.engine_option import engine
 from search.home import Home
 from search.request import Scale, StartRequest
@@ -153,12 +154,14 @@ def _default(name: str) -> object:
 @options.confirm(f"{DEFAULT_CONFIRM}; off in a grid")
 @options.track
 @options.dashboard
+@options.detach
 @options.json_output
 def start(
     home: Home,
     dashboard: bool,
     dashboard_port: int,
     dashboard_url: str | None,
+    detach: bool,
     as_json: bool,
     data: str | None,
     **wishes: object,
@@ -169,18 +172,21 @@ def start(
     continues a search that was stopped or killed. Ctrl-C finishes the running epochs, saves and stops; a
     second one stops at once.
     """
-    from search.commands.running import run_search, serve_wish
-    from search.service.start import start as start_search
-
     request = StartRequest(data=data, **wishes)  # type: ignore[arg-type] # click has checked them
-    url = request.storage or home.storage_url()
 
-    return run_search(
-        home,
-        url,
-        data,
-        lambda observe, folder: start_search(home, request, observe, folder),
-        serve=serve_wish(dashboard, dashboard_port, dashboard_url),
-        as_json=as_json,
-        space=str(request.space),
-    )
+    def search(background: Background | None = None) -> int:
+        from search.commands.running import run_search, serve_wish
+        from search.service.start import start as start_search
+
+        return run_search(
+            home,
+            request.storage or home.storage_url(),
+            data,
+            lambda observe, folder: start_search(home, request, observe, folder),
+            serve=serve_wish(dashboard, dashboard_port, dashboard_url),
+            as_json=as_json,
+            space=str(request.space),
+            background=background,
+        )
+
+    return in_background(search, as_json=as_json) if detach else search()

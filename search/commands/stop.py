@@ -57,5 +57,10 @@ def stop(
     # Its checkpoints are in the home in which it ran.
     place = home if owner.home in {None, str(home.root.resolve())} else Home(Path(owner.home))
     there = "" if owner.host in {None, gethostname()} else f"on {owner.host}, "
-    again = command_line("resume", name, flags=where_flags(place, opened.url))
+    again = command_line(
+        "resume",
+        name,
+        flags=where_flags(place, opened.url),
+        trust=bool(found.settings.space.builders),
+    )
     click.echo(f"Stopped. Continue with: {there}{again}")

@@ -43,11 +43,13 @@ class Examination:
         checks: The checks.
         speeds: Speeds of the default recipe and the widest network; none if they could not be measured.
         outlook: The estimates from these speeds, or None.
+        plan: The search that would run here.
     """
 
     checks: tuple[Check, ...]
     speeds: tuple[Speed, ...]
     outlook: Outlook | None
+    plan: Plan
 
     @property
     def works(self) -> bool:
@@ -97,6 +99,7 @@ def examine(home: Home, request: DoctorRequest, data_folder: Path, tell: Tell) -
         ),
         speeds=tuple(speeds),
         outlook=_outlook(data, plan, speeds) if speeds else None,
+        plan=plan,
     )
 
 

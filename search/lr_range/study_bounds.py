@@ -22,12 +22,26 @@ def bounded_space(
     folder: StudyFolder,
     observe: Observer,
     stop_requested: StopRequested,
+    work_after: float = 0.0,
 ) -> Space:
-    """Return the space with the study's bounds and suggested rates, measuring them if unknown."""
+    """Return the space with the study's bounds and suggested rates, measuring them if unknown.
+
+    Args:
+        study: The study.
+        pool: The workers.
+        folder: The study's files.
+        observe: Told what happens.
+        stop_requested: Returns whether to stop.
+        work_after: Expected cost of what follows, in the unit of `cost_of_sweep`.
+
+    Raises:
+        ServiceError: A sweep's worker keeps dying.
+        StopBeforeTrials: A stop was asked for.
+    """
     space = study.settings.space
     bounds = study.lr_bounds()
     if bounds is None and study.settings.lr_bounds == "auto" and space.measured():
-        bounds = _measured(study, pool, folder, observe, stop_requested)
+        bounds = _measured(study, pool, folder, observe, stop_requested, work_after)
     elif bounds is None:
         bounds = unmeasured(space, study.settings.lr_bounds)
         study.write(attributes.LR_BOUNDS, [one.to_dict() for one in bounds])
@@ -42,6 +56,7 @@ def _measured(
     folder: StudyFolder,
     observe: Observer,
     stop_requested: StopRequested,
+    work_after: float,
 ) -> list[Bounds]:
     """Run the LR-range test, and keep its curves and bounds with the study."""
     space, test = study.settings.space, study.settings.space.lr_range
@@ -57,6 +72,7 @@ def _measured(
         kept,
         observe,
         stop_requested,
+        work_after,
     )
     bounds = combine_all(space, corners, findings)
     study.write(attributes.LR_CURVES, curves_document(corners, findings))

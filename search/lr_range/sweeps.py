@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from cifar_core.epoch_cost import image_cost
 from cifar_core.files import write_atomically
 from cifar_core.lr_range import Finding, Ramp, Sweep, find_bounds
 from cifar_core.recipe import Recipe
@@ -15,7 +16,7 @@ from search.events import Notice, Observer, SweepsProgress
 from search.workers.messages import Died, Failed, SweepDone, SweepTask
 from search.workers.pool import Pool
 
-__all__ = ["StopBeforeTrials", "measure"]
+__all__ = ["StopBeforeTrials", "cost_of_sweep", "measure"]
 
 SLOWER = 3
 """Factor of steps in the second try of a recipe whose loss hardly fell: some only learn more slowly."""
@@ -35,6 +36,7 @@ def measure(
     folder: Path,
     observer: Observer,
     stop_requested: Callable[[], bool],
+    work_after: float = 0.0,
 ) -> list[Finding]:
     """Run the LR-range test at some recipes.
 
@@ -49,6 +51,7 @@ def measure(
         folder: Existing folder for finished sweeps.
         observer: Called with the progress.
         stop_requested: Returns whether to stop.
+        work_after: Expected cost of what follows, in the unit of `cost_of_sweep`.
 
     Returns:
         The finding of each recipe, in their order.
@@ -64,7 +67,7 @@ def measure(
             for index, recipe, ramp in wanted
         ]
         every = [task for own in tasks for task in own]
-        sweeps = _run(every, pool, folder, observer, stop_requested)
+        sweeps = _run(every, pool, folder, observer, stop_requested, work_after)
         return [find_bounds([sweeps[task.key] for task in own]) for own in tasks]
 
     numbered = [(index, recipe, ramp) for index, (recipe, ramp) in enumerate(subjects)]
@@ -88,6 +91,11 @@ def measure(
     return findings
 
 
+def cost_of_sweep(recipe: Recipe, ramp: Ramp) -> float:
+    """Return what a sweep to its end costs, in million multiply-adds of the forward pass."""
+    return len(ramp.rates(recipe.batch_size)) * recipe.batch_size * image_cost(recipe)
+
+
 def _task(recipe: Recipe, ramp: Ramp, seed: int) -> SweepTask:
     # A kept sweep of another recipe, ramp or seed must not be mistaken for this one.
     about = f"{recipe.digest} {ramp} {seed}"
@@ -101,11 +109,19 @@ def _run(
     folder: Path,
     observer: Observer,
     stop_requested: Callable[[], bool],
+    work_after: float,
 ) -> dict[str, Sweep]:
     done = {task.key: sweep for task in tasks if (sweep := _load(folder / f"{task.key}.json"))}
     waiting = [task for task in tasks if task.key not in done]
     attempts: dict[str, int] = {}
-    observer(SweepsProgress(len(done), len(tasks)))
+    costs = {task.key: cost_of_sweep(task.recipe, task.ramp) for task in tasks}
+    whole = sum(costs.values())
+
+    def tell() -> None:
+        share = sum(costs[key] for key in done) / whole
+        observer(SweepsProgress(len(done), len(tasks), share, work_after / whole))
+
+    tell()
     while len(done) < len(tasks):
         if stop_requested():
             raise StopBeforeTrials
@@ -117,7 +133,7 @@ def _run(
                 case SweepTask(), SweepDone(sweep):
                     _keep(sweep, folder / f"{task.key}.json", observer)
                     done[task.key] = sweep
-                    observer(SweepsProgress(len(done), len(tasks)))
+                    tell()
                 case SweepTask(), Failed(reason) | Died(reason):
                     attempts[task.key] = attempts.get(task.key, 0) + 1
                     if isinstance(message, Failed) or attempts[task.key] >= ATTEMPTS:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from cifar_core.data.dataset import AUTO, SYNTHETIC, open_data
 from search.errors import UsageError
-from search.events import Observer
+from search.events import Observer, SessionStarted
 from search.execution.coordinator import Outcome
+from search.formatting import counted
 from search.home import Home, StudyFolder
 from search.own_code import Consent, check_networks, note_code
 from search.request import ResumeRequest
@@ -45,6 +46,7 @@ def resume(
     Consent(request.trust).ask(study.settings.space.builders, f"Study {study.name}")
     home.create()
     with StudyLock(home, storage, study.name) as lock:
+        observe(SessionStarted(study.name, lock.folder.log))
         prepare_same_images(study, request.data, lock.folder, data_folder)
         check_networks(study.settings.space, len(study.data.class_names))
         note_code(study)
@@ -99,6 +101,12 @@ def _new_budget(study: SearchStudy, request: ResumeRequest) -> Budget:
                 "--confirm out."
             )
     old = study.budget
+    over = sum(row.finished for row in study.rows())
+    if request.trials is not None and request.trials < over:
+        raise UsageError(
+            f"--trials is the new total of study {study.name}, of which {counted(over, 'trial')} ended "
+            f"already, but got {request.trials}. Give at least {over}, or leave it out."
+        )
     confirm = old.confirm if request.confirm is None else request.confirm or None
     return Budget(
         trials=request.trials or old.trials,

@@ -20,12 +20,13 @@ from search.execution.experience import note_experience
 from search.execution.outlook import planned_epochs
 from search.execution.prior_knowledge import described, knowledge_of
 from search.execution.stopwatch import Stopwatch
-from search.formatting import duration, words_for_foreign
+from search.formatting import counted, duration, words_for_foreign
 from search.home import Home, StudyFolder
 from search.lr_range.plots import keep_plots
 from search.lr_range.study_bounds import bounded_space
 from search.lr_range.sweeps import StopBeforeTrials
 from search.request import ConfirmRequest, ResumeRequest, StartRequest
+from search.service.effort import after_test_of, say_what_the_test_costs
 from search.service.known_configurations import enqueue_known
 from search.signals import StopSwitch
 from search.storage.retrying import RetryingStorage
@@ -162,7 +163,9 @@ class Session:
         _say_what_will_be_confirmed(self.study, self.observe)
         note_experience(self.study, self.storage)
         try:
-            space = bounded_space(self.study, pool, folder, self.observe, stop)
+            say_what_the_test_costs(self.study, self.observe)
+            after = after_test_of(self.study)
+            space = bounded_space(self.study, pool, folder, self.observe, stop, after)
         except StopBeforeTrials:
             return "stopped"
         _keep_plots(self.study, self.home, self.observe)
@@ -183,7 +186,7 @@ class Session:
             rows=rows,
             timeout=seconds_left,
             where=where_flags(self.home, self.storage.url),
-            planned_epochs=planned_epochs(self.study, rows),
+            planned_epochs=planned_epochs(self.study, sum(row.known for row in rows)),
             confirming=expected_trainings(
                 self.study.budget, has_known=any(one.known for one in rows)
             ),
@@ -257,7 +260,8 @@ def _say_what_will_be_confirmed(study: SearchStudy, observe: Observer) -> None:
     best = "its best trial" if budget.confirm == 1 else f"its {budget.confirm} best trials"
     known = " and the best known configurations" if study.settings.space.known else ""
     each = f"{min(FIRST_SEEDS, budget.confirm_seeds)} to {budget.confirm_seeds} trainings"
-    words = f"After the search, {best}{known} are confirmed: {each} of {epochs} epochs each, fresh seeds"
+    each += f" of {counted(epochs, 'epoch')} each"
+    words = f"After the search, {best}{known} are confirmed: {each}, fresh seeds"
     if study.data.confirming:
         words += f", {study.data.confirming:,} images of their own"
     if budget.timeout is not None and budget.search_timeout is not None:

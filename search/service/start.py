@@ -5,7 +5,7 @@ from pathlib import Path
 from cifar_core.data.dataset import open_data
 from cifar_core.data.split import confirming_images
 from search.errors import UsageError
-from search.events import Notice, Observer
+from search.events import Notice, Observer, SessionStarted
 from search.execution import warm_start
 from search.execution.coordinator import Outcome
 from search.home import Home
@@ -59,6 +59,7 @@ def start(
     home.create()
     storage = open_storage(url)
     with StudyLock(home, storage, name) as lock:
+        observe(SessionStarted(name, lock.folder.log))
         for notice in (data.notice, plan.notice, fewer):
             if notice:
                 observe(Notice(notice))

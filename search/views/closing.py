@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from search.command_lines import command_line
-from search.formatting import duration, percent, points, short
+from search.formatting import counted, duration, percent, points, short
 from search.results.shares import Importance, Unknown
 from search.results.summary import Summary
 from search.views.best_trials import best_trials, mattered_line, so_far
@@ -50,7 +50,7 @@ def closing_words(
 def _outcome(summary: Summary) -> Text:
     trials, swept = summary.trials, summary.sweep_epochs
     ended = "finished" if summary.state == "finished" else "stopped, everything is saved"
-    cost = f"; {summary.trained_epochs} epochs trained"
+    cost = f"; {counted(summary.trained_epochs, 'epoch')} trained"
     if round(swept):
         cost += f" after {swept:.0f} for the LR-range test"
     if summary.cells is None:
@@ -81,7 +81,7 @@ def _found(summary: Summary) -> list[RenderableType]:
     best = summary.best
     if best is None:
         return [so_far(summary)]
-    epochs = f"{best.epochs} epoch{'' if best.epochs == 1 else 's'}"
+    epochs = counted(best.epochs, "epoch")
     measured = "; references measured in this study" if summary.comparisons else ""
     lines: list[RenderableType] = [
         Text.assemble(

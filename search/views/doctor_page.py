@@ -12,7 +12,9 @@ from search.doctor.check import Check, Section, Verdict
 from search.doctor.estimate import Outlook
 from search.doctor.examine import SPACE, Examination
 from search.doctor.speed import Speed
-from search.formatting import about, one_line, short
+from search.formatting import about, about_range, counted, one_line, short
+from search.plan import Plan
+from search.service.effort import seconds_of_search
 
 __all__ = ["examination_page"]
 
@@ -34,7 +36,7 @@ def examination_page(found: Examination) -> RenderableType:
         parts += [Text(heading, style="bold"), _rows(checks), Text()]
     if found.outlook is not None:
         parts += [_speed_table(found.speeds), Text(), Text("Estimates", style="bold")]
-        parts += [Text(f"  {line}") for line in _meaning(found.outlook)]
+        parts += [Text(f"  {line}") for line in _meaning(found.outlook, found.plan, found.speeds)]
         parts.append(Text())
     return Group(*parts, _verdict(found))
 
@@ -69,21 +71,20 @@ def _speed_table(speeds: Sequence[Speed]) -> Table:
     return table
 
 
-def _meaning(outlook: Outlook) -> list[str]:
+def _meaning(outlook: Outlook, plan: Plan, speeds: Sequence[Speed]) -> list[str]:
     default, trial = outlook.default, outlook.trial
-    size = f"{default.epochs} epochs of {default.train_images:,} images, validation included"
+    size = f"{counted(default.epochs, 'epoch')} of {default.train_images:,} images, validation included"
     lines = [f"The default network for {size}: {about(outlook.default_seconds)}."]
     narrow, wide = outlook.trial_seconds
     if trial != default:
-        size = f"{trial.epochs} epochs of {trial.train_images:,} images"
+        size = f"{counted(trial.epochs, 'epoch')} of {trial.train_images:,} images"
         lines.append(f"A trial of a search here ({size}): {_span(narrow, wide)}.")
     else:
         lines.append(f"A trial of a search here, of the same length: {_span(narrow, wide)}.")
-    narrow, wide = outlook.search_seconds
+    whole = seconds_of_search(plan, (trial.train_images, trial.validation_images), speeds)
     lines += [
-        f"A search of {outlook.trials} trials of {SPACE}: {_span(narrow, wide)}, with the narrowest",
-        "or the widest network in every trial. Stopping poor trials early saves half of that or more.",
-        "This excludes the LR-range test.",
+        f"A search of {outlook.trials} trials of {SPACE}: {about_range(*whole)}, including the LR-range",
+        "test, the trials that are stopped early, and the confirmation.",
     ]
     return lines
 

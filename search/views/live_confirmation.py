@@ -4,7 +4,7 @@ from rich.console import RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from search.formatting import one_line
+from search.formatting import counted, one_line
 from search.views.bars import bar, progress_bar
 from search.views.confirmation_table import confirmation_words
 from search.views.progress import Confirming
@@ -24,7 +24,9 @@ def confirmation_page(confirming: Confirming, width: int) -> list[RenderableType
     start = confirming.start
     least = len(start.plan.contenders)
     lines: list[RenderableType] = [
-        Text(f"confirming: {least} configurations on fresh seeds, at most {start.most} trainings"),
+        Text(
+            f"confirming: {counted(least, 'configuration')} on fresh seeds, at most {start.most} trainings"
+        ),
         Text(f"accuracy on {one_line(start.plan.images.described())}", style="dim"),
         bar(confirming.done, start.most, width),
         Text(),

@@ -1,6 +1,8 @@
 """A plain view of a running search, for logs, pipes and terminals that cannot redraw."""
 
 import time
+from collections.abc import Callable
+from datetime import datetime
 from typing import IO
 
 from search.events import (
@@ -38,20 +40,32 @@ SUMMARY_WIDTH = 72
 REASON_WIDTH = 80
 
 
+def time_of_day() -> str:
+    """Return the time of now, to the second."""
+    return datetime.now().astimezone().strftime("%H:%M:%S")
+
+
 class PlainView:
     """Writes a line for each notable event; an observer and a context manager.
 
     Args:
         stream: Destination of the lines; each is flushed.
         clock: Returns seconds, from any origin.
+        stamp: Returns what each line begins with: the time.
 
     Attributes:
         progress: The progress of the search.
     """
 
-    def __init__(self, stream: IO[str], clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        stream: IO[str],
+        clock: Clock = time.monotonic,
+        stamp: Callable[[], str] = time_of_day,
+    ) -> None:
         self.progress = Progress(clock)
         self._stream = stream
+        self._stamp = stamp
         self._quarters = -1
 
     def __enter__(self) -> "PlainView":
@@ -116,7 +130,7 @@ class PlainView:
     def _write(self, text: str) -> None:
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         # A study's name must not end a search whose log has an old encoding.
-        line = one_line(text).encode(encoding, "replace").decode(encoding)
+        line = f"{self._stamp()} {one_line(text)}".encode(encoding, "replace").decode(encoding)
         self._stream.write(f"{line}\n")
         self._stream.flush()
 
@@ -152,6 +166,8 @@ def _training_line(run: ConfirmationRun, progress: Progress) -> str:
         if run.failure is None
         else f"failed: {cut(run.failure, REASON_WIDTH)}",
     ]
+    if (left := progress.time_left) and left[1] > 0.0:
+        fields.append(f"{about_range(*left)} left")
     if confirming.so_far is not None and len(confirming.so_far.ranking) > 1:
         fields.append(confirming.so_far.verdict)
     return " | ".join(fields)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cifar_core.epoch import Epoch
+from search.confirmation.elimination import FIRST_SEEDS
 from search.events import (
     BoundsFound,
     ConfirmationEpoch,
@@ -21,6 +22,12 @@ from search.events import (
 )
 from search.study.confirmation import Confirmation, Contender
 from search.study.rows import TrialRow, best_rows, gains
+from search.views.confirmation_time import (
+    SCORING,
+    Candidate,
+    candidates_of,
+    seconds_to_confirm,
+)
 from search.views.pace import Clock, Pace
 from spaces.space import Values
 
@@ -28,8 +35,12 @@ __all__ = ["Clock", "Confirming", "Progress", "RunningTrial"]
 
 TRIALS_BEFORE_ESTIMATE = 2
 """Trials that must end in this session before their mean time is meaningful."""
-UNKNOWN_PACE = 0.4
+SWEEPS_BEFORE_ESTIMATE = 2
+UNKNOWN_PACE = 0.3
 """By how much the pace of what is left may differ from what was seen, at the start of a search."""
+UNKNOWN_CONFIRMATION = 0.25
+"""By how much the time of a confirmation may differ from what is expected, before it starts; half of that
+afterwards."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +116,14 @@ class Progress:
         self._seconds: dict[int, float] = {}  # of the trials of this session, without failed ones
         self._most_at_once = 1
         self._pace = Pace(clock)
+        self._sweeping: tuple[float, float, float] | None = None
+        self._trainings: list[float] = []  # seconds of those that confirm, shared by the workers
 
     def handle(self, event: Event) -> None:
         """Handle an event."""
         match event:
             case SweepsProgress():
-                self.sweeps = event
+                self._see_sweeps(event)
             case BoundsFound():
                 self.bounds[event.optimizer] = event
             case SearchStarted():
@@ -205,60 +218,88 @@ class Progress:
             return None
         allowed = self._time_allowed()
         if self.confirming is not None:
-            most = self._time_to_confirm(self.confirming)
-            return self._least_to_confirm(self.confirming, most), most
+            seconds = self._time_to_confirm(self.confirming)
+            doubt = UNKNOWN_CONFIRMATION / 2 * seconds
+            return _within(seconds, doubt, allowed)
         if self.search is None:
-            return None
+            return self._time_by_sweeps()
         trials = self._time_for_trials()
         if trials is None:
-            return None if allowed is None else (allowed, allowed)
-        low, high = trials
-        if allowed is not None:
-            low, high = min(low, allowed), min(high, allowed)
-        fewest, most_trainings = self.search.confirming
-        if fewest and (training := self._seconds_of_a_training()) is not None:
-            low, high = low + fewest * training, high + most_trainings * training
-        return low, high
+            return self._time_by_sweeps() if allowed is None else (allowed, allowed)
+        low, high = _within(*trials, allowed)
+        confirmation = self._time_of_confirmation()
+        doubt = UNKNOWN_CONFIRMATION * confirmation
+        return low + confirmation - doubt, high + confirmation + doubt
+
+    def _time_by_sweeps(self) -> tuple[float, float] | None:
+        """The expected time of the LR-range test and of what follows; None before two sweeps."""
+        if self.sweeps is None or self._sweeping is None:
+            return None
+        began, before, latest = self._sweeping
+        measured = self.sweeps.share - before
+        if measured <= 0.0 or self.sweeps.done < min(SWEEPS_BEFORE_ESTIMATE, self.sweeps.total):
+            return None
+        pace = (latest - began) / measured
+        left = (1.0 - self.sweeps.share + self.sweeps.rest) * pace - (self._clock() - latest)
+        return max(0.0, (1 - UNKNOWN_PACE) * left), max(0.0, (1 + UNKNOWN_PACE) * left)
+
+    def _see_sweeps(self, event: SweepsProgress) -> None:
+        """Note the time and the share at the start of the test in this session, and the time now."""
+        now = self._clock()
+        before = (now, event.share) if self._sweeping is None else self._sweeping[:2]
+        self._sweeping, self.sweeps = (*before, now), event
 
     def _time_allowed(self) -> float | None:
         return None if self._deadline is None else max(0.0, self._deadline - self._clock())
 
     def _time_to_confirm(self, confirming: Confirming) -> float:
-        """The longest that it may take: until nothing is left out, or until the time is used up."""
-        start = confirming.start
-        left = start.most - confirming.done
-        most = start.seconds * left / max(1, start.most - start.done)
-        allowed = self._time_allowed()
-        return most if allowed is None else min(most, allowed)
-
-    def _least_to_confirm(self, confirming: Confirming, most: float) -> float:
-        """The shortest that it may take: after the first seeds everything is told apart."""
-        start = confirming.start
-        first = len(start.plan.contenders) * min(2, start.plan.seeds)
-        left = max(0, first - confirming.done) or min(1, start.most - confirming.done)
-        return most * left / max(1, start.most - confirming.done)
+        """The expected time of the confirmation under way."""
+        start, so_far = confirming.start, confirming.so_far
+        # By what the trials took, and more and more by what these trainings take.
+        share = start.seconds / max(1, start.most - start.done)
+        expected = share * (1 + len(self._trainings))
+        seconds = SCORING * share * (share + sum(self._trainings)) / expected if expected else 0.0
+        candidates = []
+        for one in start.plan.contenders:
+            found = so_far.of(one.trial) if so_far else None
+            done = 0 if found is None else found.seeds
+            tied = None if found is None else found.tied_with_leader
+            shares = sum(
+                epoch / one.epochs
+                for (trial, _), epoch in confirming.running.items()
+                if trial == one.trial
+            )
+            candidates.append(Candidate(one.search_accuracy, seconds, done + shares, tied))
+        return seconds_to_confirm(candidates, start.plan.seeds, 1)
 
     def _time_for_trials(self) -> tuple[float, float] | None:
+        """The expected time of the trials, and by how much it may be off; None while unknown."""
         planned = self.planned_epochs
         if planned is None or self.search is None:
             seconds = self._time_by_trials()
-            return None if seconds is None else (seconds, seconds)
+            return None if seconds is None else (seconds, 0.0)
         left = max(0, planned - self.epochs_done)
         pace = self._pace.seconds
         if pace is None:
             return None if left else (0.0, 0.0)
-        # The wider networks of the end are slower, and the first epochs say little.
-        doubt = UNKNOWN_PACE * left / max(1, planned)
-        return left * pace * (1.0 - doubt / 2), left * pace * (1.0 + doubt)
+        # The first epochs say little.
+        return left * pace, UNKNOWN_PACE * left / max(1, planned) * left * pace
 
-    def _seconds_of_a_training(self) -> float | None:
-        """A share of the workers' time that one more training of a good configuration takes."""
+    def _time_of_confirmation(self) -> float:
+        """The expected time of the confirmation to come, as far as the trials tell who takes part."""
         assert self.search is not None  # noqa: S101 - for mypy; `time_left` looked
-        best = best_rows(self.ended)[:3]
-        known = [row.seconds / row.epochs for row in best if row.epochs and row.seconds]
-        if known:
-            return self.search.epochs * sum(known) / len(known) / self._most_at_once
-        return None if self._pace.seconds is None else self.search.epochs * self._pace.seconds
+        fewest, most = self.search.confirming
+        if not fewest:
+            return 0.0
+        # Of every contender the fewest are the first trainings; with one seed they are all.
+        first = FIRST_SEEDS if most > fewest or fewest % FIRST_SEEDS == 0 else 1
+        contenders = fewest // first
+        seeds, known = most // contenders, any(row.known for row in self._ended.values())
+        found = candidates_of(self.ended, contenders - known, self.search.epochs)
+        if not found:
+            seconds = self.search.epochs * (self._pace.seconds or 0.0) * self._most_at_once
+            found = [Candidate(0.0, seconds)] * contenders
+        return seconds_to_confirm(found, seeds, self._most_at_once)
 
     def _time_by_trials(self) -> float | None:
         """Mean time of a trial, times the trials that remain, over the workers that share them."""
@@ -277,6 +318,7 @@ class Progress:
         self.stopping = None  # the time for trials was used up
         self._deadline = None if event.timeout is None else self._clock() + event.timeout
         self.confirming = Confirming(event, event.done, event.so_far, {})
+        self._trainings = []
 
     def _confirm(self, event: ConfirmationEpoch | ConfirmationTrained) -> None:
         if self.confirming is None:
@@ -284,9 +326,12 @@ class Progress:
         running = dict(self.confirming.running)
         if isinstance(event, ConfirmationEpoch):
             running[event.contender.trial, event.repeat] = event.epoch
+            self._most_at_once = max(self._most_at_once, len(running))
             self.confirming = replace(self.confirming, running=running)
             return
         running.pop((event.run.trial, event.run.repeat), None)
+        if event.run.failure is None:
+            self._trainings.append(event.run.seconds / self._most_at_once)
         self.confirming = replace(
             self.confirming,
             done=self.confirming.done + 1,
@@ -331,3 +376,9 @@ class Progress:
         self.running.pop(row.number, None)
         self._paused[row.number] = row
         self._seconds[row.number] = row.seconds
+
+
+def _within(seconds: float, doubt: float, allowed: float | None) -> tuple[float, float]:
+    """Return the ends of an estimated time, at least 0 and at most what is allowed."""
+    low, high = max(0.0, seconds - doubt), seconds + doubt
+    return (low, high) if allowed is None else (min(low, allowed), min(high, allowed))

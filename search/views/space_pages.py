@@ -8,7 +8,7 @@ from rich.text import Text
 
 from cifar_core.records import flatten
 from search.command_lines import command_line
-from search.formatting import one_line, short
+from search.formatting import counted, one_line, short
 from spaces.space import Space
 
 __all__ = ["space_list", "space_page"]
@@ -81,7 +81,7 @@ def space_page(space: Space, given: str) -> RenderableType:
             changes.insert(0, f"{space.quick.trials} trials")
         parts.append(
             Text(
-                f"\nWithout a GPU (--scale quick): {space.quick.epochs} epochs, "
+                f"\nWithout a GPU (--scale quick): {counted(space.quick.epochs, 'epoch')}, "
                 f"{'; '.join([f'{space.quick.train_images:,} training images', *changes])}"
             )
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cifar_core.models import own as own_code
 from cifar_core.pages import large_pages
+from cifar_core.spinning import spin_briefly
 from search.signals import SIGNALS
 from search.workers.entry_point import work
 from search.workers.exit_reasons import exit_reason, oom_kills
@@ -105,6 +106,7 @@ class LocalPool(Pool):
         resource_tracker.ensure_running()  # its start, which comes first, would unblock them again
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
+            spin_briefly()
             with large_pages():
                 process.start()
         except OSError:  # no more files or processes are allowed

@@ -84,3 +84,27 @@ def test_what_the_command_line_refuses_is_refused_with_the_same_sentence(
         api.measure_lr_range(tmp_path / "missing.toml")
     with pytest.raises(search.CifarSearchError, match="A device must be auto"):
         api.train(Recipe(), device="bogus")
+
+
+def test_options_of_the_engine_reach_a_search_that_goes_on(
+    undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    for name in ("resume", "confirm"):
+        monkeypatch.setattr(api, name, lambda home, request, *rest: asked.append(request))
+    found = api.open_search(home=undisturbed.home)
+    found.resume(workers=2, trials=20)
+    found.resume()
+    found.confirm(workers=2)
+    assert [one.engine.workers for one in asked] == [2, None, 2]
+    assert [getattr(one, "trials", None) for one in asked] == [20, None, None]
+
+
+def test_code_of_a_network_is_run_with_consent_alone(tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text("raise RuntimeError('it ran')\n")
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('epochs = 1\nnetwork = { builder = "nets:make" }\n')
+    with pytest.raises(UsageError, match="look at it first"):
+        api.train(recipe)
+    with pytest.raises(search.CifarSearchError, match="it ran"):
+        api.train(recipe, trust=True, data="synthetic")

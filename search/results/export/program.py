@@ -6,7 +6,7 @@ from cifar_core.data.dataset import SYNTHETIC
 from cifar_core.recipe import OwnNetwork, Recipe
 from search import __version__
 from search.errors import UsageError
-from search.formatting import percent
+from search.formatting import counted, percent
 
 __all__ = ["program_of"]
 
@@ -62,10 +62,11 @@ def _title(document: dict[str, Any], name: str, weights: str | None) -> str:
         images = "images of CIFAR-10" if origin["data"]["official"] else OTHERS
         if origin["data"]["name"] == SYNTHETIC:
             images = "synthetic images"
+        epochs = counted(origin["epochs"], "epoch")
         lines += [
             "",
             f"It is trial {origin['trial']} of the study {_harmless(origin['study'])}, with",
-            f"{percent(origin['validation_accuracy'])} validation accuracy after {origin['epochs']} epochs",
+            f"{percent(origin['validation_accuracy'])} validation accuracy after {epochs}",
             f"on {origin['data']['train']:,} {images}.",
         ]
     uses = {

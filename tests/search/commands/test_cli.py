@@ -317,9 +317,11 @@ def test_every_option_of_confirm_reaches_the_service(monkeypatch: pytest.MonkeyP
         "--hang-after": "90",
     }
     words = (word for pair in options.items() for word in pair)
+    words = (*words, "--track", "tensorboard")
     found = asked(monkeypatch, "confirm", "mine", *words, "--compile", "--trust")
+    tracked = ("tensorboard",)
     assert found.request == ConfirmRequest(
-        "mine", "sqlite:///x.db", 5, 8, ON_RAY, "cpu", "synthetic", True, 90.0, True
+        "mine", "sqlite:///x.db", 5, 8, ON_RAY, "cpu", "synthetic", True, 90.0, True, tracked
     )
     assert asked(monkeypatch, "confirm").request == ConfirmRequest()
 

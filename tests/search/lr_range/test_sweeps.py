@@ -177,7 +177,7 @@ def test_finished_sweeps_are_not_run_again(tmp_path: Path) -> None:
     pool, events = SweepingPool(), list[Event]()
     assert measured(pool, tmp_path, events=events) == first
     assert pool.tasks == []
-    assert events == [SweepsProgress(4, 4)]
+    assert events == [SweepsProgress(4, 4, share=1.0)]
 
 
 def test_slower_sweeps_that_are_finished_are_not_run_again_either(tmp_path: Path) -> None:

@@ -51,23 +51,24 @@ def confirmed(**changes: object) -> Summary:
 
 def test_plain_lines_say_who_is_confirmed_and_what_each_training_brings() -> None:
     stream = io.StringIO()
-    view = PlainView(stream, HandClock())
+    view = PlainView(stream, HandClock(), stamp=lambda: "12:00:00")
     view(start(done=1))
     view(ConfirmationEpoch(BEST, 2, 0))
     view(ConfirmationTrained(run(BEST, 2, 0.652), concluded(PLAN, DONE[:2])))
     view(ConfirmationTrained(run(NET4, 2, 0.61), concluded(PLAN, DONE)))
     view(ConfirmationTrained(run(OTHER, 2, 0.6, "out of memory"), None))
-    lines = stream.getvalue().splitlines()
+    lines = [line.removeprefix("12:00:00 ") for line in stream.getvalue().splitlines()]
     assert lines[0] == (
         "confirming trial 48, trial 12, reference Net4 on fresh seeds: at most 12 trainings, at most "
         "about 4 min, accuracy on 2,000 validation images that took no part in the search"
     )
     assert lines[1] == "1 training is already done"
-    assert lines[2] == "2/12 | trial 48, seed 2 | 65.2 %"
-    assert lines[3].startswith(
-        "3/12 | reference Net4, seed 2 | 61.0 % | Trial 48 is better than reference Net4 by 4.6 +- "
-    )
-    assert lines[4] == "4/12 | trial 12, seed 2 | failed: out of memory"
+    assert lines[2].startswith("2/12 | trial 48, seed 2 | 65.2 % | 2 to 3 min left")
+    assert lines[3].startswith("3/12 | reference Net4, seed 2 | 61.0 % | ")
+    assert (
+        "61.0 % | Trial 48 is better than reference Net4 by 4.6 +- " in lines[3]
+    )  # nothing is left
+    assert lines[4].startswith("4/12 | trial 12, seed 2 | failed: out of memory")
 
 
 def test_the_live_page_shows_what_runs_and_what_is_known_so_far() -> None:
@@ -80,7 +81,7 @@ def test_the_live_page_shows_what_runs_and_what_is_known_so_far() -> None:
     progress.handle(ConfirmationEpoch(NET4, 1, 3))
     page = text(draw(progress, 100, 40))
     assert "confirming: 3 configurations on fresh seeds, at most 12 trainings" in page
-    assert "50 to 100 s left" in page
+    assert "about 1 min 40 s left" in page  # all of the time that is allowed
     assert "0/12" in page
     assert "trial 48, seed 1 of 4" in page
     assert "3/6" in page

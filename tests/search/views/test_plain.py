@@ -12,13 +12,15 @@ from tests.search.script import DATA, HandClock, begins, ends, epoch, pauses, ro
 
 def lines_of(*events: Event) -> list[str]:
     stream = io.StringIO()
-    with PlainView(stream, HandClock()) as view:
+    with PlainView(stream, HandClock(), stamp=lambda: "16:42:05") as view:
         for event in events:
             view(event)
     written = stream.getvalue()
     assert "\x1b" not in written
     assert not written or written.endswith("\n")
-    return written.splitlines()
+    lines = written.splitlines()
+    assert all(line.startswith("16:42:05 ") for line in lines)
+    return [line.removeprefix("16:42:05 ") for line in lines]
 
 
 def test_a_whole_search_is_told_in_so_many_lines() -> None:
@@ -137,8 +139,8 @@ def test_each_line_is_flushed() -> None:
 def test_an_old_encoding_does_not_end_a_search() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    PlainView(stream, HandClock())(Notice("Grüße"))
-    assert raw.getvalue() == b"note: Gr??e\n"
+    PlainView(stream, HandClock(), lambda: "noon")(Notice("Grüße"))
+    assert raw.getvalue() == b"noon note: Gr??e\n"
 
 
 def test_plain_lines_where_the_output_is_no_terminal_or_they_are_wanted() -> None:

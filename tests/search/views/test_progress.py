@@ -256,13 +256,29 @@ def test_a_confirmation_to_come_is_part_of_the_time_left() -> None:
     for done in range(1, 7):
         clock.now += 10.0
         progress.handle(epoch(0, done))
-    alone = progress_after(planned(trials=2), begins(0))
-    assert alone.time_left is None
     progress.handle(ends(0, seconds=60.0))
+    alone = progress_after(planned(trials=2), begins(0), clock=clock)
+    for done in range(1, 7):
+        clock.now += 10.0
+        alone.handle(epoch(0, done))
     assert progress.time_left is not None
-    low, high = progress.time_left
-    assert high - low > 4 * 60.0 * 0.99
-    assert low > 4 * 60.0
+    assert alone.time_left is not None
+    more = (sum(progress.time_left) - sum(alone.time_left)) / 2
+    assert 4 * 60.0 < more < 8 * 60.0 * 1.08  # of two contenders, two to four trainings each
+
+
+def test_the_sweeps_foretell_what_follows_them() -> None:
+    clock = HandClock()
+    progress = progress_after(SweepsProgress(0, 4, 0.0, 2.0), clock=clock)
+    clock.now += 10.0
+    progress.handle(SweepsProgress(1, 4, 0.25, 2.0))
+    assert progress.time_left is None
+    clock.now += 10.0
+    progress.handle(SweepsProgress(2, 4, 0.5, 2.0))
+    clock.now += 4.0
+    left = progress.time_left
+    assert left is not None
+    assert sum(left) / 2 == pytest.approx(0.5 * 40.0 + 2.0 * 40.0 - 4.0)
 
 
 def test_a_search_that_stops_has_no_time_left_to_tell() -> None:
