@@ -15,7 +15,6 @@ from search.commands import options
 from search.commands.error_messages import for_terminal
 from search.commands.reporting import Report, make_report
 from search.dashboard.access import access_to, chosen_password
-from search.dashboard.app import serving
 from search.dashboard.public_url import PublicUrl
 from search.dashboard.server import LOOPBACK, place_of
 from search.errors import ServiceError
@@ -103,6 +102,8 @@ def run_search(
                 view(event)
             if serve and not served and isinstance(event, SweepsProgress | SearchStarted):
                 served = True  # the study exists from here on
+                from search.dashboard.app import serving  # takes seconds where scikit-learn is
+
                 try:
                     place = place_of(LOOPBACK, serve.port)
                     access, generated = access_to(

@@ -30,6 +30,7 @@ __all__ = [
     "Database",
     "Ended",
     "Running",
+    "apart_from_the_images",
     "begin",
     "ended",
     "maps_images",
@@ -145,6 +146,13 @@ def write_class_folders(folder: Path) -> None:
             noise = random.integers(0, 120, (count, 32, 32, 3), dtype=np.uint8)
             for number, pixels in enumerate(noise + 13 * label):
                 Image.fromarray(pixels.astype(np.uint8)).save(place / f"{number}.png")
+
+
+def apart_from_the_images(err: str, data: Path | str) -> str:
+    """What else a command says of itself that trains on `few_images`."""
+    return err.removeprefix(
+        f"note: The images in {data} are own images of 10 classes, not CIFAR-10.\n"
+    )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from cifar_core.recipe import Recipe
 from search.cli import run
 from search.recipe_files import read_configuration
 from tests.search.pooling import cannot_compile, capture_badly
+from tests.search.running import apart_from_the_images
 
 NAMES = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -45,13 +46,6 @@ def trained(
     out, err = capsys.readouterr()
     assert code == 0, err
     return out, apart_from_the_images(err, data)
-
-
-def apart_from_the_images(err: str, data: Path | str) -> str:
-    """What else a command says of itself that trains on `few_images`."""
-    return err.removeprefix(
-        f"note: The images in {data} are own images of 10 classes, not CIFAR-10.\n"
-    )
 
 
 def document(folder: Path) -> dict[str, Any]:

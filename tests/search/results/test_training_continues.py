@@ -13,8 +13,8 @@ from search.cli import run as run_here
 from search.results.configuration import Configuration
 from search.results.subject import TrainingImages
 from search.results.training_jobs import Job, Progress, Trained
-from tests.search.results.test_retrain import RECIPE, apart_from_the_images, document
-from tests.search.running import begin, needs_proc
+from tests.search.results.test_retrain import RECIPE, document
+from tests.search.running import apart_from_the_images, begin, needs_proc
 from tests.search.script import HandClock
 
 SMALL = ("--device", "cpu", "--no-plots", "--train-images", 200)

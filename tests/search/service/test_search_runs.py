@@ -312,13 +312,18 @@ def test_the_best_are_exported_and_read_back(
 
 
 def test_a_recipe_file_is_trained(
-    undisturbed: Undisturbed, here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    undisturbed: Undisturbed,
+    here: Here,
+    few_images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     exported = undisturbed.home / "exports" / "tiny" / "best-1.toml"
     recipe = tmp_path / "short.toml"
     recipe.write_text(exported.read_text().replace("epochs = 4", "epochs = 1", 1))
-    result = here("train", recipe, "--train-images", 300, "--device", "cpu", "--json")
+    options = ("--data", few_images, "--train-images", 300, "--device", "cpu", "--json")
+    result = here("train", recipe, *options)
     assert result.code == 0, result
     found = document(result)
     assert (found["measured_on"], found["recipe"]["epochs"]) == ("validation", 1)
