@@ -25,7 +25,7 @@ from search.lr_range.report import Report
 from search.request import LrRangeRequest
 from search.study.settings import DataIdentity
 from tests.search import running
-from tests.search.conftest import Here, Undisturbed
+from tests.search.conftest import Undisturbed
 from tests.search.running import FAST, begin, ended, needs_proc
 from tests.search.scripted import DATA
 from tests.search.sweeping import BEST, SweepingPool, curve
@@ -434,11 +434,11 @@ def test_a_space_gets_the_bounds_and_the_curves_that_a_search_of_it_measures(
 
 @pytest.mark.usefixtures("temporary")
 def test_a_recipe_is_answered_in_words_and_with_a_plot(
-    recipe: Path, here: Here, tmp_path: Path
+    recipe: Path, plain_images: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "curve.png"
     options = ("--low", "1e-4", "--high", 10, "--epochs", 8, "--seeds", 1, "--plot", path)
-    result = here(*SMALL, "--config", recipe, *options)
+    result = running.run(*SMALL, "--config", recipe, *options, folder=tmp_path, data=plain_images)
     assert result.code == 0, result
     assert "lr: loss against learning rate" in result.out
     assert "Search lr between 0." in result.out
