@@ -40,7 +40,13 @@ values = { width = 4, norm = true }
 
 
 @pytest.fixture(scope="session")
-def searched(shared_folder: Path, few_images: Path) -> Path:
+def plain_images(few_images: Path) -> Path:
+    """All that is trained here is trained on few images, which is far quicker."""
+    return few_images
+
+
+@pytest.fixture(scope="session")
+def searched(shared_folder: Path, plain_images: Path) -> Path:
     """A folder with a module, a space and the home of a search of it, confirmed with one training."""
     folder = shared_folder / "own"
     with FileLock(shared_folder / "own.lock"):
@@ -50,7 +56,7 @@ def searched(shared_folder: Path, few_images: Path) -> Path:
             (folder / "own.toml").write_text(SPACE)
             options = ("--space", folder / "own.toml", "--home", folder / "home", *FAST, "--trust")
             ended = run(
-                "start", *options, "--json", "--confirm", "1", folder=folder, data=few_images
+                "start", *options, "--json", "--confirm", "1", folder=folder, data=plain_images
             )
             assert ended.code == 0, ended
             (folder / "out.json").write_text(ended.out)
@@ -150,12 +156,11 @@ def test_code_that_fails_ends_a_command_before_it_leaves_anything(copy: Path, he
 
 
 def test_an_exported_network_is_trained_again_and_a_change_of_its_code_is_said(
-    copy: Path, here: Here, few_images: Path
+    copy: Path, here: Here
 ) -> None:
     module = copy / "nets_of_mine.py"
     module.write_text(f"{module.read_text()}\n# a change\n")
-    options = ("--data", few_images, "--trust", "--no-plots", "--json")
-    ended = here("train", "home/exports/own/best-1.toml", *options)
+    ended = here("train", "home/exports/own/best-1.toml", "--trust", "--no-plots", "--json")
     assert ended.code == 0, ended.err
     assert (
         "nets_of_mine.py has changed since the search of home/exports/own/best-1.toml" in ended.err
