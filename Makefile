@@ -8,6 +8,9 @@ SEED ?= 0
 # Markers of the tests that take long, or need a browser or a server.
 LONGER := slow or bench or browser or chaos or postgres or ray or reference
 
+# Where it is set, each of the many processes that tests start compiles all of its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help start demo test test-all chaos check lint types contracts format clean
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cifar_core.data import cifar10, synthetic
+from cifar_core.data import cifar10
 from cifar_core.data.labelled_images import LabelledImages
 from cifar_core.data.resident import Part, Splits, splits_of
 from cifar_core.data.split import Split, split
@@ -49,12 +49,6 @@ def real_images(images_folder: Path) -> LabelledImages:
 def real_splits(real_images: LabelledImages) -> Splits:
     """2,000 real images to train on, 5,000 to validate on."""
     return splits_of(real_images, split(real_images, 2_000))
-
-
-@pytest.fixture(scope="session")
-def synthetic_images() -> LabelledImages:
-    """The 50,000 synthetic training images."""
-    return LabelledImages(*synthetic.draw("train"), official=False)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ from search.commands.error_messages import for_terminal
 from search.commands.reporting import Report, make_report
 from search.commands.study_log import StudyLog
 from search.dashboard.access import access_to, chosen_password
-from search.dashboard.app import serving
 from search.dashboard.public_url import PublicUrl
 from search.dashboard.server import LOOPBACK, place_of
 from search.errors import ServiceError
@@ -156,6 +155,8 @@ def run_search(
 
 def _serve(wish: ServeWish, url: str, home: Home, password: str | None, stack: ExitStack) -> str:
     """Serve the dashboard until the stack is left, and return where it is, or why there is none."""
+    from search.dashboard.app import serving  # takes seconds where scikit-learn is
+
     try:
         place = place_of(LOOPBACK, wish.port)
         access, generated = access_to(place, password, read_only=False, public=wish.public)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from scipy.stats import qmc
 
 from search.policy.model.coordinates import count_of, value_at
 from search.policy.model.curve_model import CurveModel, Forecasts
@@ -129,6 +128,8 @@ class Decomposition:
         )
 
     def _tables(self) -> list[_Table]:
+        from scipy.stats import qmc  # which takes a second to load
+
         encoding = self._encoding
         # Evenly spread, so that few configurations stand for the space.
         sobol = qmc.Sobol(len(encoding), scramble=False).random(BASE)

@@ -12,7 +12,12 @@ from cifar_core import stepping, trainer
 
 
 @pytest.mark.parametrize(
-    ("name", "most"), [("net", 35.0), ("net, batch norm", 44.0), ("speednet", 50.0)]
+    ("name", "most"),
+    [
+        pytest.param("net", 35.0, marks=pytest.mark.slow),
+        ("net, batch norm", 44.0),
+        ("speednet", 50.0),
+    ],
 )
 def test_a_step_launches_at_most(name: str, most: float) -> None:
     """The figures of `docs/PERFORMANCE.md`, which `python -m bench.launches` prints."""

@@ -66,7 +66,11 @@ def test_a_network_learns_to_tell_bright_images_from_dark_ones(small_splits: Spl
     assert history[-1].train_loss < history[0].train_loss / 2
 
 
-@pytest.mark.parametrize("optimizer", [Sgd(lr=0.01), Adam(lr=0.002)], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "optimizer",
+    [Sgd(lr=0.01), pytest.param(Adam(lr=0.002), marks=pytest.mark.slow)],
+    ids=lambda one: one.name,
+)
 def test_a_network_with_batch_norm_learns_real_images_in_three_epochs(
     real_splits: Splits, optimizer: Optimizer
 ) -> None:

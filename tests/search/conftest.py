@@ -19,6 +19,7 @@ from tests.search.running import (
     run,
     space_file,
     unconfirmed,
+    write_class_folders,
     write_images,
 )
 from tests.search.scripted import folder_in
@@ -102,6 +103,19 @@ def plain_images(shared_folder: Path) -> Path:
     with FileLock(shared_folder / "images.lock"):
         if not folder.exists():
             write_images(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def few_images(shared_folder: Path) -> Path:
+    """A data folder of own images, 400 to train on, 100 to validate on and 100 to test on.
+
+    A training of them measures on a fiftieth of the images of one of CIFAR-10.
+    """
+    folder = shared_folder / "few-images"
+    with FileLock(shared_folder / "few-images.lock"):
+        if not folder.exists():
+            write_class_folders(folder)
     return folder
 
 

@@ -145,8 +145,7 @@ def test_no_value_of_a_tensor_decides_what_is_computed(each: Augment, count: int
 
 
 @every
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("count", [1, 64])
+@pytest.mark.parametrize(("count", "seed"), [(1, 0), (1, 1), (1, 2), (64, 0)])
 def test_the_same_code_runs_on_cuda_and_waits_for_no_copy(
     each: Augment, count: int, seed: int
 ) -> None:

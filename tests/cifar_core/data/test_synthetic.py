@@ -127,23 +127,27 @@ def network_accuracy(
         return float((guesses == torch.from_numpy(unseen[1])).float().mean())
 
 
+@pytest.mark.parametrize(
+    ("part", "count"),
+    [
+        pytest.param("all_train", synthetic.TRAIN_IMAGES, marks=pytest.mark.slow),
+        ("all_test", synthetic.TEST_IMAGES),
+    ],
+)
 def test_a_split_has_the_shape_of_cifar_10_and_equal_classes(
-    all_train: LabelledImages, all_test: LabelledImages
+    request: pytest.FixtureRequest, part: str, count: int
 ) -> None:
     assert len(set(synthetic.CLASSES)) == 10
-    for (images, labels), count in (
-        (all_train, synthetic.TRAIN_IMAGES),
-        (all_test, synthetic.TEST_IMAGES),
-    ):
-        assert images.shape == (count, 3, 32, 32)
-        assert labels.shape == (count,)
-        assert images.dtype == np.uint8
-        assert labels.dtype == np.int64
-        assert np.bincount(labels).tolist() == [count // 10] * 10
+    images, labels = request.getfixturevalue(part)
+    assert images.shape == (count, 3, 32, 32)
+    assert labels.shape == (count,)
+    assert images.dtype == np.uint8
+    assert labels.dtype == np.int64
+    assert np.bincount(labels).tolist() == [count // 10] * 10
 
 
-def test_a_prefix_is_balanced_and_in_no_order(all_train: LabelledImages) -> None:
-    _, labels = all_train
+def test_a_prefix_is_balanced_and_in_no_order(all_test: LabelledImages) -> None:
+    _, labels = all_test
     for start in range(0, 5_000, synthetic._CHUNK):
         run = labels[start : start + synthetic._CHUNK]
         assert np.bincount(run).tolist() == [synthetic._CHUNK // 10] * 10
@@ -158,10 +162,10 @@ def test_every_draw_gives_the_same_images(all_test: LabelledImages) -> None:
     assert np.array_equal(labels, all_test[1])
 
 
-def test_a_split_is_its_chunks_in_order(all_train: LabelledImages) -> None:
-    images, labels = chunks("train", 1_000)
-    assert np.array_equal(images, all_train[0][:1_000])
-    assert np.array_equal(labels, all_train[1][:1_000])
+def test_a_split_is_its_chunks_in_order(all_test: LabelledImages) -> None:
+    images, labels = chunks("test", 1_000)
+    assert np.array_equal(images, all_test[0][:1_000])
+    assert np.array_equal(labels, all_test[1][:1_000])
 
 
 @pytest.mark.parametrize(
@@ -178,6 +182,7 @@ def test_the_images_are_those_of_version_1(split: str, checksum: str) -> None:
     assert found == checksum, "the images changed: raise `_VERSION` and pin the new checksums"
 
 
+@pytest.mark.slow
 def test_no_image_comes_twice_in_train_and_test_together(
     all_train: LabelledImages, all_test: LabelledImages
 ) -> None:
@@ -205,8 +210,8 @@ def test_all_patterns_have_mean_zero_and_the_full_swing() -> None:
         assert (values.min(), values.max()) == (-128, 128), name
 
 
-def test_the_mean_colour_of_all_classes_is_alike(all_train: LabelledImages) -> None:
-    images, labels = all_train
+def test_the_mean_colour_of_all_classes_is_alike(all_test: LabelledImages) -> None:
+    images, labels = all_test
     means = images.mean((2, 3), dtype=np.float32)  # (N, 3)
     of_class = np.stack([means[labels == label].mean(0) for label in range(10)])  # (10, 3)
     assert (np.abs(of_class - means.mean(0)) < 0.1 * means.std(0)).all()

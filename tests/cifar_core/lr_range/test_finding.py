@@ -536,7 +536,7 @@ def test_the_plain_curves_have_null_for_what_is_no_number_and_few_digits() -> No
 # From real images
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_real_images_give_sgd_with_batch_norm_bounds_that_make_sense(
     seed: int, real_splits: Splits
 ) -> None:

@@ -1,5 +1,7 @@
 """A training's twin, its steps outside of epochs, and that sweeps of it leave everything as it was."""
 
+from collections.abc import Callable
+from functools import cache
 from itertools import count, islice
 from typing import Any
 
@@ -39,12 +41,18 @@ def few(small_splits: Splits) -> Splits:
     return part_of(small_splits, 96)
 
 
+@pytest.fixture(scope="module")
+def left_alone(few: Splits) -> Callable[[Recipe], Training]:
+    """Trains a recipe to its end without a sweep, once for all tests that compare with it."""
+    return cache(lambda recipe: finished(recipe, few))
+
+
 # After a sweep everything is as before
 
 
 @every_recipe
 def test_a_training_that_is_swept_at_every_epoch_ends_with_the_same_bits(
-    recipe: Recipe, few: Splits
+    recipe: Recipe, few: Splits, left_alone: Callable[[Recipe], Training]
 ) -> None:
     training = begin(recipe, few)
     epochs = training.epochs()
@@ -54,7 +62,7 @@ def test_a_training_that_is_swept_at_every_epoch_ends_with_the_same_bits(
         assert same(standing(training), before)
         if next(epochs, None) is None:
             break
-    undisturbed = finished(recipe, few)
+    undisturbed = left_alone(recipe)
     assert alike(training, undisturbed)
     if recipe.schedule == IMPATIENT:  # it waited, and it went back
         assert {one.back_to is None for one in undisturbed.history} == {True, False}
@@ -79,7 +87,11 @@ def test_the_images_are_as_before(small_splits: Splits) -> None:
 @every_recipe
 @pytest.mark.parametrize("at", [1, 7])
 def test_after_an_error_in_a_sweep_everything_is_as_before(
-    at: int, recipe: Recipe, few: Splits, monkeypatch: pytest.MonkeyPatch
+    at: int,
+    recipe: Recipe,
+    few: Splits,
+    left_alone: Callable[[Recipe], Training],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     steps = count(1)
 
@@ -99,7 +111,7 @@ def test_after_an_error_in_a_sweep_everything_is_as_before(
             sweep(training, SHORT)
     assert same(standing(training), before)
     list(epochs)
-    assert alike(training, finished(recipe, few))
+    assert alike(training, left_alone(recipe))
 
 
 # A twin

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import matplotlib as mpl
@@ -120,11 +121,18 @@ FIGURES = {
 # All of them
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_it_says_what_it_is_of_and_no_letter_lies_outside_or_on_another(name: str) -> None:
+@cache
+def laid_out(name: str) -> Figure:
+    """One of the figures with everything in its place."""
     curves, common = FIGURES[name]
     figure = drawn(curves, **common)
     figure.draw_without_rendering()
+    return figure
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_it_says_what_it_is_of_and_no_letter_lies_outside_or_on_another(name: str) -> None:
+    figure = laid_out(name)
     assert figure.get_supxlabel() == BELOW
     assert figure.axes[0].get_title(loc="left").startswith("LR-range test: Net4")
     box = figure.get_tightbbox()
@@ -140,10 +148,7 @@ def test_it_says_what_it_is_of_and_no_letter_lies_outside_or_on_another(name: st
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_labels_of_rates_do_not_touch(name: str) -> None:
-    curves, common = FIGURES[name]
-    figure = drawn(curves, **common)
-    figure.draw_without_rendering()
-    large, rates, _ = panels(figure)
+    large, rates, _ = panels(laid_out(name))
     for axis in (large.xaxis, rates.yaxis):
         boxes = [label.get_window_extent() for label in axis.get_ticklabels()]
         assert len(boxes) >= 2

@@ -828,14 +828,13 @@ def program(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_program_prints_json_to_standard_output_alone(home: Path) -> None:
-    make_study(home)
-    ended = program("status", "--json", home=home)
+    ended = program("spaces", "speed", "--json", home=home)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert json.loads(ended.stdout)["study"] == "mine"
+    assert json.loads(ended.stdout)["name"] == "speed"
 
 
 def test_the_program_ends_wrong_usage_with_two_and_one_line(home: Path) -> None:
-    ended = program("status", "--storage", "nonsense", home=home)
+    ended = program("spaces", "nonsense", home=home)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("Error: ")
     assert len(ended.stderr.splitlines()) == 1

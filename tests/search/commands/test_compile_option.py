@@ -27,10 +27,10 @@ def wanted(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> bool:
 
 
 def test_searches_are_compiled_when_they_are_begun_or_resumed_so_and_only_then(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, plain_images: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, few_images: Path
 ) -> None:
     """It is no setting of the study: each start and resume says it anew."""
-    home = ("--home", tmp_path / "home", "--data", plain_images)
+    home = ("--home", tmp_path / "home", "--data", few_images)
     start = ("start", "--space", space_file(tmp_path), "--study", "mine", *FAST, *home)
     resume = ("resume", "mine", "--device", "cpu", "--workers", 1, *home)
     for command in (start, resume, start):

@@ -40,6 +40,12 @@ values = { width = 4, norm = true }
 
 
 @pytest.fixture(scope="session")
+def plain_images(few_images: Path) -> Path:
+    """All that is trained here is trained on few images, which is far quicker."""
+    return few_images
+
+
+@pytest.fixture(scope="session")
 def searched(shared_folder: Path, plain_images: Path) -> Path:
     """A folder with a module, a space and the home of a search of it, confirmed with one training."""
     folder = shared_folder / "own"

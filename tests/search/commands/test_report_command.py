@@ -65,6 +65,14 @@ def test_a_search_writes_its_report_at_its_end_and_names_it(undisturbed: Undistu
     assert names.count("report.html") == 1
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a study of three trials, which no test changes."""
+    home = tmp_path_factory.mktemp("made")
+    make_study(home)
+    return home
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -78,10 +86,9 @@ def test_a_search_writes_its_report_at_its_end_and_names_it(undisturbed: Undistu
     ],
 )
 def test_wrong_options_are_answered_in_words(
-    here: Here, tmp_path: Path, arguments: tuple[str, ...], words: str
+    here: Here, made: Path, arguments: tuple[str, ...], words: str
 ) -> None:
-    make_study(tmp_path)
-    ended = here(*arguments, "--home", tmp_path)
+    ended = here(*arguments, "--home", made)
     assert ended.code == 2
     assert words in " ".join(ended.err.split())
 

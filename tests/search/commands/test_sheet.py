@@ -1,5 +1,6 @@
 """`cifar-search sheet`: which augmentation it shows, and what is on the sheet."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.image import imread
 from cifar_core.data.dataset import open_data
 from cifar_core.plots.sheet import SCALE, corner_of
 from search.cli import run
+from tests.search.running import apart_from_the_images
 
 SPACE = """
 name = "mine"
@@ -27,10 +29,10 @@ known = [
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain_images: Path) -> Path:
-    """An empty folder to work in, with the plain images in the environment."""
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_images: Path) -> Path:
+    """An empty folder to work in, with few images in the environment."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CIFAR_SEARCH_DATA", str(plain_images))
+    monkeypatch.setenv("CIFAR_SEARCH_DATA", str(few_images))
     return tmp_path
 
 
@@ -39,7 +41,7 @@ def drawn(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[list[str
     code = run(["sheet", *arguments])
     out, err = capsys.readouterr()
     assert code == 0, err
-    return out.splitlines(), err
+    return out.splitlines(), apart_from_the_images(err, os.environ["CIFAR_SEARCH_DATA"])
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -> str:
@@ -66,13 +68,13 @@ def read(path: str | Path) -> np.ndarray:
 
 
 def test_the_first_column_is_the_images_and_the_others_what_is_made_of_them(
-    capsys: pytest.CaptureFixture[str], plain_images: Path
+    capsys: pytest.CaptureFixture[str], few_images: Path
 ) -> None:
     lines, err = drawn(capsys, "--set", "flip=1", "--columns", "3")
     assert lines == ["augmentation, changed by --set: flip 1", "augmentations.png"]
     assert err == ""
     image = read("augmentations.png")
-    labelled = open_data(str(plain_images)).read_train()
+    labelled = open_data(str(few_images)).read_train()
     flat = labelled.images.reshape(len(labelled.images), -1)
     for row in range(10):
         original = tile(image, row, 0)

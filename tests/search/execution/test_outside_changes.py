@@ -36,11 +36,19 @@ POLICIES = [("freeze-thaw", "model"), ("promotion", "tpe"), ("none", "random")]
 TRIALS = 6
 
 
-@pytest.fixture(params=POLICIES, ids=lambda policy: policy[0])
+def named(policy: tuple[str, str]) -> str:
+    return policy[0]
+
+
+@pytest.fixture(params=POLICIES[:1], ids=named)
 def study(request: pytest.FixtureRequest, tmp_path: Path) -> SearchStudy:
+    """A study in a database, with the default policy unless a test names others."""
     pruner, sampler = request.param
     storage = open_storage(f"sqlite:///{tmp_path}/studies.db")
     return new_study(storage, TRIALS, pruner=pruner, sampler=sampler)
+
+
+with_every_policy = pytest.mark.parametrize("study", POLICIES, ids=named, indirect=True)
 
 
 class Outside:
@@ -106,7 +114,15 @@ def change(outside: Outside, number: int) -> None:
     )
 
 
-@pytest.mark.parametrize("strike", [fail, stop_trial, complete, delete, change])
+@pytest.mark.parametrize(
+    ("study", "strike"),
+    [
+        *((POLICIES[0], strike) for strike in (fail, stop_trial, complete, delete, change)),
+        *((policy, strike) for policy in POLICIES[1:] for strike in (complete, delete)),
+    ],
+    indirect=["study"],
+    ids=lambda value: value.__name__ if callable(value) else named(value),
+)
 def test_a_running_trial_that_others_end_is_over_and_its_worker_gets_another(
     study: SearchStudy,
     folder: StudyFolder,
@@ -175,8 +191,11 @@ def test_the_number_of_a_deleted_trial_is_given_again_and_its_worker_does_not_mi
         assert row.scores == {one: accuracy_of(recipe, one) for one in row.scores}
 
 
-@pytest.mark.parametrize("strike", [fail, stop_trial, delete])
-@pytest.mark.parametrize("policy", POLICIES[:2], ids=lambda policy: policy[0])
+@pytest.mark.parametrize(
+    ("policy", "strike"),
+    [*((POLICIES[0], strike) for strike in (fail, stop_trial, delete)), (POLICIES[1], delete)],
+    ids=lambda value: value.__name__ if callable(value) else named(value),
+)
 def test_a_paused_trial_that_others_end_is_not_taken_up(
     folder: StudyFolder,
     tmp_path: Path,
@@ -207,6 +226,7 @@ def test_a_paused_trial_that_others_end_is_not_taken_up(
         assert (row.state, row.ending) == ("failed", "outside")
 
 
+@with_every_policy
 def test_enqueued_nonsense_fails_with_its_reason_and_no_sampler_sees_it(
     study: SearchStudy, folder: StudyFolder
 ) -> None:
@@ -291,8 +311,10 @@ def test_an_unfinished_trial_that_others_have_damaged_fails_and_the_others_conti
     assert {row.state for row in rows[1:]} <= {"complete", "pruned"}
 
 
-@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.FAIL])
-@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy[0])
+@pytest.mark.parametrize(
+    ("policy", "state"),
+    [*((policy, TrialState.COMPLETE) for policy in POLICIES), (POLICIES[0], TrialState.FAIL)],
+)
 def test_a_foreign_finished_trial_counts_for_nothing(
     folder: StudyFolder, tmp_path: Path, policy: tuple[str, str], state: TrialState
 ) -> None:

@@ -12,12 +12,11 @@ import pytest
 from search.events import Event, Notice
 from search.home import StudyFolder
 from search.workers.messages import Died, Unsaved
-from tests.search.conftest import Undisturbed
+from tests.search.conftest import Here, Undisturbed
 from tests.search.running import (
     Database,
     begin,
     ended,
-    run,
     values_of,
     wait_for_epoch,
 )
@@ -177,10 +176,10 @@ def test_a_search_on_a_full_disk_waits_and_goes_on_when_there_is_space(
 
 
 def test_a_home_that_is_read_only_from_the_beginning_is_refused(
-    command: tuple[object, ...], disk: Path, plain_images: Path
+    command: tuple[object, ...], disk: Path, here: Here
 ) -> None:
     remount(disk, "ro")
-    result = run(*command, folder=disk.parent, data=plain_images)
+    result = here(*command)
     assert result.code == 1, result
     assert "cannot be created: Read-only file system" in result.err
     assert "--home" in result.err

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from cifar_core.checkpoint import load_state
-from cifar_core.data import cifar10
 from cifar_core.data.dataset import open_data
 from cifar_core.data.resident import Normalization, splits_of
 from cifar_core.data.split import split
@@ -21,6 +20,7 @@ from cifar_core.recipe import Recipe
 from search.cli import run
 from search.recipe_files import read_configuration
 from tests.search.pooling import cannot_compile, capture_badly
+from tests.search.running import apart_from_the_images
 
 NAMES = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -37,21 +37,6 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def with_test(plain_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plain images, and a test file of as many images as the official one."""
-    folder = tmp_path_factory.mktemp("with-test")
-    batches = folder / cifar10.FOLDERS["binary"]
-    batches.mkdir()
-    for file in (plain_images / cifar10.FOLDERS["binary"]).iterdir():
-        (batches / file.name).hardlink_to(file)
-    first = cifar10.TRAIN_FILES["binary"][0]
-    records = np.frombuffer((batches / first).read_bytes(), np.uint8).reshape(-1, 3073).copy()
-    records[:, 1:] += 1  # other images than those trained on
-    (batches / "test_batch.bin").write_bytes(records.tobytes())
-    return folder
-
-
 def trained(
     capsys: pytest.CaptureFixture[str], config: Path, data: Path | str, *options: object
 ) -> tuple[str, str]:
@@ -60,7 +45,7 @@ def trained(
     code = run([str(word) for word in words])
     out, err = capsys.readouterr()
     assert code == 0, err
-    return out, err
+    return out, apart_from_the_images(err, data)
 
 
 def document(folder: Path) -> dict[str, Any]:
@@ -70,9 +55,9 @@ def document(folder: Path) -> dict[str, Any]:
 
 
 def test_a_training_leaves_numbers_and_plots(
-    capsys: pytest.CaptureFixture[str], config: Path, plain_images: Path
+    capsys: pytest.CaptureFixture[str], config: Path, few_images: Path
 ) -> None:
-    out, err = trained(capsys, config, plain_images, "--train-images", 500, "--seed", 3)
+    out, err = trained(capsys, config, few_images, "--train-images", 400, "--seed", 3)
     assert err == ""
     folder = config.with_suffix("")
     written = {
@@ -86,8 +71,8 @@ def test_a_training_leaves_numbers_and_plots(
     (measured,) = document(folder)["runs"]
     counts = np.array(measured["confusion"])
     assert counts.shape == (10, 10)
-    labelled = open_data(str(plain_images)).read_train()
-    of_class = np.bincount(labelled.labels[split(labelled, 500).validation])
+    labelled = open_data(str(few_images)).read_train()
+    of_class = np.bincount(labelled.labels[split(labelled, 400).validation])
     assert counts.sum(axis=1).tolist() == of_class.tolist()
     assert counts.trace() / counts.sum() == measured["accuracy"]
     assert list(measured["per_class"]) == NAMES
@@ -132,9 +117,9 @@ def test_the_feature_maps_are_of_the_wanted_image_and_the_written_network(
 
 @pytest.mark.slow
 def test_several_seeds_have_a_mean_and_a_file_each(
-    capsys: pytest.CaptureFixture[str], config: Path, plain_images: Path
+    capsys: pytest.CaptureFixture[str], config: Path, few_images: Path
 ) -> None:
-    out, _ = trained(capsys, config, plain_images, "--train-images", 200, "--seeds", 2)
+    out, _ = trained(capsys, config, few_images, "--train-images", 200, "--seeds", 2)
     folder = config.with_suffix("")
     assert {file.name for file in folder.glob("*.png")} == {
         "curves.png",
@@ -150,46 +135,45 @@ def test_several_seeds_have_a_mean_and_a_file_each(
 
 
 def test_json_is_the_written_document(
-    capsys: pytest.CaptureFixture[str], config: Path, plain_images: Path
+    capsys: pytest.CaptureFixture[str], config: Path, few_images: Path
 ) -> None:
-    out, _ = trained(capsys, config, plain_images, "--train-images", 100, "--json", "--no-plots")
+    out, _ = trained(capsys, config, few_images, "--train-images", 100, "--json", "--no-plots")
     assert json.loads(out) == document(config.with_suffix(""))
 
 
 def test_a_final_training_measures_classes_on_the_test_images(
     capsys: pytest.CaptureFixture[str],
     config: Path,
-    with_test: Path,
+    few_images: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config.write_text(RECIPE.replace("epochs = 2", "epochs = 1").replace("= 50", "= 1000"))
+    config.write_text(RECIPE.replace("epochs = 2", "epochs = 1"))
     drawn = curves_drawn(monkeypatch)
-    out, err = trained(capsys, config, with_test, "--final", "--image", 9_999)
+    out, err = trained(capsys, config, few_images, "--final", "--image", 99)
     found = document(config.with_name("short-final"))
     assert err == ""
-    assert (found["data"]["train"], found["data"]["validation"]) == (50_000, 0)
-    of_class = np.bincount(open_data(str(with_test)).read_test().labels)
+    assert (found["data"]["train"], found["data"]["validation"]) == (500, 0)
+    of_class = np.bincount(open_data(str(few_images)).read_test().labels)
     assert np.array(found["runs"][0]["confusion"]).sum(axis=1).tolist() == of_class.tolist()
     assert "  validation " not in out
     assert "test accuracy by class, in %: plane " in out
     assert drawn == [("train; seed 0", False)]
 
 
-@pytest.mark.slow
 def test_a_final_training_that_needs_validation_images_keeps_them_and_says_so(
     capsys: pytest.CaptureFixture[str],
     config: Path,
-    with_test: Path,
+    few_images: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    short = RECIPE.replace("epochs = 2", "epochs = 1").replace("= 50", "= 1000")
+    short = RECIPE.replace("epochs = 2", "epochs = 1")
     config.write_text(f'{short}schedule.name = "plateau"\n')
     drawn = curves_drawn(monkeypatch)
-    out, err = trained(capsys, config, with_test, "--final")
+    out, err = trained(capsys, config, few_images, "--final")
     found = document(config.with_name("short-final"))
     assert err.startswith("note: a plateau schedule needs validation images, so --final ")
-    assert (found["data"]["train"], found["data"]["validation"]) == (45_000, 5_000)
-    assert (found["measured_on"], found["images_measured"]) == ("test", 10_000)
+    assert (found["data"]["train"], found["data"]["validation"]) == (400, 100)
+    assert (found["measured_on"], found["images_measured"]) == ("test", 100)
     assert {"converged", "back_to"} <= found["runs"][0]["epochs"][0].keys()
     assert "  validation " in out.splitlines()[1]
     assert drawn == [("train and validation; seed 0", True)]
@@ -210,11 +194,11 @@ def curves_drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
 
 
 def test_an_epoch_that_went_back_or_converged_says_so(
-    capsys: pytest.CaptureFixture[str], config: Path, plain_images: Path
+    capsys: pytest.CaptureFixture[str], config: Path, few_images: Path
 ) -> None:
     text = RECIPE.replace("epochs = 2", "epochs = 30").replace("lr = 0.003", "lr = 1e-9")
     config.write_text(f'{text}schedule = {{ name = "plateau", patience = 1 }}\n')
-    out, _ = trained(capsys, config, plain_images, "--train-images", 50, "--no-plots")
+    out, _ = trained(capsys, config, few_images, "--train-images", 50, "--no-plots")
     epochs = document(config.with_suffix(""))["runs"][0]["epochs"]
     assert len(epochs) < 30
     for line, epoch in zip(out.splitlines()[1:], epochs, strict=False):
@@ -224,13 +208,13 @@ def test_an_epoch_that_went_back_or_converged_says_so(
 
 
 def test_a_training_that_diverges_is_diagnosed_all_the_same(
-    capsys: pytest.CaptureFixture[str], config: Path, plain_images: Path
+    capsys: pytest.CaptureFixture[str], config: Path, few_images: Path
 ) -> None:
     config.write_text('epochs = 3\nbatch_size = 10\noptimizer = { name = "sgd", lr = 1000.0 }\n')
-    trained(capsys, config, plain_images, "--train-images", 200)
+    trained(capsys, config, few_images, "--train-images", 200)
     folder = config.with_suffix("")
     (measured,) = document(folder)["runs"]
-    assert np.array(measured["confusion"]).sum() == 5_000
+    assert np.array(measured["confusion"]).sum() == 100
     assert len(list(folder.glob("*.png"))) == 4
     assert "NaN" not in (folder / "features-0.json").read_text()
 
@@ -238,14 +222,14 @@ def test_a_training_that_diverges_is_diagnosed_all_the_same(
 def test_where_compiling_fails_a_note_says_so_and_the_network_is_trained_as_it_is(
     capsys: pytest.CaptureFixture[str],
     config: Path,
-    plain_images: Path,
+    few_images: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch, "compile", cannot_compile)
     options = ("--train-images", 100, "--no-plots", "--out")
-    _, err = trained(capsys, config, plain_images, *options, "plain")
+    _, err = trained(capsys, config, few_images, *options, "plain")
     assert err == ""
-    out, err = trained(capsys, config, plain_images, *options, "not-compiled", "--compile")
+    out, err = trained(capsys, config, few_images, *options, "not-compiled", "--compile")
     assert err == (
         "note: The network is trained uncompiled, as compiling fails: RuntimeError: no compiler was found\n"
     )
@@ -258,12 +242,12 @@ def test_where_compiling_fails_a_note_says_so_and_the_network_is_trained_as_it_i
 def test_where_capturing_steps_fails_a_note_says_so_once(
     capsys: pytest.CaptureFixture[str],
     config: Path,
-    plain_images: Path,
+    few_images: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     capture_badly(monkeypatch)
     options = ("--train-images", 300, "--no-plots", "--seeds", 2)
-    _, err = trained(capsys, config, plain_images, *options)
+    _, err = trained(capsys, config, few_images, *options)
     assert err == (
         "note: Steps are taken without CUDA graphs, which fail here: RuntimeError: no step is captured\n"
     )
@@ -272,7 +256,7 @@ def test_where_capturing_steps_fails_a_note_says_so_once(
 def test_a_compiled_network_is_the_one_that_is_trained_and_nothing_is_said(
     capsys: pytest.CaptureFixture[str],
     config: Path,
-    plain_images: Path,
+    few_images: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     batches: list[int] = []
@@ -288,7 +272,7 @@ def test_a_compiled_network_is_the_one_that_is_trained_and_nothing_is_said(
 
     monkeypatch.setattr(torch, "compile", counting)
     options = ("--train-images", 100, "--no-plots", "--seeds", 2)
-    _, err = trained(capsys, config, plain_images, *options, "--compile")
+    _, err = trained(capsys, config, few_images, *options, "--compile")
     assert err == ""
     assert batches == [50] * (1 + 2 * 2) * 2  # the trial run and two epochs of two batches, twice
 
@@ -303,10 +287,10 @@ def test_the_synthetic_images_have_their_own_class_names(
 
 
 def test_a_batch_size_above_the_training_images_is_said(
-    capsys: pytest.CaptureFixture[str], config: Path, plain_images: Path
+    capsys: pytest.CaptureFixture[str], config: Path, few_images: Path
 ) -> None:
     options = ("--train-images", 40, "--no-plots", "--seeds", 2)
-    _, err = trained(capsys, config, plain_images, *options)
+    _, err = trained(capsys, config, few_images, *options)
     words = "note: batch_size is 50, but there are 40 training images: each batch is cut to all of them."
     assert err.count(words) == 1
 
@@ -334,11 +318,11 @@ def test_what_cannot_be_measured_is_refused_before_training(
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_without_a_traceback(
-    capsys: pytest.CaptureFixture[str], config: Path, plain_images: Path
+    capsys: pytest.CaptureFixture[str], config: Path, few_images: Path
 ) -> None:
     (config.parent / "file").write_text("")
     out = config.parent / "file" / "below"
-    assert run(["train", str(config), "--data", str(plain_images), "--out", str(out)]) == 1
+    assert run(["train", str(config), "--data", str(few_images), "--out", str(out)]) == 1
     err = capsys.readouterr().err
     assert f"{out} cannot be written to: Not a directory." in err
     assert "Traceback" not in err

@@ -47,28 +47,16 @@ def training_files(images_folder: Path, tmp_path: Path) -> Path:
     return without_test_files(source, tmp_path)
 
 
-@pytest.mark.images
-def test_a_search_on_real_images_measures_searches_and_exports(
-    training_files: Path, tmp_path: Path
-) -> None:
-    home, sizes = tmp_path / "home", ("--train-images", 300, "--epochs", 2, "--trials", 4)
-    command = ("--space", space_file(tmp_path), "--home", home, *sizes, "--workers", 2)
-    result = run("start", *command, "--data", training_files, "--json", folder=tmp_path, core=-1)
-    assert result.code == 0, result
-    summary = document(result)
-    assert "LR-range test: 1/1 sweeps" in result.err
-    assert " % | trial" in result.err
+def assert_summary_of(database: Database, summary: dict[str, Any], count: int) -> None:
+    """The document of a finished search says what its study has, and what was exported is the best."""
     assert summary["state"] == "finished"
     assert summary["space"] == "tiny"
-    assert summary["data"]["name"] == "cifar10"
-    data = summary["data"]
-    assert (data["train"], data["validation"], data["confirming"]) == (300, 2500, 2500)
     trials = summary["trials"]
-    assert trials["total"] == trials["finished"] == 4
-    assert trials["complete"] + trials["pruned"] + trials["failed"] == 4
+    assert trials["total"] == trials["finished"] == count
+    assert trials["complete"] + trials["pruned"] + trials["failed"] == count
     assert (trials["failed"], trials["running"], trials["paused"]) == (0, 0, 0)
 
-    found = Database(home).trials()
+    found = database.trials()
     assert [trial.user_attrs.get("known") for trial in found[:2]] == ["by hand", "smaller batches"]
     assert found[0].params == {"sgd_lr": 0.004, "batch_size": 50, "dropout": 0.0}
     references = summary["references"]
@@ -84,7 +72,7 @@ def test_a_search_on_real_images_measures_searches_and_exports(
     bounds = summary["lr_bounds"]["sgd"]
     rates = [trial.params["sgd_lr"] for trial in found]
     assert all(bounds["low"] <= rate <= bounds["high"] for rate in rates)
-    (curve,) = Database(home).note("lr_range_curves")["corners"]
+    (curve,) = database.note("lr_range_curves")["corners"]
     assert len(curve["lr"]) == len(curve["loss"]) == len(curve["smoothed"]) > 100
     assert curve["values"]["batch_size"] == 50
     if bounds["conclusive"]:
@@ -92,11 +80,29 @@ def test_a_search_on_real_images_measures_searches_and_exports(
         assert found[2].params["sgd_lr"] == pytest.approx(bounds["suggested"])
 
     exported = Path(summary["best"]["exported"])
-    assert exported == home / "exports" / "tiny" / "best-1.toml"
+    assert exported == database.path.parent / "exports" / "tiny" / "best-1.toml"
     assert read_configuration(exported) == Recipe.read(summary["best"]["recipe"])
     provenance = tomllib.loads(exported.read_text())["provenance"]
     assert provenance["validation_accuracy"] == best.value
     assert provenance["trial"] == best.number
+
+
+@pytest.mark.images
+@pytest.mark.slow
+def test_a_search_on_real_images_measures_searches_and_exports(
+    training_files: Path, tmp_path: Path
+) -> None:
+    home, sizes = tmp_path / "home", ("--train-images", 300, "--epochs", 2, "--trials", 4)
+    command = ("--space", space_file(tmp_path), "--home", home, *sizes, "--workers", 2)
+    result = run("start", *command, "--data", training_files, "--json", folder=tmp_path, core=-1)
+    assert result.code == 0, result
+    assert "LR-range test: 1/1 sweeps" in result.err
+    assert " % | trial" in result.err
+    summary = document(result)
+    data = summary["data"]
+    assert (data["name"], data["train"]) == ("cifar10", 300)
+    assert (data["validation"], data["confirming"]) == (2500, 2500)
+    assert_summary_of(Database(home), summary, 4)
 
 
 def test_a_search_says_what_it_found_and_what_it_gained(undisturbed: Undisturbed) -> None:
@@ -147,8 +153,8 @@ def test_the_same_command_again_says_that_the_search_is_finished_and_trains_noth
     result = here("start", *undisturbed.options, "--home", undisturbed.home, "--json")
     assert result.code == 0, result
     summary = document(result)
-    assert summary["state"] == "finished"
-    assert summary["trials"]["finished"] == 11
+    assert summary["data"]["name"] == "cifar10"
+    assert_summary_of(database, summary, 11)
     assert (database.epochs(), database.states()) == before
     names = sorted(one.filename for one in database.artifacts())
     assert names == ["lr-range-sgd_lr.png", "report.html"]
@@ -306,13 +312,18 @@ def test_the_best_are_exported_and_read_back(
 
 
 def test_a_recipe_file_is_trained(
-    undisturbed: Undisturbed, here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    undisturbed: Undisturbed,
+    here: Here,
+    few_images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     exported = undisturbed.home / "exports" / "tiny" / "best-1.toml"
     recipe = tmp_path / "short.toml"
     recipe.write_text(exported.read_text().replace("epochs = 4", "epochs = 1", 1))
-    result = here("train", recipe, "--train-images", 300, "--device", "cpu", "--json")
+    options = ("--data", few_images, "--train-images", 300, "--device", "cpu", "--json")
+    result = here("train", recipe, *options)
     assert result.code == 0, result
     found = document(result)
     assert (found["measured_on"], found["recipe"]["epochs"]) == ("validation", 1)

@@ -132,6 +132,7 @@ def test_a_log_that_cannot_be_merged_is_named(home: Home, tmp_path: Path) -> Non
         read_only_url(copy)
 
 
+@pytest.mark.slow
 def test_a_read_only_mount_is_read(home: Home) -> None:
     """In a name space of its own, where that is possible."""
     script = (
