@@ -127,9 +127,9 @@ def take_up(study: optuna.Study, number: int) -> Trial:
     try:
         trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
         _run(storage, trial_id, number)
+        return Trial(study, trial_id)
     except KeyError as error:
         raise LostTrialError(number) from error
-    return Trial(study, trial_id)
 
 
 def resume(trial: Trial) -> None:
