@@ -24,6 +24,7 @@ from search.execution.trial_queue import TrialQueue
 from search.home import StudyFolder
 from search.policy.base import InvalidTrialError
 from search.policy.factory import policy_of
+from search.policy.thinking import Beside
 from search.study import attributes
 from search.study.endings import Ending
 from search.study.gathering import Gathering
@@ -50,7 +51,7 @@ __all__ = ["Coordinator", "Outcome"]
 Outcome = Literal["finished", "stopped"]
 EarlyEnd = tuple[Ending, str]
 """The kind of an end before the last epoch, and the reason in words."""
-SOON = 0.002
+SOON = 0.004
 """Seconds to wait for the workers where more is to be done meanwhile."""
 AT_ONCE = 8
 """Trials that are handed out before those workers are answered that have finished an epoch meanwhile."""
@@ -67,6 +68,7 @@ class Coordinator:
         observer: Told what happens.
         stop_requested: Returns whether the search shall stop; asked several times a second.
         stopwatch: The time of the study; by default it starts here.
+        beside: Finds the policy's choices while this answers many workers; only some policies use it.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Coordinator:
         observer: Observer,
         stop_requested: Callable[[], bool],
         stopwatch: Stopwatch | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self._study = study
         self._pool = pool
@@ -98,6 +101,7 @@ class Coordinator:
             knowledge=knowledge_of(study, space),
             seconds_left=self._stopwatch.seconds_left,
             say=self._pass_on,
+            beside=beside,
         )
         self._queue = TrialQueue(study, space, self._policy)
         self._active: dict[int, Trial] = {}
@@ -168,7 +172,10 @@ class Coordinator:
         self._let_go()
         idle = [worker for worker in self._pool.workers if worker.idle]
         tasks: list[tuple[Worker, Trial, TrainTask]] = []
+        is_ready = True
         for worker in idle[:AT_ONCE]:
+            if not (is_ready := self._queue.ready):
+                break
             trial = self._next_trial()
             if trial is None:
                 break
@@ -188,7 +195,7 @@ class Coordinator:
             if self._active.get(trial.number) is trial:
                 self._pool.assign(worker, task)
                 self._observe(self._started(trial))
-        return len(tasks) == AT_ONCE < len(idle)
+        return not is_ready or len(tasks) == AT_ONCE < len(idle)
 
     def _started(self, trial: Trial) -> TrialStarted:
         known = snapshot(trial)

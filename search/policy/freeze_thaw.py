@@ -13,6 +13,9 @@ Everything that a decision depends on is in the study: scores, trials, the model
 where the caller does not say what an epoch costs, the seconds of trials that paused or ended. Random
 choices are derived from the study's seed and the numbers of epochs and trials so far. So a search with
 one worker that is killed and resumed asks for what it would have asked for.
+
+With many workers, choices are made ahead, in another process if there is one (`choices_ahead`): what is
+chosen next does not wait for a decision, which takes longer than all else.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,15 +37,16 @@ from search.policy.base import (
     Prepare,
 )
 from search.policy.beliefs import Beliefs
-from search.policy.choice import Choice, choose_next, drawn
+from search.policy.choice import Choice, drawn
+from search.policy.choices_ahead import ChoicesAhead, with_choices
 from search.policy.draft_study import Drafts
 from search.policy.given_sampler import GivenSampler
 from search.policy.knowledge import NOTHING, Knowledge
 from search.policy.members import STATES, EpochCost, Members
-from search.policy.model.curve_model import CurveModel, Forecasts, Hyperparameters
+from search.policy.model.curve_model import CurveModel, Hyperparameters
 from search.policy.model.encoding import NO_ZEROS, Encoding
-from search.policy.model.gaussian_process import FitError
 from search.policy.situation import Situation
+from search.policy.thinking import Answer, Beside, Question, Thinker
 from search.policy.work import Allowance, looks_of
 from search.study import attributes
 from search.study.trial_states import (
@@ -60,13 +64,16 @@ from search.study.trial_states import (
 __all__ = ["MOST_PAUSED", "FreezeThaw"]
 
 MOST_PAUSED = 64
-"""Trials that may be paused, each with a checkpoint. Those predicted to end worst are given up first ..."""
+"""Trials that may be paused, each with a checkpoint, or as many as are running if these are more. Those
+predicted to end worst are given up first ..."""
 SPARE = 8
 """... so many at a time, because predicting all ends takes a while."""
 FIRST = 8
 """Trials that are drawn at random before the model is asked."""
 WORKERS_A_CHOICE = 2
 """For each 2 running trials, one more choice is made with the same model, so that no worker waits."""
+BESIDE = 8
+"""Running trials from which on choices are made beside."""
 
 
 class FreezeThaw(Policy):
@@ -87,6 +94,8 @@ class FreezeThaw(Policy):
             it, only what can still be finished continues.
         say: Told, in a sentence, when the model cannot be fitted and choices are made without it.
         zero_below: Numbers below which the value of a parameter stands for 0, by name.
+        beside: Finds choices while this goes on, once 8 trials are running. Which those are depends on when
+            it is done, so no two runs need have them in common.
     """
 
     def __init__(
@@ -103,13 +112,18 @@ class FreezeThaw(Policy):
         seconds_left: Callable[[], float | None] = lambda: None,
         say: Callable[[str], None] = lambda _notice: None,
         zero_below: Mapping[str, float] = NO_ZEROS,
+        beside: Beside | None = None,
     ) -> None:
         self._study, self._seed = study, seed
         self._seconds_left, self._say = seconds_left, say
         self._looks = looks_of(epochs)
         self._encoding = Encoding(choose, zero_below)
         self._beliefs = Beliefs(self._encoding, knowledge.beliefs)
-        self._model = CurveModel(self._encoding, epochs, knowledge.experience)
+        model = CurveModel(self._encoding, epochs, knowledge.experience)
+        self._thinker = Thinker(model, self._encoding, self._beliefs)
+        self._beside = beside
+        self._ahead_beside: ChoicesAhead | None = None
+        self._ends_beside: Mapping[int, float] = {}
         allowance = None if trials is None else Allowance(trials, epochs, self._looks)
         self._members = Members(study, self._encoding, self._looks, allowance, exempt, epoch_cost)
         # Experience tells the model as much as the first random trials would.
@@ -122,11 +136,60 @@ class FreezeThaw(Policy):
         # The newest choice, with all that it depended on, and further ones that were made with it.
         self._newest: tuple[object, Choice | None] | None = None
         self._ahead: list[Choice] = []
+        self._trials: dict[
+            int, Trial
+        ] = {}  # those under way or paused, as far as this process has them
 
     @property
     def paused(self) -> list[int]:
         """The trials that wait, by number."""
         return self._members.paused
+
+    def ready(self, *, wait: bool = False) -> bool:
+        """Return whether a trial can be had without a long thought.
+
+        Args:
+            wait: Wait until that is so.
+        """
+        ahead = self._used_beside()
+        if ahead is None or self._members.queued:
+            return True
+        while True:
+            answer = ahead.hear(wait=wait)
+            if answer is not None:
+                self._note(answer)
+                self._ends_beside = answer.ends
+            while ahead.choices and not self._members.is_open(ahead.choices[0], last=False):
+                ahead.choices.pop(0)
+            ahead.ask(len(self._members.running()), self._question_beside)
+            # Where nothing was found, nothing is open, which is an answer, too.
+            is_ready = bool(ahead.choices) or answer is not None or not ahead.works
+            if is_ready or not wait:
+                return is_ready
+
+    def _used_beside(self) -> ChoicesAhead | None:
+        """Return the choices that are made beside, if they are to be used now."""
+        if self._beside is None or len(self._members) < max(self._first, BESIDE):
+            return None
+        if len(self._members.running()) < BESIDE:
+            return None
+        if self._ahead_beside is None:
+            self._ahead_beside = ChoicesAhead(self._beside, self._thinker, self._say)
+        return self._ahead_beside if self._ahead_beside.works else None
+
+    def _question_beside(self, count: int) -> Question:
+        assert self._ahead_beside is not None  # noqa: S101 - it asks
+        situation = self._members.situation(
+            last=False, stopping=None, seconds_left=self._seconds_left()
+        )
+        return Question(
+            self._members.curves(),
+            with_choices(situation, self._ahead_beside.choices),
+            self._hyperparameters,
+            self._seed_of("beside", self._members.epochs, len(self._members)),
+            count,
+            ends=True,
+        )
 
     def promote(self, *, last: bool) -> Trial | None:
         """Take up the paused trial that continues, if more is expected of one than of a new trial.
@@ -139,12 +202,12 @@ class FreezeThaw(Policy):
         choice = self._choice(last=last)
         if choice is None or choice.number is None:
             return None
-        member = self._members[choice.number]
-        member.state, member.until = "running", choice.until
-        trial = attach(self._study, choice.number)
+        trial = self._trial(choice.number)
+        self._members.put(choice.number, "running", choice.until)
         with writes(trial):
-            trial.set_user_attr(attributes.FORECAST, _note(choice))
+            trial.set_user_attr(attributes.FORECAST, _kept(choice))
         resume(trial)
+        self._trials[trial.number] = trial
         return trial
 
     def ask(self, prepare: Prepare) -> Trial:
@@ -173,8 +236,8 @@ class FreezeThaw(Policy):
             notes: Mapping[str, Any] = prepare(drafted, number)
         except InvalidParametersError as error:
             refused, notes = error, {}
-        trial = begin(self._study, drafted, {attributes.FORECAST: _note(choice), **notes})
-        self._members.add(snapshot(trial))
+        trial = begin(self._study, drafted, {attributes.FORECAST: _kept(choice), **notes})
+        self._add(trial)
         if refused is not None:
             raise InvalidTrialError(trial) from refused
         return trial
@@ -186,12 +249,21 @@ class FreezeThaw(Policy):
         try:
             notes = prepare(trial, trial.number)
         except InvalidParametersError as error:
-            self._members.add(snapshot(trial))
+            self._add(trial)
             raise InvalidTrialError(trial) from error
         for key, value in notes.items():
             trial.set_user_attr(key, value)
-        self._members.add(snapshot(trial))
+        self._add(trial)
         return trial
+
+    def _add(self, trial: Trial) -> None:
+        self._members.add(snapshot(trial))
+        self._trials[trial.number] = trial
+
+    def _trial(self, number: int) -> Trial:
+        """Return a trial to write into; raises `LostTrialError`."""
+        # Reading one from the study takes longer than all else that is done about it.
+        return self._trials.get(number) or attach(self._study, number)
 
     def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:
         """Return whether a trial continues after the last of these epochs.
@@ -204,20 +276,21 @@ class FreezeThaw(Policy):
         member = self._members[trial.number]
         if member.exempt or member.at < member.until or member.at >= self._looks[-1]:
             return "go on"
-        if self._ahead:
+        if self._ahead or self._used_beside() is not None:
             return "pause"  # others were chosen before it had come so far
         choice = self._choice(last=False, stopping=trial.number)
         if choice is None or choice.number != trial.number:
             return "pause"
-        member.until = choice.until
+        self._members.put(trial.number, "running", choice.until)
         with writes(trial):
-            trial.set_user_attr(attributes.FORECAST, _note(choice))
+            trial.set_user_attr(attributes.FORECAST, _kept(choice))
         return "go on"
 
     def pause(self, trial: Trial) -> None:
         """Let a trial wait at its look."""
         pause(trial)
-        self._members[trial.number].state = "paused"
+        self._trials[trial.number] = trial
+        self._members.put(trial.number, "paused")
         self._members.note_seconds(snapshot(trial))
 
     def hopeless(self, to_come: int) -> list[Trial]:
@@ -228,21 +301,23 @@ class FreezeThaw(Policy):
         """
         waiting = self.paused
         if to_come == 0 and waiting and self._choice(last=True) is None:
-            return [attach(self._study, number) for number in waiting]
-        if len(waiting) <= MOST_PAUSED:
+            return [self._trial(number) for number in waiting]
+        running = len(self._members.running())
+        most = max(MOST_PAUSED, running)
+        if len(waiting) <= most:
             return []
         ends = self._ends(waiting)
-        worst = sorted(waiting, key=lambda number: (ends[number], -number))
-        most = MOST_PAUSED - SPARE
-        return [attach(self._study, number) for number in worst[: len(waiting) - most]]
+        worst = sorted(ends, key=lambda number: (ends[number], -number))
+        return [self._trial(number) for number in worst[: len(waiting) - most + SPARE]]
 
     def ended(self, number: int, state: TrialState) -> None:
         """Take note that a trial has become final."""
         if self._newest is not None and (choice := self._newest[1]) and choice.number == number:
             self._newest = None
-        self._members[number].state = STATES[state]
+        self._members.put(number, STATES[state])
         with suppress(LostTrialError):  # then it has none
-            self._members.note_seconds(snapshot(attach(self._study, number)))
+            self._members.note_seconds(snapshot(self._trial(number)))
+        self._trials.pop(number, None)
 
     def _choice(self, *, last: bool, stopping: int | None = None) -> Choice | None:
         """Return what is done next: the same again as long as nothing has happened.
@@ -259,7 +334,9 @@ class FreezeThaw(Policy):
         while self._ahead and choice is None:
             first = self._ahead.pop(0)
             choice = first if self._members.is_open(first, last=last) else None
-        if choice is None:
+        if choice is None and not last and (beside := self._used_beside()) is not None:
+            choice = beside.take()
+        elif choice is None:
             choice = self._decide(last=last, stopping=stopping, running=len(running))
         self._newest = (key, choice)
         return choice
@@ -270,19 +347,19 @@ class FreezeThaw(Policy):
         )
         if not situation.may_begin and not any(one.paused for one in situation.trials):
             return None
-        rng = self._rng("decision", self._members.epochs, len(self._members), running)
+        seed = self._seed_of("decision", self._members.epochs, len(self._members), running)
         is_early = situation.may_begin and len(self._members) < self._first
-        forecasts = None if is_early else self._forecasts()
-        if forecasts is None and situation.may_begin:
-            return drawn(self._encoding, self._beliefs, self._looks, rng)
-        if forecasts is None:
-            return self._furthest(situation)
         count = max(1, running // WORKERS_A_CHOICE)
-        choices = choose_next(forecasts, situation, self._encoding, self._beliefs, rng, count)
-        if choices:
-            self._ahead = choices[1:]
-            return choices[0]
-        nothing = running == 0 and all(one.state != "complete" for one in self._members)
+        answer = None if is_early else self._answer(situation, seed, count)
+        if (answer is None or not answer.predicts) and situation.may_begin:
+            rng = np.random.default_rng(seed)
+            return drawn(self._encoding, self._beliefs, self._looks, rng)
+        if answer is None or not answer.predicts:
+            return self._furthest(situation)
+        if answer.choices:
+            self._ahead = list(answer.choices[1:])
+            return answer.choices[0]
+        nothing = running == 0 and not self._members.has_complete
         return self._furthest(situation) if nothing else None
 
     def _furthest(self, situation: Situation) -> Choice | None:
@@ -293,38 +370,48 @@ class FreezeThaw(Policy):
         one = max(waiting, key=lambda one: (one.at, one.best, -one.number))
         return Choice(one.number, one.unit, next(look for look in self._looks if look > one.at))
 
-    def _forecasts(self) -> Forecasts | None:
-        """Return what the model predicts; its hyperparameters are written when they change."""
-        before = self._hyperparameters
-        try:
-            forecasts, after = self._model.observe(self._members.curves(), before)
-        except FitError as error:
+    def _answer(self, situation: Situation, seed: int, count: int, *, ends: bool = False) -> Answer:
+        """Return what is chosen; the model's hyperparameters are written when they change."""
+        curves, known = self._members.curves(), self._hyperparameters
+        answer = self._thinker.answer(Question(curves, situation, known, seed, count, ends))
+        self._note(answer)
+        return answer
+
+    def _note(self, answer: Answer) -> None:
+        after = answer.hyperparameters
+        if answer.problem is not None:
             self._say(
-                f"The model of training curves cannot be fitted ({error}): choices are random."
+                f"The model of training curves cannot be fitted ({answer.problem}): choices are random."
             )
-            return None
-        if after is not None and after != before:
+        if after is not None and after != self._hyperparameters:
             note = {"rows": after.rows, "logs": list(after.logs)}
             self._study.set_user_attr(attributes.CURVE_MODEL, note)
             self._hyperparameters = after
-        return forecasts
 
-    def _ends(self, numbers: list[int]) -> dict[int, float]:
-        """Return what trials are predicted to come to; their best scores without a prediction."""
-        members = [self._members[number] for number in numbers]
-        forecasts = self._forecasts()
-        if forecasts is None:
-            ends = [max(one.scores.values(), default=0.0) for one in members]
-        else:
-            features = self._encoding.features(np.array([one.unit for one in members]))
-            ends = forecasts.predict(features, np.full(len(members), self._looks[-1]))[0].tolist()
-        return dict(zip(numbers, ends, strict=True))
+    def _ends(self, numbers: list[int]) -> Mapping[int, float]:
+        """Return what trials are predicted to come to; their best scores without a prediction.
+
+        With choices that are made beside, these are the newest predictions, and some have none yet.
+        """
+        if self._used_beside() is not None:
+            found = self._ends_beside
+            return {number: found[number] for number in numbers if number in found}
+        situation = self._members.situation(last=True, stopping=None, seconds_left=None)
+        answer = self._answer(situation, 0, 0, ends=True)
+        if answer.predicts:
+            return answer.ends
+        return {
+            number: max(self._members[number].scores.values(), default=0.0) for number in numbers
+        }
+
+    def _seed_of(self, *names: str | int) -> int:
+        return derive(self._seed, "freeze-thaw", *names)
 
     def _rng(self, *names: str | int) -> np.random.Generator:
-        return np.random.default_rng(derive(self._seed, "freeze-thaw", *names))
+        return np.random.default_rng(self._seed_of(*names))
 
 
-def _note(choice: Choice) -> dict[str, float]:
+def _kept(choice: Choice) -> dict[str, float]:
     """Return what is kept with a trial about why it continues."""
     forecast = {} if choice.forecast is None else asdict(choice.forecast)
     return {"until": choice.until, **forecast}

@@ -115,6 +115,7 @@ def begin(study: optuna.Study, draft: Trial, notes: Mapping[str, Any]) -> Trial:
 def pause(trial: Trial) -> None:
     """Let a running trial wait until it is taken up again."""
     trial.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)  # noqa: SLF001
+    _note_state(trial, TrialState.WAITING)
 
 
 def take_up(study: optuna.Study, number: int) -> Trial:
@@ -133,7 +134,7 @@ def take_up(study: optuna.Study, number: int) -> Trial:
 
 
 def resume(trial: Trial) -> None:
-    """Let a waiting trial run that was just attached, without reading it once more.
+    """Let a waiting trial run that this process has paused or attached, without reading it once more.
 
     What its holder knows stays, except for its state; the time of its start is the one before.
 
@@ -141,9 +142,13 @@ def resume(trial: Trial) -> None:
         LostTrialError: It does not wait any more.
     """
     _run(trial.storage, trial._trial_id, trial.number)  # noqa: SLF001
-    as_running = copy.copy(snapshot(trial))
-    as_running.state = TrialState.RUNNING
-    trial._cached_frozen_trial = as_running  # noqa: SLF001
+    _note_state(trial, TrialState.RUNNING)
+
+
+def _note_state(trial: Trial, state: TrialState) -> None:
+    found = copy.copy(snapshot(trial))
+    found.state = state
+    trial._cached_frozen_trial = found  # noqa: SLF001
 
 
 def _run(storage: BaseStorage, trial_id: int, number: int) -> None:
@@ -179,7 +184,7 @@ def snapshot(trial: Trial) -> FrozenTrial:
     """Return a trial as its holder knows it, without a look into the study. To be read only.
 
     It is as it was when it was started, attached or taken up, with all that was written through `trial`
-    since, which is everything where one process writes; only its state and its end are those of then.
+    since, which is everything where one process writes; only its end is not there.
     """
     return trial._cached_frozen_trial  # noqa: SLF001
 
