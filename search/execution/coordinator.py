@@ -242,17 +242,17 @@ class Coordinator:
                     continues = self._continues(trial, task.recipe.epochs, message.epochs)
                 else:
                     del self._active[task.number]
-                    self._react(trial, message)
+                    self._react(trial, task.recipe.epochs, message)
             except LostTrialError as error:
                 self._lose(error.number)
             if isinstance(message, EpochsDone):
                 self._answers.append((worker, trial, continues))
 
-    def _react(self, trial: Trial, message: WorkerMessage) -> None:
+    def _react(self, trial: Trial, epochs: int, message: WorkerMessage) -> None:
         """Decide about a trial that no worker trains any more."""
         match message:
             case Finished():
-                self._finish(trial)
+                self._finish(trial, epochs)
             case Failed(reason):
                 self._finalizer.fail(trial, reason)
             case Died(reason):
@@ -295,11 +295,11 @@ class Coordinator:
     def _stopped_early(self, trial: Trial) -> str:
         return f"stopped early after epoch {max(reported(trial))} by the {self._pruner} pruner"
 
-    def _finish(self, trial: Trial) -> None:
+    def _finish(self, trial: Trial, epochs: int) -> None:
         """Deal with a trial that its worker has left: for a verdict, a stop, or after its last epoch."""
         if ending := self._endings.pop(trial.number, None):
             self._finalizer.prune([trial], *ending)
-        elif self._histories.is_complete(trial):
+        elif self._histories.is_complete(trial, epochs):
             self._finalizer.complete(trial)
         elif trial.number in self._pausing:
             self._pausing.remove(trial.number)

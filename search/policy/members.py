@@ -73,7 +73,7 @@ class Members:
         looks: Epochs at which trials may pause, the last a whole training.
         allowance: What may be trained in all; None for no limit.
         exempt: Whether a trial is trained to its end in any case.
-        epoch_cost: What an epoch of a trial costs; by default its measured seconds.
+        epoch_cost: What an epoch of a trial costs, by its parameters; by default its measured seconds.
 
     Attributes:
         queued: Numbers of the trials that are enqueued, in order.
@@ -172,7 +172,9 @@ class Members:
         """Remember what the epochs of a trial that paused or ended have taken."""
         self._final.pop(trial.number, None)
         member = self._members[trial.number]
-        member.cost, member.seconds = self._epoch_cost(trial), seconds_of(trial)
+        member.seconds = seconds_of(trial)
+        if self._epoch_cost is seconds_of:  # another says the same of a trial at all times
+            member.cost = member.seconds
 
     @property
     def paused(self) -> list[int]:

@@ -3,6 +3,7 @@
 It replaces private parts of Optuna 5.0, which is why setup.cfg bounds Optuna's version from above.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -49,6 +50,12 @@ CHANGE = {
 # Optuna counts the trials before it, which gives a number twice if somebody has deleted one by SQL.
 NUMBER = select(func.coalesce(func.max(TRIALS.c.number) + 1, 0)).where(
     TRIALS.c.study_id == bindparam("the_study"), TRIALS.c.trial_id < THE_TRIAL
+)
+# Locked, so that no two trials of the study get one number.
+STUDY = (
+    select(models.StudyModel.study_id)
+    .where(models.StudyModel.study_id == bindparam("the_study"))
+    .with_for_update()
 )
 SCORES = PARTS["intermediate_values"]
 ENQUEUED = (
@@ -175,6 +182,24 @@ class FastRDBStorage(RDBStorage):
         changed = connection.execute(CHANGE[part], {"the_trial": trial_id, "the_key": key, **row})
         if not changed.rowcount:
             connection.execute(PARTS[part].insert(), {"trial_id": trial_id, **row})
+
+    def _create_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None = None
+    ) -> FrozenTrial:
+        """Create a trial; a deadlock is an outage like others, which `RetryingStorage` waits for."""
+        template = template_trial or create_trial(state=TrialState.RUNNING)
+        with _create_scoped_session(self.scoped_session) as session:
+            if session.connection().scalar(STUDY, {"the_study": study_id}) is None:
+                raise KeyError(models.NOT_FOUND_MSG)
+            row = self._get_prepared_new_trial(study_id, template, session)
+        # One that changes no more is cached for good, so nobody else may hold its parts.
+        made = copy.deepcopy(template) if template.state.is_finished() else copy.copy(template)
+        made.number, made.datetime_start, made._trial_id = (  # noqa: SLF001
+            row.number,
+            row.datetime_start,
+            row.trial_id,
+        )
+        return made
 
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search.storage.fast_rdb import FastRDBStorage
@@ -68,6 +69,14 @@ class GatheringStorage(RetryingStorage):
             writes.clear()
         lost, self._lost = self._lost, set()
         return lost
+
+    def create_whole_trial(self, study_id: int, template: FrozenTrial) -> FrozenTrial:
+        """Create a trial as `create_new_trial` does, and return it without reading it."""
+        trial_id = self.create_new_trial(study_id, template)
+        cache = self._cached
+        assert isinstance(cache, _CachedStorage)  # noqa: S101 - for mypy: it is, for a database
+        _, number = cache._trial_id_to_study_id_and_number[trial_id]  # noqa: SLF001
+        return cache._studies[study_id].trials[number]  # noqa: SLF001
 
     def set_trial_param(
         self,

@@ -8,6 +8,7 @@ never started.
 """
 
 import copy
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -99,17 +100,34 @@ def _essence(trial: FrozenTrial) -> tuple[Any, ...]:
     return trial.state, notes.get(attributes.RECIPE), notes.get(attributes.SEED), scores
 
 
+@runtime_checkable
+class CreatesWhole(Protocol):
+    """A storage that creates a trial without having to read it then."""
+
+    def create_whole_trial(self, study_id: int, template: FrozenTrial) -> FrozenTrial:
+        """Create a trial, and return it as the study has it."""
+
+
 def begin(study: optuna.Study, draft: Trial, notes: Mapping[str, Any]) -> Trial:
     """Write a drafted trial, with its notes, as a running one: whole, or after a kill not at all."""
+    storage, study_id = study._storage, study._study_id  # noqa: SLF001
+    drafted = snapshot(draft)
     whole = create_trial(
         state=TrialState.RUNNING,
-        params=draft.params,
-        distributions=draft.distributions,
-        user_attrs=dict(notes),
+        params=drafted.params,
+        distributions=drafted.distributions,
+        user_attrs=json.loads(json.dumps(dict(notes))),  # as it will be read from the study
     )
     # `Study.add_trial` does this but does not return the trial.
-    trial_id = study._storage.create_new_trial(study._study_id, whole)  # noqa: SLF001
-    return Trial(study, trial_id)
+    if not isinstance(storage, CreatesWhole):
+        return Trial(study, storage.create_new_trial(study_id, whole))
+    frozen = storage.create_whole_trial(study_id, whole)
+    # All that `Trial.__init__` does, but for reading the trial, which takes as long as writing it.
+    trial = Trial.__new__(Trial)
+    trial.study, trial.storage, trial._trial_id = study, storage, frozen._trial_id  # noqa: SLF001
+    trial._cached_frozen_trial, trial._fixed_params = frozen, {}  # noqa: SLF001
+    trial.relative_search_space, trial._relative_params = None, None  # noqa: SLF001
+    return trial
 
 
 def pause(trial: Trial) -> None:
