@@ -8,8 +8,8 @@ workers are simulated: an epoch of theirs takes so many seconds of a simulated c
 coordinator itself takes the processor time that it really takes, and `--sync-ms` for each time that it puts
 the database on the disk. So other work on the machine does not count. While it decides about one worker,
 those that have finished an epoch wait, as they do in a search. The process that makes choices beside is
-simulated, too: it works in this one, and its answer is there when the time that it has really taken is over on
-the simulated clock, as on a core of its own (`--alone`: the coordinator makes all choices itself).
+simulated, too: it works in this one, and its answer is there when the processor time that it has really
+taken is over on the simulated clock, as on a core of its own (`--alone`: there is no such process).
 
 Printed is the number of epochs an hour, and the part of their time in which the workers train, as they
 would all the time if nothing held them up, after the first epochs of each (`--warm-up`). Then what an epoch

@@ -11,16 +11,18 @@ from search.policy.thinking import Answer, Beside, Question, Thinker, ThinkingEn
 
 __all__ = ["ChoicesAhead", "with_choices"]
 
-FEWEST = 4
-"""Choices that are asked for at a time, at least."""
+LEFT, SURE = 1 / 2, 1 / 4
+"""Choices that are left when others are asked for, and those of them that stand when the others come: for each
+trial of the most that were running side by side."""
+MOST = 256
+"""Choices that are asked for at a time, at most."""
 
 
 class ChoicesAhead:
     """A list of choices that is filled up in time by what thinks beside.
 
-    It is asked for more while there are still as many as may be taken until its answer, twice as many as
-    were taken during its last thought. Those that are left count as trials that run, so nothing is chosen
-    twice. So every choice is made with the news of one or two thoughts ago.
+    There is one for each running trial, and when half are left, others are asked for. The next few count as
+    trials that run then, as they will be taken meanwhile; the rest is replaced by the answer, which knows more.
 
     Args:
         beside: What thinks.
@@ -37,15 +39,14 @@ class ChoicesAhead:
         self.choices: list[Choice] = []
         self.asked = False
         self.works = True
-        self._taken = 0
-        self._wanted = FEWEST
+        self._most_running = 0
+        self._sure: Sequence[Choice] = ()
         beside.begin(thinker)
 
     def take(self) -> Choice | None:
         """Return the first choice, which is no longer in the list; None if there is none."""
         if not self.choices:
             return None
-        self._taken += 1
         return self.choices.pop(0)
 
     def hear(self, *, wait: bool) -> Answer | None:
@@ -67,20 +68,23 @@ class ChoicesAhead:
             return None
         if answer is not None:
             self.asked = False
-            self._wanted = max(FEWEST, 2 * self._taken)
+            sure = {id(one) for one in self._sure}
+            self.choices = [one for one in self.choices if id(one) in sure]
             self.choices += answer.choices
         return answer
 
-    def ask(self, running: int, question: Callable[[int], Question]) -> None:
-        """Ask for more choices if it is time to.
+    def ask(self, running: int, question: Callable[[int, Sequence[Choice]], Question]) -> None:
+        """Ask for other choices if it is time to.
 
         Args:
             running: Trials that are being trained.
-            question: Makes the question, from the number of choices that are wanted.
+            question: Makes the question, from the number of choices that are wanted, and those that will be
+                taken meanwhile.
         """
-        if not self.asked and self.works and len(self.choices) <= self._wanted:
-            self._taken = 0
-            self._beside.ask(question(min(running, max(self._wanted, running // 4))))
+        self._most_running = most = max(self._most_running, running)
+        if not self.asked and self.works and len(self.choices) <= LEFT * most:
+            self._sure = self.choices[: round(SURE * most)]
+            self._beside.ask(question(min(MOST, most), self._sure))
             self.asked = True
 
 

@@ -18,7 +18,7 @@ With many workers, choices are made ahead, in another process if there is one (`
 chosen next does not wait for a decision, which takes longer than all else.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -177,14 +177,13 @@ class FreezeThaw(Policy):
             self._ahead_beside = ChoicesAhead(self._beside, self._thinker, self._say)
         return self._ahead_beside if self._ahead_beside.works else None
 
-    def _question_beside(self, count: int) -> Question:
-        assert self._ahead_beside is not None  # noqa: S101 - it asks
+    def _question_beside(self, count: int, taken: Sequence[Choice]) -> Question:
         situation = self._members.situation(
             last=False, stopping=None, seconds_left=self._seconds_left()
         )
         return Question(
             self._members.curves(),
-            with_choices(situation, self._ahead_beside.choices),
+            with_choices(situation, taken),
             self._hyperparameters,
             self._seed_of("beside", self._members.epochs, len(self._members)),
             count,

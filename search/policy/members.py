@@ -23,7 +23,7 @@ FINISH = 2.0
 """Whole trainings before the end of the allowance, or of the time, from where on only what can still be
 finished continues."""
 SPREAD = 8
-"""Trials that may be started ahead of an even spread over the allowance."""
+"""Trials that may be started ahead of an even spread over the allowance, or as many as are running."""
 
 State = Literal["running", "paused", "complete", "ended", "failed"]
 
@@ -225,7 +225,8 @@ class Members:
             most = left - to_begin * self._looks[0] if may_begin else left
             finish = not may_begin and left <= FINISH * self._looks[-1]
             if may_begin and most > 0 and any(one.paused for one in trials):
-                may_begin = len(self) < self._allowance.begun(left) + SPREAD
+                ahead = max(SPREAD, len(self._in_state["running"]))
+                may_begin = len(self) < self._allowance.begun(left) + ahead
         usual = 0.0
         if seconds_left is not None:
             usual = np.median([one.seconds for one in self if one.seconds] or [0.0])
