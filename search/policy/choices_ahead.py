@@ -12,8 +12,8 @@ from search.policy.thinking import Answer, Beside, Question, Thinker, ThinkingEn
 __all__ = ["ChoicesAhead", "with_choices"]
 
 LEFT, SURE = 1 / 2, 1 / 4
-"""Choices that are left when others are asked for, and those of them that stand when the others come: for each
-trial of the most that were running side by side."""
+"""Choices that are left when others are asked for, and those of them that stand when the others come, for
+each trial of the most that were running side by side."""
 MOST = 256
 """Choices that are asked for at a time, at most."""
 
@@ -22,7 +22,7 @@ class ChoicesAhead:
     """A list of choices that is filled up in time by what thinks beside.
 
     There is one for each running trial, and when half are left, others are asked for. The next few count as
-    trials that run then, as they will be taken meanwhile; the rest is replaced by the answer, which knows more.
+    trials that run then, as they will be taken meanwhile; the rest gives way to the answer.
 
     Args:
         beside: What thinks.

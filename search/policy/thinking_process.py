@@ -109,8 +109,11 @@ class SentTrials:
 
     def changes(self, question: Question) -> tuple[Question, Sequence[Any]]:
         """Return a question without its trials, and how they differ from those of the one before."""
-        whole = {"curves": list(question.curves), "trials": list(question.situation.trials)}
-        changes = []
+        whole: dict[str, list[Any]] = {
+            "curves": list(question.curves),
+            "trials": list(question.situation.trials),
+        }
+        changes: list[Any] = []
         for name, new in whole.items():
             known = self._known[name]
             differ = [
