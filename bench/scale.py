@@ -41,8 +41,8 @@ from cifar_core.seeds import derive
 from search.execution.coordinator import Coordinator
 from search.execution.stopwatch import Stopwatch
 from search.home import Home
-from search.policy.thinking import Answer, Question, Thinker
-from search.policy.thinking_process import SentTrials
+from search.policy.beside.thinking import Answer, Question, Thinker
+from search.policy.beside.thinking_process import SentTrials
 from search.storage import retrying
 from search.storage.opening import open_storage
 from search.study.settings import Budget, Pruner

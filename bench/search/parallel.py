@@ -26,9 +26,9 @@ import optuna
 
 from bench.columns import in_columns
 from bench.search.tasks import Stage, stage
-from search.policy import Seen, freeze_thaw, run_search
+from search.policy import Seen, decisions, freeze_thaw, run_search
+from search.policy.beside.thinking import Answer, Question, Thinker
 from search.policy.factory import default_policy
-from search.policy.thinking import Answer, Question, Thinker
 
 
 class LateBeside:
@@ -148,18 +148,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--most-paused", type=int, default=freeze_thaw.MOST_PAUSED)
-    parser.add_argument("--workers-a-choice", type=int, default=freeze_thaw.WORKERS_A_CHOICE)
+    parser.add_argument("--workers-a-choice", type=int, default=decisions.WORKERS_A_CHOICE)
     parser.add_argument("--late", type=float, default=0.33, help="looks for each worker")
     parser.add_argument("--alone", action="store_true", help="nothing thinks beside")
     parser.add_argument("--json", type=Path, help="file to write every search to")
     wanted = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     ends: list[Ended] = []
-    constants = {
-        "MOST_PAUSED": wanted.most_paused,
-        "WORKERS_A_CHOICE": wanted.workers_a_choice,
-    }
-    with mock.patch.multiple(freeze_thaw, **constants):
+    with (
+        mock.patch.object(freeze_thaw, "MOST_PAUSED", wanted.most_paused),
+        mock.patch.object(decisions, "WORKERS_A_CHOICE", wanted.workers_a_choice),
+    ):
         for seed in range(wanted.seeds):
             for task in wanted.tasks:
                 for workers in wanted.workers:

@@ -23,8 +23,8 @@ from search.execution.stopwatch import Stopwatch
 from search.execution.trial_queue import TrialQueue
 from search.home import StudyFolder
 from search.policy.base import InvalidTrialError
+from search.policy.beside.thinking import Beside
 from search.policy.factory import policy_of
-from search.policy.thinking import Beside
 from search.study import attributes
 from search.study.endings import Ending
 from search.study.gathering import Gathering

@@ -10,8 +10,8 @@ from search.policy.beliefs import Beliefs
 from search.policy.model.cost_model import relative_costs
 from search.policy.model.curve_model import Forecasts
 from search.policy.model.encoding import Encoding
+from search.policy.model.tabled_forecasts import TabledForecasts
 from search.policy.situation import Situation
-from search.policy.tabled_forecasts import TabledForecasts
 
 __all__ = ["Candidates", "candidates", "predicted_ends"]
 

@@ -14,8 +14,8 @@ from search.policy.beliefs import Beliefs
 from search.policy.candidates import Candidates, candidates, predicted_ends
 from search.policy.model.curve_model import Forecasts
 from search.policy.model.encoding import Encoding
+from search.policy.model.tabled_forecasts import TabledForecasts
 from search.policy.situation import Situation
-from search.policy.tabled_forecasts import TabledForecasts
 
 __all__ = ["Choice", "Forecast", "choose_next", "drawn"]
 

@@ -17,6 +17,7 @@ from cifar_core.epoch_cost import image_cost
 from cifar_core.errors import RecipeError
 from cifar_core.seeds import derive
 from search.policy.base import Policy
+from search.policy.beside.thinking import Beside
 from search.policy.freeze_thaw import FreezeThaw
 from search.policy.joint_tpe import JointTPESampler
 from search.policy.knowledge import NOTHING, Knowledge
@@ -26,7 +27,6 @@ from search.policy.optuna_policy import OptunaPolicy
 from search.policy.promotion import Promotion
 from search.policy.rungs import RungSystem, rungs_of
 from search.policy.successive_halving import HalvingPruner
-from search.policy.thinking import Beside
 from search.study import attributes
 from search.study.settings import OptunaPruner, Settings
 from spaces.space import Space

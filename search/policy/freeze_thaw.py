@@ -18,7 +18,7 @@ With many workers, choices are made ahead, in another process if there is one (`
 chosen next does not wait for a decision, which takes longer than all else.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -37,16 +37,15 @@ from search.policy.base import (
     Prepare,
 )
 from search.policy.beliefs import Beliefs
+from search.policy.beside.thinking import Beside, Thinker
 from search.policy.choice import Choice, drawn
-from search.policy.choices_ahead import ChoicesAhead, with_choices
+from search.policy.decisions import Decisions
 from search.policy.draft_study import Drafts
 from search.policy.given_sampler import GivenSampler
 from search.policy.knowledge import NOTHING, Knowledge
 from search.policy.members import STATES, EpochCost, Members
-from search.policy.model.curve_model import CurveModel, Hyperparameters
+from search.policy.model.curve_model import CurveModel
 from search.policy.model.encoding import NO_ZEROS, Encoding
-from search.policy.situation import Situation
-from search.policy.thinking import Answer, Beside, Question, Thinker
 from search.policy.work import Allowance, looks_of
 from search.study import attributes
 from search.study.trial_states import (
@@ -70,10 +69,6 @@ SPARE = 8
 """... so many at a time, because predicting all ends takes a while."""
 FIRST = 8
 """Trials that are drawn at random before the model is asked."""
-WORKERS_A_CHOICE = 2
-"""For each 2 running trials, one more choice is made with the same model, so that no worker waits."""
-BESIDE = 8
-"""Running trials from which on choices are made beside."""
 
 
 class FreezeThaw(Policy):
@@ -115,30 +110,27 @@ class FreezeThaw(Policy):
         beside: Beside | None = None,
     ) -> None:
         self._study, self._seed = study, seed
-        self._seconds_left, self._say = seconds_left, say
         self._looks = looks_of(epochs)
         self._encoding = Encoding(choose, zero_below)
         self._beliefs = Beliefs(self._encoding, knowledge.beliefs)
         model = CurveModel(self._encoding, epochs, knowledge.experience)
-        self._thinker = Thinker(model, self._encoding, self._beliefs)
-        self._beside = beside
-        self._ahead_beside: ChoicesAhead | None = None
-        self._ends_beside: Mapping[int, float] = {}
         allowance = None if trials is None else Allowance(trials, epochs, self._looks)
         self._members = Members(study, self._encoding, self._looks, allowance, exempt, epoch_cost)
-        # Experience tells the model as much as the first random trials would.
-        self._first = 0 if knowledge.experience else FIRST
-        self._drafts = Drafts()
-        stored = study.user_attrs.get(attributes.CURVE_MODEL)
-        self._hyperparameters = (
-            None if stored is None else Hyperparameters(stored["rows"], tuple(stored["logs"]))
+        self._decisions = Decisions(
+            study,
+            self._members,
+            Thinker(model, self._encoding, self._beliefs),
+            self._looks,
+            seed=seed,
+            # Experience tells the model as much as the first random trials would.
+            first=0 if knowledge.experience else FIRST,
+            seconds_left=seconds_left,
+            say=say,
+            beside=beside,
         )
-        # The newest choice, with all that it depended on, and further ones that were made with it.
-        self._newest: tuple[object, Choice | None] | None = None
-        self._ahead: list[Choice] = []
-        self._trials: dict[
-            int, Trial
-        ] = {}  # those under way or paused, as far as this process has them
+        self._drafts = Drafts()
+        # Those under way or paused, as far as this process has them.
+        self._trials: dict[int, Trial] = {}
 
     @property
     def paused(self) -> list[int]:
@@ -151,44 +143,7 @@ class FreezeThaw(Policy):
         Args:
             wait: Wait until that is so.
         """
-        ahead = self._used_beside()
-        if ahead is None or self._members.queued:
-            return True
-        while True:
-            answer = ahead.hear(wait=wait)
-            if answer is not None:
-                self._note(answer)
-                self._ends_beside = answer.ends
-            while ahead.choices and not self._members.is_open(ahead.choices[0], last=False):
-                ahead.choices.pop(0)
-            ahead.ask(len(self._members.running()), self._question_beside)
-            # Where nothing was found, nothing is open, which is an answer, too.
-            is_ready = bool(ahead.choices) or answer is not None or not ahead.works
-            if is_ready or not wait:
-                return is_ready
-
-    def _used_beside(self) -> ChoicesAhead | None:
-        """Return the choices that are made beside, if they are to be used now."""
-        if self._beside is None or len(self._members) < max(self._first, BESIDE):
-            return None
-        if len(self._members.running()) < BESIDE:
-            return None
-        if self._ahead_beside is None:
-            self._ahead_beside = ChoicesAhead(self._beside, self._thinker, self._say)
-        return self._ahead_beside if self._ahead_beside.works else None
-
-    def _question_beside(self, count: int, taken: Sequence[Choice]) -> Question:
-        situation = self._members.situation(
-            last=False, stopping=None, seconds_left=self._seconds_left()
-        )
-        return Question(
-            self._members.curves(),
-            with_choices(situation, taken),
-            self._hyperparameters,
-            self._seed_of("beside", self._members.epochs, len(self._members)),
-            count,
-            ends=True,
-        )
+        return bool(self._members.queued) or self._decisions.ready(wait=wait)
 
     def promote(self, *, last: bool) -> Trial | None:
         """Take up the paused trial that continues, if more is expected of one than of a new trial.
@@ -198,7 +153,7 @@ class FreezeThaw(Policy):
         """
         if self._members.queued and not last:
             return None
-        choice = self._choice(last=last)
+        choice = self._decisions.choice(last=last)
         if choice is None or choice.number is None:
             return None
         trial = self._trial(choice.number)
@@ -224,9 +179,10 @@ class FreezeThaw(Policy):
             with writes(enqueued):
                 return self.complete(enqueued, prepare)
         number = len(self._members)
-        choice = self._choice(last=False)
+        choice = self._decisions.choice(last=False)
         if choice is None or choice.number is not None:
-            choice = drawn(self._encoding, self._beliefs, self._looks, self._rng("new", number))
+            rng = np.random.default_rng(derive(self._seed, "freeze-thaw", "new", number))
+            choice = drawn(self._encoding, self._beliefs, self._looks, rng)
         values = self._encoding.values(choice.unit)
         sampler = GivenSampler(values, derive(self._seed, "sampler", number) % 2**32)
         drafted = self._drafts.new(sampler, ())
@@ -275,9 +231,9 @@ class FreezeThaw(Policy):
         member = self._members[trial.number]
         if member.exempt or member.at < member.until or member.at >= self._looks[-1]:
             return "go on"
-        if self._ahead or self._used_beside() is not None:
+        if self._decisions.are_ahead:
             return "pause"  # others were chosen before it had come so far
-        choice = self._choice(last=False, stopping=trial.number)
+        choice = self._decisions.choice(last=False, stopping=trial.number)
         if choice is None or choice.number != trial.number:
             return "pause"
         self._members.put(trial.number, "running", choice.until)
@@ -299,115 +255,23 @@ class FreezeThaw(Policy):
             to_come: How many trials may still be trained, besides those that wait.
         """
         waiting = self.paused
-        if to_come == 0 and waiting and self._choice(last=True) is None:
+        if to_come == 0 and waiting and self._decisions.choice(last=True) is None:
             return [self._trial(number) for number in waiting]
         running = len(self._members.running())
         most = max(MOST_PAUSED, running)
         if len(waiting) <= most:
             return []
-        ends = self._ends(waiting)
+        ends = self._decisions.ends(waiting)
         worst = sorted(ends, key=lambda number: (ends[number], -number))
         return [self._trial(number) for number in worst[: len(waiting) - most + SPARE]]
 
     def ended(self, number: int, state: TrialState) -> None:
         """Take note that a trial has become final."""
-        if self._newest is not None and (choice := self._newest[1]) and choice.number == number:
-            self._newest = None
+        self._decisions.forget(number)
         self._members.put(number, STATES[state])
         with suppress(LostTrialError):  # then it has none
             self._members.note_seconds(snapshot(self._trial(number)))
         self._trials.pop(number, None)
-
-    def _choice(self, *, last: bool, stopping: int | None = None) -> Choice | None:
-        """Return what is done next: the same again as long as nothing has happened.
-
-        Args:
-            last: No more trials will be started.
-            stopping: A running trial that is at its look, and may pause.
-        """
-        running = self._members.running(stopping)
-        key = (self._members.epochs, len(self._members), tuple(running), last)
-        if self._newest is not None and self._newest[0] == key:
-            return self._newest[1]
-        choice = None
-        while self._ahead and choice is None:
-            first = self._ahead.pop(0)
-            choice = first if self._members.is_open(first, last=last) else None
-        if choice is None and not last and (beside := self._used_beside()) is not None:
-            choice = beside.take()
-        elif choice is None:
-            choice = self._decide(last=last, stopping=stopping, running=len(running))
-        self._newest = (key, choice)
-        return choice
-
-    def _decide(self, *, last: bool, stopping: int | None, running: int) -> Choice | None:
-        situation = self._members.situation(
-            last=last, stopping=stopping, seconds_left=self._seconds_left()
-        )
-        if not situation.may_begin and not any(one.paused for one in situation.trials):
-            return None
-        seed = self._seed_of("decision", self._members.epochs, len(self._members), running)
-        is_early = situation.may_begin and len(self._members) < self._first
-        count = max(1, running // WORKERS_A_CHOICE)
-        answer = None if is_early else self._answer(situation, seed, count)
-        if (answer is None or not answer.predicts) and situation.may_begin:
-            rng = np.random.default_rng(seed)
-            return drawn(self._encoding, self._beliefs, self._looks, rng)
-        if answer is None or not answer.predicts:
-            return self._furthest(situation)
-        if answer.choices:
-            self._ahead = list(answer.choices[1:])
-            return answer.choices[0]
-        nothing = running == 0 and not self._members.has_complete
-        return self._furthest(situation) if nothing else None
-
-    def _furthest(self, situation: Situation) -> Choice | None:
-        """Continue the best of the trials that were trained longest, without a model."""
-        waiting = [one for one in situation.trials if one.paused]
-        if not waiting:
-            return None
-        one = max(waiting, key=lambda one: (one.at, one.best, -one.number))
-        return Choice(one.number, one.unit, next(look for look in self._looks if look > one.at))
-
-    def _answer(self, situation: Situation, seed: int, count: int, *, ends: bool = False) -> Answer:
-        """Return what is chosen; the model's hyperparameters are written when they change."""
-        curves, known = self._members.curves(), self._hyperparameters
-        answer = self._thinker.answer(Question(curves, situation, known, seed, count, ends))
-        self._note(answer)
-        return answer
-
-    def _note(self, answer: Answer) -> None:
-        after = answer.hyperparameters
-        if answer.problem is not None:
-            self._say(
-                f"The model of training curves cannot be fitted ({answer.problem}): choices are random."
-            )
-        if after is not None and after != self._hyperparameters:
-            note = {"rows": after.rows, "logs": list(after.logs)}
-            self._study.set_user_attr(attributes.CURVE_MODEL, note)
-            self._hyperparameters = after
-
-    def _ends(self, numbers: list[int]) -> Mapping[int, float]:
-        """Return what trials are predicted to come to; their best scores without a prediction.
-
-        With choices that are made beside, these are the newest predictions, and some have none yet.
-        """
-        if self._used_beside() is not None:
-            found = self._ends_beside
-            return {number: found[number] for number in numbers if number in found}
-        situation = self._members.situation(last=True, stopping=None, seconds_left=None)
-        answer = self._answer(situation, 0, 0, ends=True)
-        if answer.predicts:
-            return answer.ends
-        return {
-            number: max(self._members[number].scores.values(), default=0.0) for number in numbers
-        }
-
-    def _seed_of(self, *names: str | int) -> int:
-        return derive(self._seed, "freeze-thaw", *names)
-
-    def _rng(self, *names: str | int) -> np.random.Generator:
-        return np.random.default_rng(self._seed_of(*names))
 
 
 def _kept(choice: Choice) -> dict[str, float]:

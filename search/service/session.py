@@ -25,7 +25,7 @@ from search.home import Home, StudyFolder
 from search.lr_range.plots import keep_plots
 from search.lr_range.study_bounds import bounded_space
 from search.lr_range.sweeps import StopBeforeTrials
-from search.policy.thinking_process import ThinkingProcess
+from search.policy.beside.thinking_process import ThinkingProcess
 from search.request import ConfirmRequest, ResumeRequest, StartRequest
 from search.service.known_configurations import enqueue_known
 from search.signals import StopSwitch

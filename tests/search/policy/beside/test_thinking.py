@@ -13,13 +13,13 @@ from optuna.trial import Trial, TrialState
 
 from search.policy import run_search
 from search.policy.beliefs import Beliefs
+from search.policy.beside.thinking import Answer, Question, Thinker, ThinkingEndedError
+from search.policy.beside.thinking_process import ThinkingProcess
 from search.policy.factory import default_policy
 from search.policy.model.curve_model import Curve, CurveModel
 from search.policy.model.encoding import Encoding
+from search.policy.model.tabled_forecasts import TabledForecasts
 from search.policy.situation import Situation, Standing
-from search.policy.tabled_forecasts import TabledForecasts
-from search.policy.thinking import Answer, Question, Thinker, ThinkingEndedError
-from search.policy.thinking_process import ThinkingProcess
 from search.policy.work import looks_of
 
 EPOCHS = 6

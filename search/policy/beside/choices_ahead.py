@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from search.policy.beside.thinking import Answer, Beside, Question, Thinker, ThinkingEndedError
 from search.policy.choice import Choice
 from search.policy.situation import Situation, Standing
-from search.policy.thinking import Answer, Beside, Question, Thinker, ThinkingEndedError
 
 __all__ = ["ChoicesAhead", "with_choices"]
 

@@ -9,7 +9,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Self
 
-from search.policy.thinking import Answer, Question, Thinker, ThinkingEndedError
+from search.policy.beside.thinking import Answer, Question, Thinker, ThinkingEndedError
 from search.signals import SIGNALS
 
 if TYPE_CHECKING:
