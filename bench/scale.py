@@ -7,16 +7,20 @@ A coordinator runs a search of `baseline_constrained` in an SQLite database, as 
 workers are simulated: an epoch of theirs takes so many seconds of a simulated clock, on which the
 coordinator itself takes the processor time that it really takes, and `--sync-ms` for each time that it puts
 the database on the disk. So other work on the machine does not count. While it decides about one worker,
-those that have finished an epoch wait, as they do in a search.
+those that have finished an epoch wait, as they do in a search. The process that makes choices beside is
+simulated, too: it works in this one, and its answer is there when the processor time that it has really
+taken is over on the simulated clock, as on a core of its own (`--alone`: there is no such process).
 
 Printed is the number of epochs an hour, and the part of their time in which the workers train, as they
 would all the time if nothing held them up, after the first epochs of each (`--warm-up`). Then what an epoch
 costs the coordinator: the policy's decisions, the database, and the rest, which is messages, notes and
-events; and the longest time from one look at the messages to the next.
+events; the longest time from one look at the messages to the next; and the part of the time for which the
+process beside thinks.
 """
 
 import argparse
 import heapq
+import pickle
 import tempfile
 import time
 from collections import defaultdict
@@ -37,6 +41,8 @@ from cifar_core.seeds import derive
 from search.execution.coordinator import Coordinator
 from search.execution.stopwatch import Stopwatch
 from search.home import Home
+from search.policy.beside.thinking import Answer, Question, Thinker
+from search.policy.beside.thinking_process import SentTrials
 from search.storage import retrying
 from search.storage.opening import open_storage
 from search.study.settings import Budget, Pruner
@@ -48,7 +54,7 @@ from spaces.files import load_space
 
 SPREAD = 0.2
 """Standard deviation of the logarithm of a trial's seconds: workers do not keep in step."""
-QUESTIONS = ("ask", "complete", "promote", "verdict", "pause", "hopeless", "ended")
+QUESTIONS = ("ready", "ask", "complete", "promote", "verdict", "pause", "hopeless", "ended")
 
 
 class Accounts:
@@ -79,6 +85,10 @@ class Accounts:
                 self._open.pop()
 
         return called
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count what was just spent."""
+        self._since += seconds
 
     def reset(self) -> None:
         """Begin anew."""
@@ -120,6 +130,14 @@ class SimulatedPool:
         """Return the simulated time."""
         return self.now + time.thread_time() - self._since + self._waited
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count processor time that was just spent for another process."""
+        self._since += seconds
+
+    def wait_until(self, when: float) -> None:
+        """Let the coordinator wait until then."""
+        self._waited += max(0.0, when - self.clock())
+
     def synchronise(self, _path: Path) -> None:
         """In place of a wait for the disk."""
         self._waited += self._sync
@@ -143,8 +161,9 @@ class SimulatedPool:
         spent = time.thread_time() - self._since + self._waited
         self.longest = max(self.longest, spent)
         self.now += spent
-        if self._events and self._events[0][0] > self.now:
-            self.now = min(self._events[0][0], self.now + seconds)
+        if not self._events or self._events[0][0] > self.now:
+            until = self.now + seconds
+            self.now = min(self._events[0][0], until) if self._events else until
         heard: list[tuple[Worker, Task | None, WorkerMessage]] = []
         while self._events and self._events[0][0] <= self.now:
             _, _, index, message = heapq.heappop(self._events)
@@ -176,6 +195,49 @@ class SimulatedPool:
         heapq.heappush(self._events, (when, next(self._order), worker.index, message))
 
 
+class SimulatedBeside:
+    """A process that thinks beside the coordinator, on the simulated clock.
+
+    Args:
+        pool: Has the clock.
+        accounts: Of the coordinator, in which its thoughts do not count.
+
+    Attributes:
+        seconds: That it has thought for.
+    """
+
+    def __init__(self, pool: SimulatedPool, accounts: Accounts) -> None:
+        self._pool, self._accounts = pool, accounts
+        self._sent = SentTrials()
+        self._answer: tuple[float, bytes] = (0.0, b"")
+        self.seconds = 0.0
+
+    def begin(self, thinker: Thinker) -> None:
+        """Take what answers the questions."""
+        self._thinker: Thinker = pickle.loads(pickle.dumps(thinker))  # noqa: S301 - our own
+
+    def ask(self, question: Question) -> None:
+        """Think; to send the question is the coordinator's work."""
+        pickle.dumps(self._sent.changes(question), pickle.HIGHEST_PROTOCOL)
+        began = time.thread_time()
+        answer = pickle.dumps(self._thinker.answer(question))
+        spent = time.thread_time() - began
+        self._pool.leave_out(spent)
+        self._accounts.leave_out(spent)
+        self._answer = self._pool.clock() + spent, answer
+        self.seconds += spent
+
+    def answer(self, *, wait: bool) -> Answer | None:
+        """Return the answer, if its time has come."""
+        due, answer = self._answer
+        if wait:
+            self._pool.wait_until(due)
+        found: Answer | None = None
+        if self._pool.clock() >= due:
+            found = pickle.loads(answer)  # noqa: S301 - our own
+        return found
+
+
 @dataclass(frozen=True)
 class Measured:
     """One measurement.
@@ -187,6 +249,7 @@ class Measured:
         costs: Milliseconds of the coordinator for an epoch, by what they were spent on.
         longest: Most milliseconds from one poll to the next.
         syncs: Times that the database was put on the disk, for an epoch.
+        beside: Part of the time for which the process beside thought.
     """
 
     epochs: int
@@ -195,6 +258,7 @@ class Measured:
     costs: dict[str, float]
     longest: float
     syncs: float
+    beside: float
 
 
 def measure(
@@ -205,6 +269,8 @@ def measure(
     sync: float,
     folder: Path,
     warm_up: int = 3,
+    *,
+    alone: bool = False,
 ) -> Measured:
     """Run a search until each worker has trained so many epochs, in the mean.
 
@@ -216,6 +282,7 @@ def measure(
         sync: Seconds that putting the database on the disk takes.
         folder: An empty folder.
         warm_up: Epochs of each worker before the measurement.
+        alone: The coordinator makes all choices itself.
     """
     space = load_space("baseline_constrained")
     home = Home(folder)
@@ -224,12 +291,13 @@ def measure(
     own.create()
     settings = settings_of(space, pruner)
     pool, accounts = SimulatedPool(workers, seconds, sync), Accounts()
+    beside = SimulatedBeside(pool, accounts)
     first, last = workers * warm_up, workers * (warm_up + epochs)
     began: list[float] = []
 
     def stop() -> bool:
         if pool.epochs >= first and not began:
-            began.extend([pool.now, pool.trained])
+            began.extend([pool.now, pool.trained, beside.seconds])
             accounts.reset()
             pool.longest = 0.0
         return pool.epochs >= last
@@ -250,6 +318,7 @@ def measure(
             lambda _event: None,
             stop,
             Stopwatch(study, pool.clock),
+            None if alone else beside,
         )
         policy = coordinator._policy  # noqa: SLF001 - only its time is of interest
         for name in QUESTIONS:
@@ -265,6 +334,7 @@ def measure(
         costs,
         1e3 * pool.longest,
         accounts.calls["disk"] / trained,
+        (beside.seconds - began[2]) / taken,
     )
 
 
@@ -279,9 +349,10 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=3, help="epochs of each worker before")
     parser.add_argument("--pruner", choices=get_args(Pruner), default="freeze-thaw")
     parser.add_argument("--sync-ms", type=float, default=1.0, help="of each wait for the disk")
+    parser.add_argument("--alone", action="store_true", help="nothing thinks beside")
     wanted = parser.parse_args()
     head = ["workers", "epoch s", "epochs/h", "of the ideal", "ms an epoch"]
-    head += ["policy", "database", "disk", "the rest", "longest ms"]
+    head += ["policy", "database", "disk", "the rest", "longest ms", "beside"]
     rows = []
     for seconds in wanted.seconds:
         for workers in wanted.workers:
@@ -294,6 +365,7 @@ def main() -> None:
                     wanted.sync_ms / 1e3,
                     Path(folder),
                     wanted.warm_up,
+                    alone=wanted.alone,
                 )
             costs = [found.costs.get(name, 0.0) for name in head[5:9]]
             rows.append(
@@ -304,6 +376,7 @@ def main() -> None:
                     f"{100 * found.share:.1f} %",
                     *(f"{cost:.2f}" for cost in (sum(costs), *costs)),
                     f"{found.longest:.0f}",
+                    f"{100 * found.beside:.0f} %",
                 ]
             )
             print(in_columns(head, rows[-1:]), flush=True)

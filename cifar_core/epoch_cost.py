@@ -3,7 +3,8 @@
 from functools import lru_cache
 
 from cifar_core.models.counting import count
-from cifar_core.recipe import Network, Recipe
+from cifar_core.models.net import multiply_adds
+from cifar_core.recipe import Net, Network, Recipe
 
 __all__ = ["image_cost"]
 
@@ -30,4 +31,5 @@ def image_cost(recipe: Recipe) -> float:
 
 @lru_cache(maxsize=4096)
 def _multiply_adds(network: Network) -> int:
-    return count(network).multiply_adds
+    # A search asks this of each new configuration, and many searches ask it of this network.
+    return multiply_adds(network) if isinstance(network, Net) else count(network).multiply_adds

@@ -1,7 +1,7 @@
 """Measure the loss of a search that many workers share: it decides before their news has come.
 
     python -m bench.search.parallel [--tasks "mixed 1" "noisy 1"] [--workers 1 8 64] [--seeds 4]
-        [--trials 100] [--most-paused 64] [--workers-a-choice 4] [--json FILE]
+        [--trials 100] [--most-paused 64] [--workers-a-choice 2] [--late 0.33] [--alone] [--json FILE]
 
 Searches with the default policy of so many trials, which all train the same number of epochs, whatever
 the number of workers: by one worker, who knows everything when a decision is made, and by more, on a
@@ -9,6 +9,10 @@ simulated clock. Stated is the regret at the end: how many points the true quali
 the best score lies below that of the best known one; its difference to one worker's, paired by task and
 seed, with the middle 95 % of bootstrap samples; and how many times as fast a search was over, beside the
 number of workers.
+
+From 8 workers on, choices are made beside, as in a search: they are there when `--late` times as many
+questions have been asked since as there are workers, about as many as come in so much of an epoch. With
+`--alone`, nothing thinks beside.
 """
 
 import argparse
@@ -22,8 +26,33 @@ import optuna
 
 from bench.columns import in_columns
 from bench.search.tasks import Stage, stage
-from search.policy import Seen, freeze_thaw, run_search
+from search.policy import Seen, decisions, freeze_thaw, run_search
+from search.policy.beside.thinking import Answer, Question, Thinker
 from search.policy.factory import default_policy
+
+
+class LateBeside:
+    """Thinks beside: what it has chosen is there after so many looks.
+
+    Args:
+        looks: The number.
+    """
+
+    def __init__(self, looks: int) -> None:
+        self._looks, self._left = looks, 0
+
+    def begin(self, thinker: Thinker) -> None:
+        """Take what answers the questions."""
+        self._thinker = thinker
+
+    def ask(self, question: Question) -> None:
+        """Think at once."""
+        self._answer, self._left = self._thinker.answer(question), self._looks
+
+    def answer(self, *, wait: bool) -> Answer | None:
+        """Return the answer when its time has come."""
+        self._left = 0 if wait else self._left - 1
+        return None if self._left > 0 else self._answer
 
 
 @dataclass(frozen=True)
@@ -47,7 +76,7 @@ class Ended:
     seconds: float
 
 
-def search(name: str, seed: int, workers: int, trials: int, on: Stage) -> Ended:
+def search(name: str, seed: int, workers: int, trials: int, on: Stage, late: float | None) -> Ended:
     """Search a task once, to the end that its number of trials has.
 
     Args:
@@ -56,11 +85,17 @@ def search(name: str, seed: int, workers: int, trials: int, on: Stage) -> Ended:
         workers: Trainings side by side.
         trials: Trials in all.
         on: The task.
+        late: Looks for each worker until a choice that is made beside is there; None where none are.
     """
     task = on.task
     study = optuna.create_study(direction="maximize", study_name=f"{workers} {seed}")
     policy = default_policy(
-        study, choose=task.space.suggest, epochs=task.epochs, seed=seed, trials=trials
+        study,
+        choose=task.space.suggest,
+        epochs=task.epochs,
+        seed=seed,
+        trials=trials,
+        beside=None if late is None else LateBeside(round(late * workers)),
     )
     best: list[Seen] = []
 
@@ -113,20 +148,22 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--most-paused", type=int, default=freeze_thaw.MOST_PAUSED)
-    parser.add_argument("--workers-a-choice", type=int, default=freeze_thaw.WORKERS_A_CHOICE)
+    parser.add_argument("--workers-a-choice", type=int, default=decisions.WORKERS_A_CHOICE)
+    parser.add_argument("--late", type=float, default=0.33, help="looks for each worker")
+    parser.add_argument("--alone", action="store_true", help="nothing thinks beside")
     parser.add_argument("--json", type=Path, help="file to write every search to")
     wanted = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     ends: list[Ended] = []
-    constants = {
-        "MOST_PAUSED": wanted.most_paused,
-        "WORKERS_A_CHOICE": wanted.workers_a_choice,
-    }
-    with mock.patch.multiple(freeze_thaw, **constants):
+    with (
+        mock.patch.object(freeze_thaw, "MOST_PAUSED", wanted.most_paused),
+        mock.patch.object(decisions, "WORKERS_A_CHOICE", wanted.workers_a_choice),
+    ):
         for seed in range(wanted.seeds):
             for task in wanted.tasks:
                 for workers in wanted.workers:
-                    ends.append(search(task, seed, workers, wanted.trials, stage(task)))
+                    late = None if wanted.alone else wanted.late
+                    ends.append(search(task, seed, workers, wanted.trials, stage(task), late))
                     print(json.dumps(asdict(ends[-1])), flush=True)
     if wanted.json is not None:
         wanted.json.write_text(json.dumps([asdict(one) for one in ends]) + "\n", encoding="utf-8")

@@ -92,6 +92,10 @@ class RayTune:
 
     paused: list[int] = []
 
+    def ready(self, *, wait: bool = False) -> bool:
+        """Ray's searcher is quick enough to be asked at any time."""
+        return True
+
     def ask(self, prepare: Prepare) -> Trial:
         """As `Policy` says."""
         return self.complete(self._study.ask(), prepare)

@@ -37,6 +37,10 @@ class Timed:
         """The trials that wait, by number."""
         return self._policy.paused
 
+    def ready(self, *, wait: bool = False) -> bool:
+        """Return whether a trial can be had at once."""
+        return self._timed(self._policy.ready, wait=wait)
+
     def ask(self, prepare: Prepare) -> Trial:
         """Begin a trial."""
         return self._handed_out(self._timed(self._policy.ask, prepare))

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from cifar_core.models.layers import CLASSES
 from cifar_core.recipe import Net
 
-__all__ = ["TutorialNet"]
+__all__ = ["TutorialNet", "multiply_adds"]
 
 HIDDEN1, HIDDEN2 = 120, 84
 POOLED_SIDE = 5
@@ -55,6 +55,14 @@ class TutorialNet(nn.Module):
         maps = self.features(images)  # (B, channels2, 5, 5)
         logits: Tensor = self.classifier(maps.flatten(1))  # (B, classes)
         return logits
+
+
+def multiply_adds(record: Net, classes: int = CLASSES) -> int:
+    """Return what `cifar_core.models.counting.count` counts for one image, a thousand times as fast."""
+    wide1, wide2 = record.channels1, record.channels2
+    convolutions = 28**2 * wide1 * 3 * 5**2 + 10**2 * wide2 * wide1 * 5**2
+    linear = wide2 * POOLED_SIDE**2 * HIDDEN1 + HIDDEN1 * HIDDEN2 + HIDDEN2 * classes
+    return convolutions + linear
 
 
 def _kaiming_uniform(module: nn.Module) -> None:

@@ -1,9 +1,10 @@
 """The coordinator: the only process that writes into the study while a search runs.
 
 It hands trials to workers, receives their epochs, answers whether they continue, and writes everything
-that happens into the study before it answers. One writer means that no trial is claimed twice and that
-after a kill every trial marked as running is one to continue. Other processes may still end or change a
-trial, such as a user in the dashboard: that trial is over, and its worker gets another.
+that happens into the study before it answers. What several workers have said is written at once, and they
+are answered before others get new trials. One writer means that no trial is claimed twice and that after a
+kill every trial marked as running is one to continue. Other processes may still end or change a trial, such
+as a user in the dashboard: that trial is over, and its worker gets another.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +23,11 @@ from search.execution.stopwatch import Stopwatch
 from search.execution.trial_queue import TrialQueue
 from search.home import StudyFolder
 from search.policy.base import InvalidTrialError
+from search.policy.beside.thinking import Beside
 from search.policy.factory import policy_of
 from search.study import attributes
 from search.study.endings import Ending
+from search.study.gathering import Gathering
 from search.study.rows import label_of, row_of
 from search.study.study import SearchStudy
 from search.study.trial_states import LostTrialError, snapshot, writes
@@ -48,6 +51,10 @@ __all__ = ["Coordinator", "Outcome"]
 Outcome = Literal["finished", "stopped"]
 EarlyEnd = tuple[Ending, str]
 """The kind of an end before the last epoch, and the reason in words."""
+SOON = 0.004
+"""Seconds to wait for the workers where more is to be done meanwhile."""
+AT_ONCE = 8
+"""Trials that are handed out before those workers are answered that have finished an epoch meanwhile."""
 
 
 class Coordinator:
@@ -61,6 +68,7 @@ class Coordinator:
         observer: Told what happens.
         stop_requested: Returns whether the search shall stop; asked several times a second.
         stopwatch: The time of the study; by default it starts here.
+        beside: Finds the policy's choices while this answers many workers; only some policies use it.
     """
 
     def __init__(
@@ -72,6 +80,7 @@ class Coordinator:
         observer: Observer,
         stop_requested: Callable[[], bool],
         stopwatch: Stopwatch | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self._study = study
         self._pool = pool
@@ -92,14 +101,18 @@ class Coordinator:
             knowledge=knowledge_of(study, space),
             seconds_left=self._stopwatch.seconds_left,
             say=self._pass_on,
+            beside=beside,
         )
         self._queue = TrialQueue(study, space, self._policy)
         self._active: dict[int, Trial] = {}
         self._tasks: dict[int, TrainTask] = {}
         self._histories = Histories(folder)
+        self._gathering = Gathering(study.optuna)
         self._finalizer = Finalizer(
-            study, folder, self._policy, self._queue, self._histories, observer
+            study, folder, self._policy, self._queue, self._histories, self._gathering, observer
         )
+        self._written: dict[int, Trial] = {}  # since the last transaction
+        self._answers: list[tuple[Worker, Trial, bool]] = []
         self._endings: dict[int, EarlyEnd] = {}
         self._pausing: set[int] = set()
         # A cell of a grid that was given up would be missing for good, so those wait for a larger total.
@@ -113,18 +126,36 @@ class Coordinator:
         Raises:
             ServiceError: Nothing works: workers keep dying, or trial after trial fails.
         """
-        for trial in self._queue.superfluous if self._gives_up else ():
-            self._finalizer.prune(trial, "lowered total", "the study's total of trials was lowered")
-        while True:
-            self._check_for_stop()
-            if self._stopping is None:
-                self._hand_out()
-            if not self._active and (self._stopping or not self._queue):
-                return self._end()
-            for worker, task, message in self._pool.poll(TICK):
-                self._handle(worker, task, message)
-            self._save_retries.answer(stop=self._stopping is not None)
-            self._stopwatch.note_now_and_then()
+        with self._gathering:
+            if self._gives_up:
+                words = "the study's total of trials was lowered"
+                self._finalizer.prune(self._queue.superfluous, "lowered total", words)
+            while True:
+                self._check_for_stop()
+                is_more = self._stopping is None and self._hand_out()
+                if not self._active and (self._stopping or not self._queue):
+                    return self._end()
+                for worker, task, message in self._pool.poll(SOON if is_more else TICK):
+                    self._handle(worker, task, message)
+                self._write()
+                self._save_retries.answer(stop=self._stopping is not None)
+                self._stopwatch.note_now_and_then()
+
+    def _write(self) -> None:
+        """Write what was said, and only then answer."""
+        self._gathering.write()
+        written, self._written = self._written, {}
+        for trial in written.values():
+            if self._gathering.has_lost(trial) and self._is_known(trial):
+                self._lose(trial.number)
+        answers, self._answers = self._answers, []
+        for worker, trial, continues in answers:
+            self._pool.answer(worker, continues and self._active.get(trial.number) is trial)
+
+    def _is_known(self, trial: Trial) -> bool:
+        """Return whether a trial is under way or waits: it was not given up meanwhile."""
+        number = trial.number
+        return self._active.get(number) is trial or number in self._policy.paused
 
     def _check_for_stop(self) -> None:
         if self._stopping is not None:
@@ -136,14 +167,18 @@ class Coordinator:
             self._stopping = "timeout"
             self._observe(Stopping("The time is used up: running trials finish their epoch."))
 
-    def _hand_out(self) -> None:
+    def _hand_out(self) -> bool:
+        """Give trials to some of the workers that wait; return whether there may be more of both."""
         self._let_go()
-        for worker in self._pool.workers:
-            if not worker.idle:
-                continue
+        idle = [worker for worker in self._pool.workers if worker.idle]
+        tasks: list[tuple[Worker, Trial, TrainTask]] = []
+        is_ready = True
+        for worker in idle[:AT_ONCE]:
+            if not (is_ready := self._queue.ready):
+                break
             trial = self._next_trial()
             if trial is None:
-                return
+                break
             notes = snapshot(trial).user_attrs
             checkpoint = self._folder.checkpoint(trial.number)
             recipe = Recipe.read(notes[attributes.RECIPE])
@@ -153,12 +188,19 @@ class Coordinator:
                 self._queue.started -= 1
             task = TrainTask(trial.number, recipe, notes[attributes.SEED], checkpoint)
             self._active[trial.number], self._tasks[trial.number] = trial, task
-            self._pool.assign(worker, task)
-            label = label_of(snapshot(trial))
-            done = len(reported(trial))
-            self._observe(
-                TrialStarted(trial.number, label, self._space.values_of(trial.params), done)
-            )
+            self._written[trial.number] = trial
+            tasks.append((worker, trial, task))
+        self._write()
+        for worker, trial, task in tasks:
+            if self._active.get(trial.number) is trial:
+                self._pool.assign(worker, task)
+                self._observe(self._started(trial))
+        return not is_ready or len(tasks) == AT_ONCE < len(idle)
+
+    def _started(self, trial: Trial) -> TrialStarted:
+        known = snapshot(trial)
+        values = self._space.values_of(known.params)
+        return TrialStarted(trial.number, label_of(known), values, len(reported(trial)))
 
     def _let_go(self) -> None:
         """End paused trials that will not continue."""
@@ -167,8 +209,7 @@ class Coordinator:
         except LostTrialError as error:
             self._lose(error.number)
             return
-        for trial in hopeless:
-            self._finalizer.prune(trial, "pruner", self._stopped_early(max(reported(trial))))
+        self._finalizer.prune(hopeless, "pruner", self._stopped_early)
 
     def _next_trial(self) -> Trial | None:
         """Return the trial that a free worker gets; None if there is none for now."""
@@ -194,23 +235,24 @@ class Coordinator:
             self._save_retries.add(worker, message.reason)
         else:
             self._save_retries.remove(worker)
+            self._written[trial.number] = trial
             continues = False
             try:
                 if isinstance(message, EpochsDone):
                     continues = self._continues(trial, task.recipe.epochs, message.epochs)
                 else:
                     del self._active[task.number]
-                    self._react(trial, message)
+                    self._react(trial, task.recipe.epochs, message)
             except LostTrialError as error:
                 self._lose(error.number)
             if isinstance(message, EpochsDone):
-                self._pool.answer(worker, continues)
+                self._answers.append((worker, trial, continues))
 
-    def _react(self, trial: Trial, message: WorkerMessage) -> None:
+    def _react(self, trial: Trial, epochs: int, message: WorkerMessage) -> None:
         """Decide about a trial that no worker trains any more."""
         match message:
             case Finished():
-                self._finish(trial)
+                self._finish(trial, epochs)
             case Failed(reason):
                 self._finalizer.fail(trial, reason)
             case Died(reason):
@@ -242,7 +284,7 @@ class Coordinator:
             self._pausing.add(trial.number)
             return False
         elif verdict == "stop":
-            ending = "pruner", self._stopped_early(newest.number)
+            ending = "pruner", self._stopped_early(trial)
         elif self._stopping == "timeout" and self._gives_up:
             ending = "timeout", f"the study's time was used up after epoch {newest.number}"
         else:
@@ -250,14 +292,14 @@ class Coordinator:
         self._endings[trial.number] = ending
         return False
 
-    def _stopped_early(self, epoch: int) -> str:
-        return f"stopped early after epoch {epoch} by the {self._pruner} pruner"
+    def _stopped_early(self, trial: Trial) -> str:
+        return f"stopped early after epoch {max(reported(trial))} by the {self._pruner} pruner"
 
-    def _finish(self, trial: Trial) -> None:
+    def _finish(self, trial: Trial, epochs: int) -> None:
         """Deal with a trial that its worker has left: for a verdict, a stop, or after its last epoch."""
         if ending := self._endings.pop(trial.number, None):
-            self._finalizer.prune(trial, *ending)
-        elif self._histories.is_complete(trial):
+            self._finalizer.prune([trial], *ending)
+        elif self._histories.is_complete(trial, epochs):
             self._finalizer.complete(trial)
         elif trial.number in self._pausing:
             self._pausing.remove(trial.number)
@@ -283,6 +325,9 @@ class Coordinator:
         deaths = trial.user_attrs.get(attributes.INTERRUPTIONS, 0) + 1
         with writes(trial):
             trial.set_user_attr(attributes.INTERRUPTIONS, deaths)
+        self._gathering.write()
+        if self._gathering.has_lost(trial):
+            raise LostTrialError(trial.number)
         self._forget(trial.number)
         if deaths > CONTINUATIONS:
             self._finalizer.fail(trial, f"its worker ended {deaths} times, at last {reason}")
@@ -293,8 +338,9 @@ class Coordinator:
 
     def _end(self) -> Outcome:
         if self._stopping == "timeout" and self._gives_up:
-            for trial in self._queue.left():
-                self._finalizer.prune(trial, "timeout", "the study's time was used up")
+            self._finalizer.prune(
+                list(self._queue.left()), "timeout", "the study's time was used up"
+            )
             return "finished"
         if self._queue:
             return "stopped"

@@ -11,7 +11,6 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from cifar_core.checkpoint import load_state
 from cifar_core.epoch import Epoch
 from cifar_core.errors import CheckpointError
-from cifar_core.recipe import Recipe
 from search.home import StudyFolder
 from search.study import attributes
 from search.study.trial_states import snapshot
@@ -39,10 +38,9 @@ class Histories:
         """Return the validation accuracy by epoch."""
         return {one.number: one.validation_accuracy for one in self._epochs[number].values()}
 
-    def is_complete(self, trial: Trial) -> bool:
-        """Return whether a trial has its last epoch, or its schedule has ended it before."""
-        recipe = Recipe.read(snapshot(trial).user_attrs[attributes.RECIPE])
-        if max(reported(trial), default=0) >= recipe.epochs:
+    def is_complete(self, trial: Trial, epochs: int) -> bool:
+        """Return whether a trial has the last of its epochs, or its schedule has ended it before."""
+        if max(reported(trial), default=0) >= epochs:
             return True
         history = self._epochs.get(trial.number, {})
         return bool(history) and history[max(history)].converged

@@ -1,5 +1,6 @@
 """The ends of trials: notes, final state, and the removal of checkpoints that are of no more use."""
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from search.home import StudyFolder
 from search.policy.base import InvalidTrialError, Policy
 from search.study import attributes
 from search.study.endings import CHANGED_OUTSIDE, ENDED_OUTSIDE, Ending
+from search.study.gathering import Gathering
 from search.study.rows import row_of
 from search.study.study import SearchStudy
 from search.study.trial_states import (
@@ -43,6 +45,7 @@ class Finalizer:
         policy: Told of each end.
         queue: Told of each complete trial.
         histories: The epochs of the trials under way.
+        gathering: Writes that are done at once.
         observe: Told of each trial that ends.
     """
 
@@ -53,6 +56,7 @@ class Finalizer:
         policy: Policy,
         queue: TrialQueue,
         histories: Histories,
+        gathering: Gathering,
         observe: Observer,
     ) -> None:
         self._study = study
@@ -60,6 +64,7 @@ class Finalizer:
         self._policy = policy
         self._queue = queue
         self._histories = histories
+        self._gathering = gathering
         self._observe = observe
         self._kept = BestCheckpoints(study.rows(), study.budget.keep)
         self._failures = 0
@@ -85,22 +90,28 @@ class Finalizer:
         with writes(trial):
             self._histories.keep(trial)
             self._study.optuna.tell(trial, accuracy)
+        self._gathering.write()
+        if self._gathering.has_lost(trial):
+            raise LostTrialError(trial.number)
         before = self._kept.numbers
         self._kept.add(trial.number, accuracy)
         self._queue.completed(trial.number, accuracy)
         self._failures = 0
         self._close(trial, TrialState.COMPLETE, (before | {trial.number}) - self._kept.numbers)
 
-    def prune(self, trial: Trial, ending: Ending, reason: str) -> None:
-        """End a trial that is not worth continuing, or that there is no time for.
+    def prune(
+        self, trials: Sequence[Trial], ending: Ending, reason: str | Callable[[Trial], str]
+    ) -> None:
+        """End trials that are not worth continuing, or that there is no time for.
 
         Args:
-            trial: The trial, running or paused.
-            ending: The kind of its end.
-            reason: The reason in words.
+            trials: The trials, running or paused.
+            ending: The kind of their end.
+            reason: The reason in words, or what says it of each.
         """
-        self._end(trial, TrialState.PRUNED, ending, reason)
-        self._failures = 0
+        if trials:
+            self._end(trials, TrialState.PRUNED, ending, reason)
+            self._failures = 0
 
     def refuse(self, error: InvalidTrialError) -> None:
         """End a trial that is not trained, or not further.
@@ -110,7 +121,7 @@ class Finalizer:
                 others, and is not counted.
         """
         if isinstance(error.__cause__, MadeByHandError):
-            self._end(error.trial, TrialState.FAIL, "error", str(error.__cause__))
+            self._end([error.trial], TrialState.FAIL, "error", str(error.__cause__))
         else:
             self.fail(error.trial, str(error.__cause__))
 
@@ -124,7 +135,7 @@ class Finalizer:
         Raises:
             ServiceError: It is the last of several that failed in a row.
         """
-        self._end(trial, TrialState.FAIL, "error", reason)
+        self._end([trial], TrialState.FAIL, "error", reason)
         self._failures += 1
         if self._failures >= FAILURES_IN_A_ROW:
             raise ServiceError(
@@ -148,28 +159,47 @@ class Finalizer:
         if trial is None:
             _unlink(self._folder.checkpoint(number))
         elif state is TrialState.RUNNING and snapshot(trial).state is state:
-            self._end(trial, TrialState.FAIL, "outside", CHANGED_OUTSIDE)
+            self._end([trial], TrialState.FAIL, "outside", CHANGED_OUTSIDE)
         else:
             self._histories.forget(number)
             notes = snapshot(trial).user_attrs
             notes |= {attributes.ENDING: "outside", attributes.REASON: ENDED_OUTSIDE}
             self._close(trial, TrialState.FAIL, {number})
 
-    def _end(self, trial: Trial, state: TrialState, ending: Ending, reason: str) -> None:
+    def _end(
+        self,
+        trials: Sequence[Trial],
+        state: TrialState,
+        ending: Ending,
+        reason: str | Callable[[Trial], str],
+    ) -> None:
+        ended: list[Trial] = []
+        for trial in trials:
+            try:
+                self._write_end(
+                    trial, state, ending, reason if isinstance(reason, str) else reason(trial)
+                )
+            except LostTrialError:
+                self.lose(trial.number, trial)
+            else:
+                ended.append(trial)
+        self._gathering.write()  # before their checkpoints are removed
+        for trial in ended:
+            if self._gathering.has_lost(trial):
+                self.lose(trial.number, trial)
+            else:
+                self._close(trial, state, {trial.number})
+
+    def _write_end(self, trial: Trial, state: TrialState, ending: Ending, reason: str) -> None:
         """Write the notes first: a finished trial lacks nothing."""
-        try:
-            with writes(trial):
-                self._histories.keep(trial)
-                trial.set_user_attr(attributes.ENDING, ending)
-                trial.set_user_attr(attributes.REASON, reason)
-                if snapshot(trial).state is TrialState.WAITING:
-                    give_up(trial)
-                else:
-                    self._study.optuna.tell(trial, state=state)
-        except LostTrialError:
-            self.lose(trial.number, trial)
-        else:
-            self._close(trial, state, {trial.number})
+        with writes(trial):
+            self._histories.keep(trial)
+            trial.set_user_attr(attributes.ENDING, ending)
+            trial.set_user_attr(attributes.REASON, reason)
+            if snapshot(trial).state is TrialState.WAITING:
+                give_up(trial)
+            else:
+                self._study.optuna.tell(trial, state=state)
 
     def _close(self, trial: Trial, state: TrialState, superfluous: set[int]) -> None:
         with suppress(LostTrialError):  # a policy may read the trial, which may have been removed

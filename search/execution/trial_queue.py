@@ -62,6 +62,11 @@ class TrialQueue:
         """Number of trials that may still be handed out, besides the paused ones."""
         return self._room + len(self._interrupted)
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next trial can be had at once, without a long thought of the policy."""
+        return bool(self._interrupted) or not self._room or self._policy.ready()
+
     def __bool__(self) -> bool:
         """Return whether anything is left that may have to be trained."""
         return bool(self._interrupted) or bool(self._policy.paused) or self._room > 0

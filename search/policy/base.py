@@ -43,6 +43,14 @@ class Policy(Protocol):
         """The trials that wait, by number."""
         return []
 
+    def ready(self, *, wait: bool = False) -> bool:
+        """Return whether a new trial, or a paused one, can be had at once.
+
+        Args:
+            wait: Wait until that is so.
+        """
+        return True
+
     def ask(self, prepare: Prepare) -> Trial:
         """Begin a trial: one that was enqueued, else a new one; raises `InvalidTrialError`."""
 

@@ -10,6 +10,7 @@ from search.policy.beliefs import Beliefs
 from search.policy.model.cost_model import relative_costs
 from search.policy.model.curve_model import Forecasts
 from search.policy.model.encoding import Encoding
+from search.policy.model.tabled_forecasts import TabledForecasts
 from search.policy.situation import Situation
 
 __all__ = ["Candidates", "candidates", "predicted_ends"]
@@ -67,7 +68,9 @@ class Candidates:
             self.bonus[places],
         )
 
-    def value(self, forecasts: Forecasts, horizon: Horizon, situation: Situation) -> Floats:
+    def value(
+        self, forecasts: Forecasts | TabledForecasts, horizon: Horizon, situation: Situation
+    ) -> Floats:
         """Return the logarithm of the acquisition, (n,).
 
         Where nothing has a chance within the horizon, the most uncertain is worth most, however poor it is.

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from search.policy.acquisition import Horizon, next_look
 from search.policy.beliefs import Beliefs
-from search.policy.candidates import candidates, predicted_ends
+from search.policy.candidates import Candidates, candidates, predicted_ends
 from search.policy.model.curve_model import Forecasts
 from search.policy.model.encoding import Encoding
+from search.policy.model.tabled_forecasts import TabledForecasts
 from search.policy.situation import Situation
 
 __all__ = ["Choice", "Forecast", "choose_next", "drawn"]
@@ -22,6 +23,8 @@ Floats = npt.NDArray[np.float64]
 
 SHORTLIST = 64
 """Candidates that all but the first of several choices are made among."""
+MOST_TRAINING = 150
+"""Running trials that are taken to come out as predicted, of more that there are."""
 INTERVAL = 1.645
 """Standard deviations on either side that hold nine of ten."""
 
@@ -92,26 +95,51 @@ def choose_next(
     looks, last = situation.looks, situation.looks[-1]
     units = np.array([one.unit for one in situation.trials])
     features = encoding.features(units)
-    training = np.array([one.until > one.at for one in situation.trials])
+    training = _some_that_train(situation)
     ends = predicted_ends(situation, features, forecasts)
-    if training.any():
+    if len(training):
         until = np.array([one.until for one in situation.trials])
         forecasts = forecasts.believing(features[training], until[training])
     pool = candidates(situation, units, features, ends, encoding, beliefs, rng)
-    chosen: list[Choice] = []
-    while len(pool) and len(chosen) < count:
-        horizon = Horizon.drawn(last, rng)
-        value = pool.value(forecasts, horizon, situation)
-        best = int(np.argmax(value))
+    horizons = [Horizon.drawn(last, rng) for _ in range(count)]
+    if not len(pool) or not horizons:
+        return []
+    value = pool.value(forecasts, horizons[0], situation)
+    best = int(np.argmax(value))
+    found = [_choice(pool, best, looks, _forecast(forecasts, pool.features[best], last))]
+    if count == 1:
+        return found
+    # All others among the most promising, whose posterior is computed once.
+    order = np.argsort(-value, kind="stable")[: max(SHORTLIST, 2 * count)]
+    pool = pool.some(order)
+    reached = [one.reach(pool.done, looks) for one in horizons]
+    ends_of_all = np.full(len(pool), last)
+    table = TabledForecasts(
+        forecasts, pool.features, [*reached, next_look(pool.done, looks), ends_of_all]
+    )
+    left = np.ones(len(pool), dtype=np.bool_)
+    best = 0
+    for horizon in horizons[1:]:
+        left[best] = False
+        table.believe(best, found[-1].until)
+        if not left.any():
+            break
+        best = int(np.argmax(np.where(left, pool.value(table, horizon, situation), -np.inf)))
         forecast = _forecast(forecasts, pool.features[best], last)
-        look = int(next_look(pool.done[best : best + 1], looks)[0])
-        number = int(pool.numbers[best])
-        chosen.append(Choice(None if number < 0 else number, pool.units[best], look, forecast))
-        if len(chosen) < count:
-            forecasts = forecasts.believing(pool.features[best : best + 1], np.array([look]))
-            order = np.argsort(-value, kind="stable")[1 : SHORTLIST + 1]
-            pool = pool.some(order)
-    return chosen
+        found.append(_choice(pool, best, looks, forecast))
+    return found
+
+
+def _some_that_train(situation: Situation) -> npt.NDArray[np.intp]:
+    """Places of the trials that are being trained; of many the newest, which are where one looks now."""
+    places = np.flatnonzero([one.until > one.at for one in situation.trials])
+    return places[-MOST_TRAINING:]
+
+
+def _choice(pool: Candidates, place: int, looks: Sequence[int], forecast: Forecast) -> Choice:
+    look = int(next_look(pool.done[place : place + 1], looks)[0])
+    number = int(pool.numbers[place])
+    return Choice(None if number < 0 else number, pool.units[place], look, forecast)
 
 
 def _forecast(forecasts: Forecasts, features: Floats, last: int) -> Forecast:

@@ -17,6 +17,7 @@ from cifar_core.epoch_cost import image_cost
 from cifar_core.errors import RecipeError
 from cifar_core.seeds import derive
 from search.policy.base import Policy
+from search.policy.beside.thinking import Beside
 from search.policy.freeze_thaw import FreezeThaw
 from search.policy.joint_tpe import JointTPESampler
 from search.policy.knowledge import NOTHING, Knowledge
@@ -159,6 +160,7 @@ def default_policy(
     seconds_left: Callable[[], float | None] = lambda: None,
     say: Callable[[str], None] = lambda _notice: None,
     zero_below: Mapping[str, float] = NO_ZEROS,
+    beside: Beside | None = None,
 ) -> FreezeThaw:
     """Return the policy of a search that asks for no other; see `FreezeThaw` for the arguments."""
     return FreezeThaw(
@@ -173,6 +175,7 @@ def default_policy(
         seconds_left=seconds_left,
         say=say,
         zero_below=zero_below,
+        beside=beside,
     )
 
 
@@ -185,6 +188,7 @@ def policy_of(
     knowledge: Knowledge = NOTHING,
     seconds_left: Callable[[], float | None] = lambda: None,
     say: Callable[[str], None] = lambda _notice: None,
+    beside: Beside | None = None,
 ) -> Policy:
     """Return what decides in this study.
 
@@ -199,6 +203,7 @@ def policy_of(
         knowledge: What the search knows before its first trial; only a model has a use for it.
         seconds_left: Seconds until the search must end; None where there is no such limit.
         say: Told, in a sentence, when a model cannot be fitted.
+        beside: Finds a model's choices while this goes on, where many trials run.
     """
 
     def sampler(number: int) -> BaseSampler:
@@ -219,6 +224,7 @@ def policy_of(
                 seconds_left=seconds_left,
                 say=say,
                 zero_below=(space or settings.space).zero_below,
+                beside=beside,
             )
         case "promotion":
             learning: Literal["tpe", "random"] = "random" if settings.sampler == "random" else "tpe"

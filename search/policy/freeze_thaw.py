@@ -13,6 +13,9 @@ Everything that a decision depends on is in the study: scores, trials, the model
 where the caller does not say what an epoch costs, the seconds of trials that paused or ended. Random
 choices are derived from the study's seed and the numbers of epochs and trials so far. So a search with
 one worker that is killed and resumed asks for what it would have asked for.
+
+With many workers, choices are made ahead, in another process if there is one (`choices_ahead`): what is
+chosen next does not wait for a decision, which takes longer than all else.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,15 +37,15 @@ from search.policy.base import (
     Prepare,
 )
 from search.policy.beliefs import Beliefs
-from search.policy.choice import Choice, choose_next, drawn
+from search.policy.beside.thinking import Beside, Thinker
+from search.policy.choice import Choice, drawn
+from search.policy.decisions import Decisions
 from search.policy.draft_study import Drafts
 from search.policy.given_sampler import GivenSampler
 from search.policy.knowledge import NOTHING, Knowledge
 from search.policy.members import STATES, EpochCost, Members
-from search.policy.model.curve_model import CurveModel, Forecasts, Hyperparameters
+from search.policy.model.curve_model import CurveModel
 from search.policy.model.encoding import NO_ZEROS, Encoding
-from search.policy.model.gaussian_process import FitError
-from search.policy.situation import Situation
 from search.policy.work import Allowance, looks_of
 from search.study import attributes
 from search.study.trial_states import (
@@ -60,13 +63,12 @@ from search.study.trial_states import (
 __all__ = ["MOST_PAUSED", "FreezeThaw"]
 
 MOST_PAUSED = 64
-"""Trials that may be paused, each with a checkpoint. Those predicted to end worst are given up first ..."""
+"""Trials that may be paused, each with a checkpoint, or as many as are running if these are more. Those
+predicted to end worst are given up first ..."""
 SPARE = 8
 """... so many at a time, because predicting all ends takes a while."""
 FIRST = 8
 """Trials that are drawn at random before the model is asked."""
-WORKERS_A_CHOICE = 2
-"""For each 2 running trials, one more choice is made with the same model, so that no worker waits."""
 
 
 class FreezeThaw(Policy):
@@ -87,6 +89,8 @@ class FreezeThaw(Policy):
             it, only what can still be finished continues.
         say: Told, in a sentence, when the model cannot be fitted and choices are made without it.
         zero_below: Numbers below which the value of a parameter stands for 0, by name.
+        beside: Finds choices while this goes on, once 8 trials are running. Which those are depends on when
+            it is done, so no two runs need have them in common.
     """
 
     def __init__(
@@ -103,30 +107,43 @@ class FreezeThaw(Policy):
         seconds_left: Callable[[], float | None] = lambda: None,
         say: Callable[[str], None] = lambda _notice: None,
         zero_below: Mapping[str, float] = NO_ZEROS,
+        beside: Beside | None = None,
     ) -> None:
         self._study, self._seed = study, seed
-        self._seconds_left, self._say = seconds_left, say
         self._looks = looks_of(epochs)
         self._encoding = Encoding(choose, zero_below)
         self._beliefs = Beliefs(self._encoding, knowledge.beliefs)
-        self._model = CurveModel(self._encoding, epochs, knowledge.experience)
+        model = CurveModel(self._encoding, epochs, knowledge.experience)
         allowance = None if trials is None else Allowance(trials, epochs, self._looks)
         self._members = Members(study, self._encoding, self._looks, allowance, exempt, epoch_cost)
-        # Experience tells the model as much as the first random trials would.
-        self._first = 0 if knowledge.experience else FIRST
-        self._drafts = Drafts()
-        stored = study.user_attrs.get(attributes.CURVE_MODEL)
-        self._hyperparameters = (
-            None if stored is None else Hyperparameters(stored["rows"], tuple(stored["logs"]))
+        self._decisions = Decisions(
+            study,
+            self._members,
+            Thinker(model, self._encoding, self._beliefs),
+            self._looks,
+            seed=seed,
+            # Experience tells the model as much as the first random trials would.
+            first=0 if knowledge.experience else FIRST,
+            seconds_left=seconds_left,
+            say=say,
+            beside=beside,
         )
-        # The newest choice, with all that it depended on, and further ones that were made with it.
-        self._newest: tuple[object, Choice | None] | None = None
-        self._ahead: list[Choice] = []
+        self._drafts = Drafts()
+        # Those under way or paused, as far as this process has them.
+        self._trials: dict[int, Trial] = {}
 
     @property
     def paused(self) -> list[int]:
         """The trials that wait, by number."""
         return self._members.paused
+
+    def ready(self, *, wait: bool = False) -> bool:
+        """Return whether a trial can be had without a long thought.
+
+        Args:
+            wait: Wait until that is so.
+        """
+        return bool(self._members.queued) or self._decisions.ready(wait=wait)
 
     def promote(self, *, last: bool) -> Trial | None:
         """Take up the paused trial that continues, if more is expected of one than of a new trial.
@@ -136,15 +153,15 @@ class FreezeThaw(Policy):
         """
         if self._members.queued and not last:
             return None
-        choice = self._choice(last=last)
+        choice = self._decisions.choice(last=last)
         if choice is None or choice.number is None:
             return None
-        member = self._members[choice.number]
-        member.state, member.until = "running", choice.until
-        trial = attach(self._study, choice.number)
+        trial = self._trial(choice.number)
+        self._members.put(choice.number, "running", choice.until)
         with writes(trial):
-            trial.set_user_attr(attributes.FORECAST, _note(choice))
+            trial.set_user_attr(attributes.FORECAST, _kept(choice))
         resume(trial)
+        self._trials[trial.number] = trial
         return trial
 
     def ask(self, prepare: Prepare) -> Trial:
@@ -162,9 +179,10 @@ class FreezeThaw(Policy):
             with writes(enqueued):
                 return self.complete(enqueued, prepare)
         number = len(self._members)
-        choice = self._choice(last=False)
+        choice = self._decisions.choice(last=False)
         if choice is None or choice.number is not None:
-            choice = drawn(self._encoding, self._beliefs, self._looks, self._rng("new", number))
+            rng = np.random.default_rng(derive(self._seed, "freeze-thaw", "new", number))
+            choice = drawn(self._encoding, self._beliefs, self._looks, rng)
         values = self._encoding.values(choice.unit)
         sampler = GivenSampler(values, derive(self._seed, "sampler", number) % 2**32)
         drafted = self._drafts.new(sampler, ())
@@ -173,8 +191,8 @@ class FreezeThaw(Policy):
             notes: Mapping[str, Any] = prepare(drafted, number)
         except InvalidParametersError as error:
             refused, notes = error, {}
-        trial = begin(self._study, drafted, {attributes.FORECAST: _note(choice), **notes})
-        self._members.add(snapshot(trial))
+        trial = begin(self._study, drafted, {attributes.FORECAST: _kept(choice), **notes})
+        self._add(trial)
         if refused is not None:
             raise InvalidTrialError(trial) from refused
         return trial
@@ -186,12 +204,21 @@ class FreezeThaw(Policy):
         try:
             notes = prepare(trial, trial.number)
         except InvalidParametersError as error:
-            self._members.add(snapshot(trial))
+            self._add(trial)
             raise InvalidTrialError(trial) from error
         for key, value in notes.items():
             trial.set_user_attr(key, value)
-        self._members.add(snapshot(trial))
+        self._add(trial)
         return trial
+
+    def _add(self, trial: Trial) -> None:
+        self._members.add(snapshot(trial))
+        self._trials[trial.number] = trial
+
+    def _trial(self, number: int) -> Trial:
+        """Return a trial to write into; raises `LostTrialError`."""
+        # Reading one from the study takes longer than all else that is done about it.
+        return self._trials.get(number) or attach(self._study, number)
 
     def verdict(self, trial: Trial, scores: Mapping[int, float]) -> Decision:
         """Return whether a trial continues after the last of these epochs.
@@ -204,20 +231,21 @@ class FreezeThaw(Policy):
         member = self._members[trial.number]
         if member.exempt or member.at < member.until or member.at >= self._looks[-1]:
             return "go on"
-        if self._ahead:
+        if self._decisions.are_ahead:
             return "pause"  # others were chosen before it had come so far
-        choice = self._choice(last=False, stopping=trial.number)
+        choice = self._decisions.choice(last=False, stopping=trial.number)
         if choice is None or choice.number != trial.number:
             return "pause"
-        member.until = choice.until
+        self._members.put(trial.number, "running", choice.until)
         with writes(trial):
-            trial.set_user_attr(attributes.FORECAST, _note(choice))
+            trial.set_user_attr(attributes.FORECAST, _kept(choice))
         return "go on"
 
     def pause(self, trial: Trial) -> None:
         """Let a trial wait at its look."""
         pause(trial)
-        self._members[trial.number].state = "paused"
+        self._trials[trial.number] = trial
+        self._members.put(trial.number, "paused")
         self._members.note_seconds(snapshot(trial))
 
     def hopeless(self, to_come: int) -> list[Trial]:
@@ -227,104 +255,26 @@ class FreezeThaw(Policy):
             to_come: How many trials may still be trained, besides those that wait.
         """
         waiting = self.paused
-        if to_come == 0 and waiting and self._choice(last=True) is None:
-            return [attach(self._study, number) for number in waiting]
-        if len(waiting) <= MOST_PAUSED:
+        if to_come == 0 and waiting and self._decisions.choice(last=True) is None:
+            return [self._trial(number) for number in waiting]
+        running = len(self._members.running())
+        most = max(MOST_PAUSED, running)
+        if len(waiting) <= most:
             return []
-        ends = self._ends(waiting)
-        worst = sorted(waiting, key=lambda number: (ends[number], -number))
-        most = MOST_PAUSED - SPARE
-        return [attach(self._study, number) for number in worst[: len(waiting) - most]]
+        ends = self._decisions.ends(waiting)
+        worst = sorted(ends, key=lambda number: (ends[number], -number))
+        return [self._trial(number) for number in worst[: len(waiting) - most + SPARE]]
 
     def ended(self, number: int, state: TrialState) -> None:
         """Take note that a trial has become final."""
-        if self._newest is not None and (choice := self._newest[1]) and choice.number == number:
-            self._newest = None
-        self._members[number].state = STATES[state]
+        self._decisions.forget(number)
+        self._members.put(number, STATES[state])
         with suppress(LostTrialError):  # then it has none
-            self._members.note_seconds(snapshot(attach(self._study, number)))
-
-    def _choice(self, *, last: bool, stopping: int | None = None) -> Choice | None:
-        """Return what is done next: the same again as long as nothing has happened.
-
-        Args:
-            last: No more trials will be started.
-            stopping: A running trial that is at its look, and may pause.
-        """
-        running = self._members.running(stopping)
-        key = (self._members.epochs, len(self._members), tuple(running), last)
-        if self._newest is not None and self._newest[0] == key:
-            return self._newest[1]
-        choice = None
-        while self._ahead and choice is None:
-            first = self._ahead.pop(0)
-            choice = first if self._members.is_open(first, last=last) else None
-        if choice is None:
-            choice = self._decide(last=last, stopping=stopping, running=len(running))
-        self._newest = (key, choice)
-        return choice
-
-    def _decide(self, *, last: bool, stopping: int | None, running: int) -> Choice | None:
-        situation = self._members.situation(
-            last=last, stopping=stopping, seconds_left=self._seconds_left()
-        )
-        if not situation.may_begin and not any(one.paused for one in situation.trials):
-            return None
-        rng = self._rng("decision", self._members.epochs, len(self._members), running)
-        is_early = situation.may_begin and len(self._members) < self._first
-        forecasts = None if is_early else self._forecasts()
-        if forecasts is None and situation.may_begin:
-            return drawn(self._encoding, self._beliefs, self._looks, rng)
-        if forecasts is None:
-            return self._furthest(situation)
-        count = max(1, running // WORKERS_A_CHOICE)
-        choices = choose_next(forecasts, situation, self._encoding, self._beliefs, rng, count)
-        if choices:
-            self._ahead = choices[1:]
-            return choices[0]
-        nothing = running == 0 and all(one.state != "complete" for one in self._members)
-        return self._furthest(situation) if nothing else None
-
-    def _furthest(self, situation: Situation) -> Choice | None:
-        """Continue the best of the trials that were trained longest, without a model."""
-        waiting = [one for one in situation.trials if one.paused]
-        if not waiting:
-            return None
-        one = max(waiting, key=lambda one: (one.at, one.best, -one.number))
-        return Choice(one.number, one.unit, next(look for look in self._looks if look > one.at))
-
-    def _forecasts(self) -> Forecasts | None:
-        """Return what the model predicts; its hyperparameters are written when they change."""
-        before = self._hyperparameters
-        try:
-            forecasts, after = self._model.observe(self._members.curves(), before)
-        except FitError as error:
-            self._say(
-                f"The model of training curves cannot be fitted ({error}): choices are random."
-            )
-            return None
-        if after is not None and after != before:
-            note = {"rows": after.rows, "logs": list(after.logs)}
-            self._study.set_user_attr(attributes.CURVE_MODEL, note)
-            self._hyperparameters = after
-        return forecasts
-
-    def _ends(self, numbers: list[int]) -> dict[int, float]:
-        """Return what trials are predicted to come to; their best scores without a prediction."""
-        members = [self._members[number] for number in numbers]
-        forecasts = self._forecasts()
-        if forecasts is None:
-            ends = [max(one.scores.values(), default=0.0) for one in members]
-        else:
-            features = self._encoding.features(np.array([one.unit for one in members]))
-            ends = forecasts.predict(features, np.full(len(members), self._looks[-1]))[0].tolist()
-        return dict(zip(numbers, ends, strict=True))
-
-    def _rng(self, *names: str | int) -> np.random.Generator:
-        return np.random.default_rng(derive(self._seed, "freeze-thaw", *names))
+            self._members.note_seconds(snapshot(self._trial(number)))
+        self._trials.pop(number, None)
 
 
-def _note(choice: Choice) -> dict[str, float]:
+def _kept(choice: Choice) -> dict[str, float]:
     """Return what is kept with a trial about why it continues."""
     forecast = {} if choice.forecast is None else asdict(choice.forecast)
     return {"until": choice.until, **forecast}

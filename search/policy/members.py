@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isnan
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import optuna
@@ -23,7 +23,7 @@ FINISH = 2.0
 """Whole trainings before the end of the allowance, or of the time, from where on only what can still be
 finished continues."""
 SPREAD = 8
-"""Trials that may be started ahead of an even spread over the allowance."""
+"""Trials that may be started ahead of an even spread over the allowance, or as many as are running."""
 
 State = Literal["running", "paused", "complete", "ended", "failed"]
 
@@ -73,7 +73,7 @@ class Members:
         looks: Epochs at which trials may pause, the last a whole training.
         allowance: What may be trained in all; None for no limit.
         exempt: Whether a trial is trained to its end in any case.
-        epoch_cost: What an epoch of a trial costs; by default its measured seconds.
+        epoch_cost: What an epoch of a trial costs, by its parameters; by default its measured seconds.
 
     Attributes:
         queued: Numbers of the trials that are enqueued, in order.
@@ -92,8 +92,11 @@ class Members:
         self._epoch_cost = epoch_cost or seconds_of
         self._allowance, self._exempt = allowance, exempt
         self._members: dict[int, Member] = {}
-        self._epochs = 0  # counted as they come: it is asked for several times an epoch
-        self._final: dict[int, Standing] = {}  # of the trials that change no more
+        # Counted as things change: they are asked for several times an epoch.
+        self._epochs = self._granted = self._exempt_members = 0
+        self._in_state: dict[State, dict[int, None]] = {state: {} for state in get_args(State)}
+        # Of the trials that change no more.
+        self._final: dict[int, tuple[Standing, Curve]] = {}
         trials = study.get_trials(deepcopy=False)
         self.queued = [trial.number for trial in trials if is_queued(trial)]
         self._exempt_queued = {
@@ -114,11 +117,9 @@ class Members:
 
     def add(self, trial: FrozenTrial) -> None:
         """Remember a trial that was started, as it stands in the study."""
-        self._final.pop(trial.number, None)
         self._exempt_queued.discard(trial.number)
         if trial.number in self._members:
-            self._epochs -= len(self._members[trial.number].scores)
-        self._epochs += len(trial.intermediate_values)
+            self._discount(trial.number)
         state: State = "running"
         if is_paused(trial):
             state = "paused"
@@ -140,29 +141,60 @@ class Members:
             note = trial.user_attrs.get(attributes.FORECAST) or {}
             member.until = max(look, int(note.get("until", 0)))
         self._members[trial.number] = member
+        self._count(trial.number)
+
+    def put(self, number: int, state: State, until: int | None = None) -> None:
+        """Put a trial into a state, and remember the epoch of its next look if that changes."""
+        self._discount(number)
+        member = self._members[number]
+        member.state = state
+        if until is not None:
+            member.until = until
+        self._count(number)
+
+    def _discount(self, number: int) -> None:
+        """Take a trial that is about to change out of what is counted."""
+        member = self._members[number]
+        self._final.pop(number, None)
+        del self._in_state[member.state][number]
+        self._epochs -= len(member.scores)
+        self._granted -= member.granted
+        self._exempt_members -= member.exempt
+
+    def _count(self, number: int) -> None:
+        member = self._members[number]
+        self._in_state[member.state][number] = None
+        self._epochs += len(member.scores)
+        self._granted += member.granted
+        self._exempt_members += member.exempt
 
     def note_seconds(self, trial: FrozenTrial) -> None:
         """Remember what the epochs of a trial that paused or ended have taken."""
         self._final.pop(trial.number, None)
         member = self._members[trial.number]
-        member.cost, member.seconds = self._epoch_cost(trial), seconds_of(trial)
+        member.seconds = seconds_of(trial)
+        if self._epoch_cost is seconds_of:  # another says the same of a trial at all times
+            member.cost = member.seconds
 
     @property
     def paused(self) -> list[int]:
         """Numbers of the trials that wait."""
-        return [number for number, one in self._members.items() if one.state == "paused"]
+        return sorted(self._in_state["paused"])
+
+    @property
+    def has_complete(self) -> bool:
+        """A trial was trained to its end."""
+        return bool(self._in_state["complete"])
 
     def running(self, stopping: int | None = None) -> list[int]:
         """Return the numbers of the trials that are being trained, but for `stopping`."""
-        found = [number for number, one in self._members.items() if one.state == "running"]
-        return [number for number in found if number != stopping]
+        return [number for number in self._in_state["running"] if number != stopping]
 
     def note_scores(self, number: int, scores: Mapping[int, float]) -> None:
         """Remember the scores of a trial, by epoch; some may be known already."""
-        own = self._members[number].scores
-        self._epochs -= len(own)
-        own.update(scores)
-        self._epochs += len(own)
+        self._discount(number)
+        self._members[number].scores.update(scores)
+        self._count(number)
 
     @property
     def epochs(self) -> int:
@@ -171,7 +203,7 @@ class Members:
 
     def curves(self) -> list[Curve]:
         """Return the trials as the model sees them."""
-        return [Curve(one.unit, one.scores, one.state in {"running", "paused"}) for one in self]
+        return [self._seen(number, None)[1] for number in self._members]
 
     def situation(
         self, *, last: bool, stopping: int | None, seconds_left: float | None
@@ -183,7 +215,7 @@ class Members:
             stopping: A running trial that is at its look, and may pause.
             seconds_left: Seconds until the search must end; None where there is no such limit.
         """
-        trials = [self._standing(number, one, stopping) for number, one in self._members.items()]
+        trials = [self._seen(number, stopping)[0] for number in self._members]
         may_begin, most, finish = not last, None, False
         if self._allowance is not None:
             left = self._left(self._allowance)
@@ -193,8 +225,11 @@ class Members:
             most = left - to_begin * self._looks[0] if may_begin else left
             finish = not may_begin and left <= FINISH * self._looks[-1]
             if may_begin and most > 0 and any(one.paused for one in trials):
-                may_begin = len(self) < self._allowance.begun(left) + SPREAD
-        usual = np.median([one.seconds for one in self if one.seconds] or [0.0])
+                ahead = max(SPREAD, len(self._in_state["running"]))
+                may_begin = len(self) < self._allowance.begun(left) + ahead
+        usual = 0.0
+        if seconds_left is not None:
+            usual = np.median([one.seconds for one in self if one.seconds] or [0.0])
         if seconds_left is not None and usual > 0.0:
             epochs = int(seconds_left / usual)
             if epochs <= FINISH * self._looks[-1]:
@@ -212,16 +247,19 @@ class Members:
 
     def _left(self, allowance: Allowance) -> int:
         """Return the epochs that may be trained beyond those that running trials are granted."""
-        exempt = sum(one.exempt for one in self) + len(self._exempt_queued)
-        return allowance.total(exempt) - sum(one.granted for one in self)
+        exempt = self._exempt_members + len(self._exempt_queued)
+        return allowance.total(exempt) - self._granted
 
-    def _standing(self, number: int, member: Member, stopping: int | None) -> Standing:
+    def _seen(self, number: int, stopping: int | None) -> tuple[Standing, Curve]:
+        """Return what a decision depends on of a trial; the same objects as long as they are final."""
         if number in self._final:
             return self._final[number]
-        standing = self._current(number, member, stopping)
-        if member.state in {"complete", "ended", "failed"}:
-            self._final[number] = standing
-        return standing
+        member = self._members[number]
+        is_open = member.state in {"running", "paused"}
+        seen = self._current(number, member, stopping), Curve(member.unit, member.scores, is_open)
+        if not is_open:
+            self._final[number] = seen
+        return seen
 
     def _current(self, number: int, member: Member, stopping: int | None) -> Standing:
         at = member.at

@@ -115,8 +115,12 @@ def run_search(
             jobs[trial.number].trial = trial
         return trial
 
+    def is_ready() -> bool:
+        more = trials is None or begun < trials
+        return not more or policy.ready(wait=not busy)
+
     while True:
-        while free and (trial := next_trial()) is not None:
+        while free and is_ready() and (trial := next_trial()) is not None:
             free -= 1
             heapq.heappush(busy, (now + jobs[trial.number].seconds, next(order), trial.number))
         if not busy:

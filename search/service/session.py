@@ -25,6 +25,7 @@ from search.home import Home, StudyFolder
 from search.lr_range.plots import keep_plots
 from search.lr_range.study_bounds import bounded_space
 from search.lr_range.sweeps import StopBeforeTrials
+from search.policy.beside.thinking_process import ThinkingProcess
 from search.request import ConfirmRequest, ResumeRequest, StartRequest
 from search.service.effort import after_test_of, say_what_the_test_costs
 from search.service.known_configurations import enqueue_known
@@ -173,7 +174,10 @@ class Session:
         warm_start.enqueue(self.study, space, self.observe)
         _say_what_is_known(self.study, space, self.observe)
         self.observe(self._started(space, stopwatch.seconds_left()))
-        return Coordinator(self.study, space, pool, folder, self.observe, stop, stopwatch).run()
+        with ThinkingProcess() as beside:
+            return Coordinator(
+                self.study, space, pool, folder, self.observe, stop, stopwatch, beside
+            ).run()
 
     def _started(self, space: Space, seconds_left: float | None) -> SearchStarted:
         rows = tuple(self.study.rows())

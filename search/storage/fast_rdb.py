@@ -3,7 +3,7 @@
 It replaces private parts of Optuna 5.0, which is why setup.cfg bounds Optuna's version from above.
 """
 
-import json
+import copy
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -12,29 +12,29 @@ from typing import Any
 from optuna.distributions import (
     BaseDistribution,
     check_distribution_compatibility,
-    distribution_to_json,
     json_to_distribution,
 )
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import BindParameter, Connection, Select, Table, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, Select, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-__all__ = ["FastRDBStorage"]
+from search.storage.gathered_writes import GatheredWrites
+from search.storage.trial_rows import (
+    KEYS,
+    PARAMS,
+    PARTS,
+    TRIALS,
+    attribute_row,
+    parts_of,
+    score_row,
+    value_rows,
+)
 
-TRIALS: Table = models.TrialModel.__table__
-PARAMS: Table = models.TrialParamModel.__table__
-PARTS: Mapping[str, Table] = {
-    "values": models.TrialValueModel.__table__,
-    "params": PARAMS,
-    "user_attributes": models.TrialUserAttributeModel.__table__,
-    "system_attributes": models.TrialSystemAttributeModel.__table__,
-    "intermediate_values": models.TrialIntermediateValueModel.__table__,
-}
-"""The tables of a trial's parts, by their names in Optuna's model of a trial."""
+__all__ = ["FastRDBStorage"]
 
 # Statements are built once: building one takes longer than SQLite takes to answer it.
 THE_TRIAL: BindParameter[int] = bindparam("the_trial")
@@ -42,12 +42,6 @@ TRIAL = select(TRIALS).where(TRIALS.c.trial_id == THE_TRIAL)
 PART = {name: select(one).where(one.c.trial_id == THE_TRIAL) for name, one in PARTS.items()}
 STATE = select(TRIALS.c.state).where(TRIALS.c.trial_id == THE_TRIAL)
 STATE_TO_CHANGE = STATE.with_for_update()
-KEYS = {
-    "values": "objective",
-    "user_attributes": "key",
-    "system_attributes": "key",
-    "intermediate_values": "step",
-}
 CHANGE = {
     part: one.update().where(one.c.trial_id == THE_TRIAL, one.c[key] == bindparam("the_key"))
     for part, key in KEYS.items()
@@ -56,6 +50,12 @@ CHANGE = {
 # Optuna counts the trials before it, which gives a number twice if somebody has deleted one by SQL.
 NUMBER = select(func.coalesce(func.max(TRIALS.c.number) + 1, 0)).where(
     TRIALS.c.study_id == bindparam("the_study"), TRIALS.c.trial_id < THE_TRIAL
+)
+# Locked, so that no two trials of the study get one number.
+STUDY = (
+    select(models.StudyModel.study_id)
+    .where(models.StudyModel.study_id == bindparam("the_study"))
+    .with_for_update()
 )
 SCORES = PARTS["intermediate_values"]
 ENQUEUED = (
@@ -127,17 +127,30 @@ class FastRDBStorage(RDBStorage):
                 before = self._writable(connection, trial_id, STATE_TO_CHANGE)
                 if state is TrialState.RUNNING and before is not TrialState.WAITING:
                     return False  # another process was faster
-                for row in _values(values):
+                for row in value_rows(values):
                     self._write(connection, "values", trial_id, row["objective"], row)
                 connection.execute(CHANGE_TRIAL, which | change)
         except IntegrityError:
             return False
         return True
 
+    def write_gathered(self, writes: GatheredWrites, *, again: bool = False) -> set[int]:
+        """Write into many unfinished trials at once.
+
+        Args:
+            writes: What is to be written.
+            again: It may have been written already.
+
+        Returns:
+            The trials into which nothing was written, as another process has ended or removed them.
+        """
+        with _create_scoped_session(self.scoped_session) as session:
+            return writes.write(session.connection(), again=again)
+
     def _set_trial_intermediate_value_without_commit(
         self, session: Session, trial_id: int, step: int, intermediate_value: float
     ) -> None:
-        row = _score(step, intermediate_value)
+        row = score_row(step, intermediate_value)
         self._put(session.connection(), "intermediate_values", trial_id, step, row)
 
     def _set_trial_attr_without_commit(
@@ -145,7 +158,7 @@ class FastRDBStorage(RDBStorage):
     ) -> None:
         ours = model_cls is models.TrialUserAttributeModel
         part = "user_attributes" if ours else "system_attributes"
-        self._put(session.connection(), part, trial_id, key, _attribute(key, value))
+        self._put(session.connection(), part, trial_id, key, attribute_row(key, value))
 
     def _put(
         self, connection: Connection, part: str, trial_id: int, key: int | str, row: dict[str, Any]
@@ -170,6 +183,24 @@ class FastRDBStorage(RDBStorage):
         if not changed.rowcount:
             connection.execute(PARTS[part].insert(), {"trial_id": trial_id, **row})
 
+    def _create_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None = None
+    ) -> FrozenTrial:
+        """Create a trial; a deadlock is an outage like others, which `RetryingStorage` waits for."""
+        template = template_trial or create_trial(state=TrialState.RUNNING)
+        with _create_scoped_session(self.scoped_session) as session:
+            if session.connection().scalar(STUDY, {"the_study": study_id}) is None:
+                raise KeyError(models.NOT_FOUND_MSG)
+            row = self._get_prepared_new_trial(study_id, template, session)
+        # One that changes no more is cached for good, so nobody else may hold its parts.
+        made = copy.deepcopy(template) if template.state.is_finished() else copy.copy(template)
+        made.number, made.datetime_start, made._trial_id = (  # noqa: SLF001
+            row.number,
+            row.datetime_start,
+            row.trial_id,
+        )
+        return made
+
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
     ) -> Any:
@@ -189,7 +220,7 @@ class FastRDBStorage(RDBStorage):
         which = {"the_trial": trial_id}
         number = connection.scalar(NUMBER, which | {"the_study": study_id})
         connection.execute(CHANGE_TRIAL, which | {"number": number})
-        for name, rows in _parts_of(template).items():
+        for name, rows in parts_of(template).items():
             if rows:
                 found = [{"trial_id": trial_id, **row} for row in rows]
                 connection.execute(PARTS[name].insert(), found)
@@ -215,47 +246,6 @@ class FastRDBStorage(RDBStorage):
                     continue  # it becomes known once it is committed
                 known = self._distributions[study_id, name] = json_to_distribution(stored)
             check_distribution_compatibility(known, distribution)
-
-
-def _parts_of(trial: FrozenTrial) -> Mapping[str, list[dict[str, Any]]]:
-    """Return the rows of a trial's parts, without the id of the trial."""
-    return {
-        "values": _values(trial.values),
-        "params": [
-            {
-                "param_name": name,
-                "param_value": trial.distributions[name].to_internal_repr(value),
-                "distribution_json": distribution_to_json(trial.distributions[name]),
-            }
-            for name, value in trial.params.items()
-        ],
-        "user_attributes": _attributes(trial.user_attrs),
-        "system_attributes": _attributes(trial.system_attrs),
-        "intermediate_values": [
-            _score(step, score) for step, score in trial.intermediate_values.items()
-        ],
-    }
-
-
-def _values(values: Sequence[float] | None) -> list[dict[str, Any]]:
-    stored = map(models.TrialValueModel.value_to_stored_repr, values or ())
-    return [
-        {"objective": objective, "value": value, "value_type": kind}
-        for objective, (value, kind) in enumerate(stored)
-    ]
-
-
-def _score(step: int, score: float) -> dict[str, Any]:
-    stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(score)
-    return {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
-
-
-def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [_attribute(key, value) for key, value in attributes.items()]
-
-
-def _attribute(key: str, value: Any) -> dict[str, Any]:
-    return {"key": key, "value_json": json.dumps(value)}
 
 
 def _stored(local: datetime | None) -> datetime | None:

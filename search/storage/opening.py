@@ -18,9 +18,9 @@ from search.errors import ServiceError, UsageError
 from search.home import Home
 from search.storage.drivers import SQLITE, engine_options
 from search.storage.fast_rdb import FastRDBStorage
+from search.storage.gathering import GatheringStorage
 from search.storage.locks import locked
 from search.storage.read_only import is_read_only, read_only_url
-from search.storage.retrying import RetryingStorage
 from search.storage.schema import schema_problem
 from search.storage.urls import hide_secrets, shown_url, sqlite_file
 
@@ -29,7 +29,7 @@ __all__ = ["check_storage", "existing_storage", "has_tables", "open_storage", "s
 ATTEMPTS, SECONDS_BETWEEN_ATTEMPTS = 5, 0.5
 
 
-def open_storage(url: str) -> RetryingStorage:
+def open_storage(url: str) -> GatheringStorage:
     """Open, or create, the database that `url` names.
 
     SQLite is put into write-ahead mode, in which readers (a dashboard, a status) and the writer do not lock
@@ -48,11 +48,11 @@ def open_storage(url: str) -> RetryingStorage:
         # Two searches that start at once must not both create the tables.
         if path is None:
             with locked(make_url(url), "the tables"):
-                return _checked(RetryingStorage(_with_tables(template, options)))
+                return _checked(GatheringStorage(_with_tables(template, options)))
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f"{path.name}.lock")):
             _use_write_ahead_log(path)
-            storage = _checked(RetryingStorage(_with_tables(template, options), path))
+            storage = _checked(GatheringStorage(_with_tables(template, options), path))
     event.listen(storage.engine, "connect", _relax_synchronisation)
     storage.engine.dispose()  # connections made before the listener lack the setting
     return storage
@@ -137,7 +137,7 @@ def _relax_synchronisation(connection: sqlite3.Connection, _record: object) -> N
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def existing_storage(home: Home, url: str | None) -> RetryingStorage:
+def existing_storage(home: Home, url: str | None) -> GatheringStorage:
     """Open the storage of the studies, which must exist; if it cannot be written to, open it to be read.
 
     Raises:
@@ -160,16 +160,16 @@ def existing_storage(home: Home, url: str | None) -> RetryingStorage:
     return open_storage(url) if read_from is None else _open_to_read(url, read_from)
 
 
-def _open_to_read(url: str, read_from: str) -> RetryingStorage:
+def _open_to_read(url: str, read_from: str) -> GatheringStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     options = engine_options(make_url(read_from))
     template = read_from.replace("{", "{{").replace("}", "}}")
     with saying_why(url):
         database = FastRDBStorage(template, options, read_only=True)
-        return _checked(RetryingStorage(database, read_from=url))
+        return _checked(GatheringStorage(database, read_from=url))
 
 
-def _checked(storage: RetryingStorage) -> RetryingStorage:
+def _checked(storage: GatheringStorage) -> GatheringStorage:
     """Return a storage whose tables are those of the installed Optuna.
 
     Raises:

@@ -8,6 +8,7 @@ never started.
 """
 
 import copy
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -99,22 +100,40 @@ def _essence(trial: FrozenTrial) -> tuple[Any, ...]:
     return trial.state, notes.get(attributes.RECIPE), notes.get(attributes.SEED), scores
 
 
+@runtime_checkable
+class CreatesWhole(Protocol):
+    """A storage that creates a trial without having to read it then."""
+
+    def create_whole_trial(self, study_id: int, template: FrozenTrial) -> FrozenTrial:
+        """Create a trial, and return it as the study has it."""
+
+
 def begin(study: optuna.Study, draft: Trial, notes: Mapping[str, Any]) -> Trial:
     """Write a drafted trial, with its notes, as a running one: whole, or after a kill not at all."""
+    storage, study_id = study._storage, study._study_id  # noqa: SLF001
+    drafted = snapshot(draft)
     whole = create_trial(
         state=TrialState.RUNNING,
-        params=draft.params,
-        distributions=draft.distributions,
-        user_attrs=dict(notes),
+        params=drafted.params,
+        distributions=drafted.distributions,
+        user_attrs=json.loads(json.dumps(dict(notes))),  # as it will be read from the study
     )
     # `Study.add_trial` does this but does not return the trial.
-    trial_id = study._storage.create_new_trial(study._study_id, whole)  # noqa: SLF001
-    return Trial(study, trial_id)
+    if not isinstance(storage, CreatesWhole):
+        return Trial(study, storage.create_new_trial(study_id, whole))
+    frozen = storage.create_whole_trial(study_id, whole)
+    # All that `Trial.__init__` does, but for reading the trial, which takes as long as writing it.
+    trial = Trial.__new__(Trial)
+    trial.study, trial.storage, trial._trial_id = study, storage, frozen._trial_id  # noqa: SLF001
+    trial._cached_frozen_trial, trial._fixed_params = frozen, {}  # noqa: SLF001
+    trial.relative_search_space, trial._relative_params = None, None  # noqa: SLF001
+    return trial
 
 
 def pause(trial: Trial) -> None:
     """Let a running trial wait until it is taken up again."""
     trial.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)  # noqa: SLF001
+    _note_state(trial, TrialState.WAITING)
 
 
 def take_up(study: optuna.Study, number: int) -> Trial:
@@ -127,13 +146,13 @@ def take_up(study: optuna.Study, number: int) -> Trial:
     try:
         trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
         _run(storage, trial_id, number)
+        return Trial(study, trial_id)
     except KeyError as error:
         raise LostTrialError(number) from error
-    return Trial(study, trial_id)
 
 
 def resume(trial: Trial) -> None:
-    """Let a waiting trial run that was just attached, without reading it once more.
+    """Let a waiting trial run that this process has paused or attached, without reading it once more.
 
     What its holder knows stays, except for its state; the time of its start is the one before.
 
@@ -141,9 +160,13 @@ def resume(trial: Trial) -> None:
         LostTrialError: It does not wait any more.
     """
     _run(trial.storage, trial._trial_id, trial.number)  # noqa: SLF001
-    as_running = copy.copy(snapshot(trial))
-    as_running.state = TrialState.RUNNING
-    trial._cached_frozen_trial = as_running  # noqa: SLF001
+    _note_state(trial, TrialState.RUNNING)
+
+
+def _note_state(trial: Trial, state: TrialState) -> None:
+    found = copy.copy(snapshot(trial))
+    found.state = state
+    trial._cached_frozen_trial = found  # noqa: SLF001
 
 
 def _run(storage: BaseStorage, trial_id: int, number: int) -> None:
@@ -179,7 +202,7 @@ def snapshot(trial: Trial) -> FrozenTrial:
     """Return a trial as its holder knows it, without a look into the study. To be read only.
 
     It is as it was when it was started, attached or taken up, with all that was written through `trial`
-    since, which is everything where one process writes; only its state and its end are those of then.
+    since, which is everything where one process writes; only its end is not there.
     """
     return trial._cached_frozen_trial  # noqa: SLF001
 

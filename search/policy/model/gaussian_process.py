@@ -172,10 +172,20 @@ class Posterior:
 
     def predict(self, points: Points) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the score at each point, without noise; (k,) each."""
+        _, mean, variance = self.solved(points)
+        return mean, np.sqrt(np.maximum(variance, 1e-9))
+
+    def solved(self, points: Points) -> tuple[Floats, Floats, Floats]:
+        """Return what further predictions follow from.
+
+        Returns:
+            (n, k) the covariance of the observed scores with the points, divided by the factor; and (k,)
+            mean and variance at the points, without noise.
+        """
         between = covariance_of(self.points, points, self.prior, self.values)  # (n, k)
         solved = solve_triangular(self.factor, between, lower=True, check_finite=False)
         variance = self.values.amplitudes.sum() - np.einsum("nk,nk->k", solved, solved)
-        return between.T @ self.weights, np.sqrt(np.maximum(variance, 1e-9))
+        return solved, between.T @ self.weights, variance
 
     def believing(self, points: Points) -> "Posterior":
         """Return the process as if each of these points had turned out as predicted.

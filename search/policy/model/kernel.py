@@ -118,8 +118,8 @@ def covariance_of(left: Points, right: Points, prior: Prior, values: KernelValue
     a1, a2, a3 = values.amplitudes
     alike = matern(_distances(left.configurations / scales, right.configurations / scales))
     # There are few different epochs, so the kernel of progress is looked up instead of computed.
-    ours, row = np.unique(left.progress / values.progress, axis=0, return_inverse=True)
-    theirs, column = np.unique(right.progress / values.progress, axis=0, return_inverse=True)
+    ours, row = _distinct(left.progress / values.progress)
+    theirs, column = _distinct(right.progress / values.progress)
     when = matern(_distances(ours, theirs))[row.reshape(-1, 1), column.reshape(1, -1)]
     found = (a1 + a2 * when) * alike + a3 * when
     if left.tasks.any() or right.tasks.any():
@@ -138,6 +138,15 @@ def matern_slope(distance: Floats) -> Floats:
     """The derivative by the logarithm of a length scale is this times that dimension's scaled square."""
     scaled = _ROOT_5 * distance
     return np.asarray(5.0 / 3.0 * (1.0 + scaled) * np.exp(-scaled))
+
+
+def _distinct(progress: Floats) -> tuple[Floats, Ints]:
+    """(u, m) the different rows of (n, m), in order, and (n,) which of them each row is."""
+    if progress.shape[1] == 1:  # NumPy needs several times as long for rows as for numbers
+        found, which = np.unique(progress[:, 0], return_inverse=True)
+        return found[:, None], which
+    rows, which = np.unique(progress, axis=0, return_inverse=True)
+    return rows, which
 
 
 def _distances(left: Floats, right: Floats) -> Floats:

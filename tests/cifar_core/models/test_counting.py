@@ -9,6 +9,7 @@ from torchvision.models import ResNet18_Weights
 
 from cifar_core.models import NETWORKS, counting, network_of
 from cifar_core.models.counting import count
+from cifar_core.models.net import multiply_adds
 from cifar_core.recipe import Net, Network, ResNet9, ResNet18Cifar, ResNet18ImageNet
 from tests.cifar_core.models.records import RECORDS
 
@@ -66,3 +67,9 @@ def test_counting_draws_no_random_numbers_and_takes_moments() -> None:
     count(ResNet18Cifar(width=512))
     assert time.process_time() - started < 1.0
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("record", [Net(), Net(channels1=3, channels2=61, batch_norm=True)])
+def test_the_formula_of_the_tutorials_network_counts_what_is_counted(record: Net) -> None:
+    assert multiply_adds(record) == count(record).multiply_adds
+    assert multiply_adds(record, 7) == count(record, classes=7).multiply_adds
