@@ -117,7 +117,8 @@ def test_a_study_goes_on_in_copies_as_if_it_had_stayed(
     assert result.code == 0, result
     assert f"trial 1 continues after epoch {epochs}" in result.out
     assert values_of(Database(third).trials()) == values_of(undisturbed.database.trials())
-    assert len(list((third / "artifacts").iterdir())) == 1
+    copied_to, alone = (list((home / "artifacts").iterdir()) for home in (third, undisturbed.home))
+    assert len(copied_to) == len(alone) == 2  # of the LR-range test, and the report
     assert (
         len(list((third / "studies" / "tiny" / "checkpoints").iterdir())) == 1
     )  # the best trial's
