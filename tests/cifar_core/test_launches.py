@@ -16,7 +16,7 @@ from cifar_core import stepping, trainer
     [
         pytest.param("net", 35.0, marks=pytest.mark.slow),
         ("net, batch norm", 44.0),
-        ("speednet", 50.0),
+        pytest.param("speednet", 50.0, marks=pytest.mark.slow),
     ],
 )
 def test_a_step_launches_at_most(name: str, most: float) -> None:

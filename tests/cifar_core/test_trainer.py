@@ -85,6 +85,7 @@ def test_a_network_with_batch_norm_learns_real_images_in_three_epochs(
     assert finished(recipe, real_splits).history[-1].validation_accuracy > 0.35
 
 
+@pytest.mark.slow
 def test_bfloat16_on_the_cpu_learns_as_well(small_splits: Splits) -> None:
     recipe = LEARNER.model_copy(update={"precision": "bfloat16"})
     assert finished(recipe, small_splits).history[-1].validation_accuracy > 0.9

@@ -16,7 +16,6 @@ from cifar_core import trainer
 from cifar_core.data.resident import Normalization, training_batches
 from cifar_core.device import Backend, sent
 from cifar_core.lr_range import Ramp, sweep
-from cifar_core.lr_range.sweep import CHECK_EVERY
 from cifar_core.models import network_of
 from cifar_core.recipe import Augmentation, Recipe
 from cifar_core.stepping import evaluate
@@ -201,11 +200,12 @@ def test_a_sweep_reads_once_every_so_many_steps_and_at_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     training = trained(EVERYTHING)
+    monkeypatch.setitem(sweep.__globals__, "CHECK_EVERY", 5)
     # The copy is made once a sweep, and is a training that is made: see `trained`.
     monkeypatch.setattr(training, "twin", lambda: training)
     with watching(answer=1.0) as watch:
-        found = sweep(training, Ramp(low=0.1, high=1.0, steps=2 * CHECK_EVERY))
-    assert len(found.loss) == 2 * CHECK_EVERY
+        found = sweep(training, Ramp(low=0.1, high=1.0, steps=10))
+    assert len(found.loss) == 10
     assert watch.reads == ["sweep"] * (2 + 1)
 
 

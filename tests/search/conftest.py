@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from filelock import FileLock
+from optuna.storages._rdb.storage import _VersionManager
 
 from search.cli import run as run_here
 from search.home import STORAGE_VARIABLES, StudyFolder
+from search.storage import locks, study_lock
 from tests.search.browsing import browser  # noqa: F401 -- a fixture
 from tests.search.postgres import Server
 from tests.search.running import (
@@ -51,11 +54,33 @@ class Undisturbed:
         return Database(self.home)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _migrations_are_read_once() -> Iterator[None]:
+    """Optuna imports all its migrations whenever it opens a database, and they never change."""
+    read, scripts = _VersionManager._create_alembic_script, list[ScriptDirectory]()
+
+    def once(manager: _VersionManager) -> ScriptDirectory:
+        if not scripts:
+            scripts.append(read(manager))
+        return scripts[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_VersionManager, "_create_alembic_script", once)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_storage_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     """Studies of tests are in their own homes, whatever the environment says."""
     for name in STORAGE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that another has is given up soon: nobody lets go of it while a test waits."""
+    for module in (locks, study_lock):
+        monkeypatch.setattr(module, "SECONDS_TO_TAKE", 0.05)
 
 
 @pytest.fixture

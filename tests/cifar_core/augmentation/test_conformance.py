@@ -145,7 +145,10 @@ def test_no_value_of_a_tensor_decides_what_is_computed(each: Augment, count: int
 
 
 @every
-@pytest.mark.parametrize(("count", "seed"), [(1, 0), (1, 1), (1, 2), (64, 0)])
+@pytest.mark.parametrize(
+    ("count", "seed"),
+    [(1, 0), *(pytest.param(1, seed, marks=pytest.mark.slow) for seed in (1, 2)), (64, 0)],
+)
 def test_the_same_code_runs_on_cuda_and_waits_for_no_copy(
     each: Augment, count: int, seed: int
 ) -> None:

@@ -224,6 +224,7 @@ def test_the_mean_colour_of_an_image_does_not_tell_its_class(
     assert linear_accuracy(colours, seen[1], others, unseen[1]) < 0.13
 
 
+@pytest.mark.slow
 def test_a_linear_classifier_stays_poor(seen: LabelledImages, unseen: LabelledImages) -> None:
     assert linear_accuracy(flat(seen[0]), seen[1], flat(unseen[0]), unseen[1]) < 0.3
 

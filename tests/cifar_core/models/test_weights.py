@@ -182,9 +182,11 @@ def test_a_file_that_grows_when_it_is_read_is_refused(trained: State, tmp_path: 
     path = saved(trained, tmp_path)
     with zipfile.ZipFile(path) as archive:
         parts = {one.filename: archive.read(one) for one in archive.infolist()}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    smallest = min(parts, key=lambda name: len(parts[name]))
+    with zipfile.ZipFile(path, "w") as archive:  # one part is enough
         for name, content in parts.items():
-            archive.writestr(name, content)
+            how = zipfile.ZIP_DEFLATED if name == smallest else zipfile.ZIP_STORED
+            archive.writestr(name, content, how)
     assert "cannot be read as a file of weights: a part of it is compressed" in refused(path)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,12 +36,13 @@ def killed_at_the_end(pid: int) -> Iterator[None]:
 
 @needs_proc
 def test_a_search_in_the_background_outlives_its_terminal_and_is_followed_to_its_end(
-    plain_images: Path, tmp_path: Path, here: Here
+    few_images: Path, tmp_path: Path, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("CIFAR_SEARCH_DATA", str(few_images))
     home = ("--home", tmp_path)
-    wishes = ("--trials", "3", "--lr-bounds", "off", "--detach", "--json")
+    wishes = ("--trials", "1", "--lr-bounds", "off", "--detach", "--json")
     command = ("start", "--space", space_file(tmp_path), *FAST, *home, *wishes)
-    with in_terminal(*command, folder=tmp_path, data=plain_images) as (terminal, running):
+    with in_terminal(*command, folder=tmp_path, data=few_images) as (terminal, running):
         assert running.wait().code == 0, terminal.shown
         told = json.loads(terminal.shown[terminal.shown.index("{") :])
     # Its terminal is closed by now, and everything that was left in its process group is killed.
@@ -49,11 +51,36 @@ def test_a_search_in_the_background_outlives_its_terminal_and_is_followed_to_its
         assert "is already running" in here("resume", *home).err
         followed = here("logs", *told["follow"].split()[2:])
     assert followed.code == 0
-    assert "Search tiny finished: 3 of 3 trials" in followed.out
+    assert "Search tiny finished: 1 of 1 trials" in followed.out
     assert Path(told["log"]) == Home(tmp_path).study("tiny").log
-    assert len(Database(tmp_path).trials()) == 3
+    assert len(Database(tmp_path).trials()) == 1
 
 
+REFUSED = """
+import sys
+from search.commands.background import in_background
+
+def search(background):
+    print("so far", flush=True)
+    print("Error: there is nothing", file=sys.stderr)
+    return 2
+
+sys.exit(in_background(search, as_json=False))
+"""
+
+
+def test_what_ends_before_it_has_begun_is_passed_on_with_its_exit_code() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", REFUSED], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (
+        2,
+        "so far\n",
+        "Error: there is nothing\n",
+    )
+
+
+@pytest.mark.slow
 def test_a_search_that_cannot_begin_says_why_and_nothing_runs_on(tmp_path: Path) -> None:
     wishes = ("--home", tmp_path, "--data", tmp_path / "nowhere", "--detach")
     with begin("start", "--space", space_file(tmp_path), *wishes, folder=tmp_path) as running:

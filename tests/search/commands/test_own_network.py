@@ -47,7 +47,7 @@ def plain_images(few_images: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def searched(shared_folder: Path, plain_images: Path) -> Path:
-    """A folder with a module, a space and the home of a search of it, confirmed with one training."""
+    """A folder with a module, a space and the home of a finished search of it."""
     folder = shared_folder / "own"
     with FileLock(shared_folder / "own.lock"):
         if not folder.exists():
@@ -55,9 +55,7 @@ def searched(shared_folder: Path, plain_images: Path) -> Path:
             shutil.copy(own_nets.__file__, folder / "nets_of_mine.py")
             (folder / "own.toml").write_text(SPACE)
             options = ("--space", folder / "own.toml", "--home", folder / "home", *FAST, "--trust")
-            ended = run(
-                "start", *options, "--json", "--confirm", "1", folder=folder, data=plain_images
-            )
+            ended = run("start", *options, "--json", folder=folder, data=plain_images)
             assert ended.code == 0, ended
             (folder / "out.json").write_text(ended.out)
     return folder
@@ -80,13 +78,20 @@ def test_the_search_of_an_own_network_is_as_any_other(searched: Path) -> None:
     assert found["state"] == "finished"
     assert found["trials"]["complete"] + found["trials"]["pruned"] == 2
     assert found["best"]["recipe"]["network"]["builder"] == "nets_of_mine:small"
-    assert found["confirmation"]["ended"]
-    assert all(one["contender"]["multiply_adds"] > 0 for one in found["confirmation"]["ranking"])
     report = (searched / "home" / "exports" / "own" / "report.html").read_text()
     assert "which a report does not run" not in report
     exported = (searched / "home" / "exports" / "own" / "best-1.toml").read_text()
     assert '"nets_of_mine.py" = ' in exported
     assert (searched / "home" / "exports" / "own" / "best-1.pt").exists()
+
+
+@pytest.mark.slow
+def test_the_confirmation_of_an_own_network_is_as_any_other(copy: Path, plain_images: Path) -> None:
+    ended = run("confirm", "--home", "home", "--trust", "--json", folder=copy, data=plain_images)
+    assert ended.code == 0, ended
+    found = json.loads(ended.out)["confirmation"]
+    assert found["ended"]
+    assert all(one["contender"]["multiply_adds"] > 0 for one in found["ranking"])
 
 
 def test_commands_that_read_import_nothing(copy: Path, here: Here) -> None:

@@ -181,6 +181,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_other_machines_need_the_password_that_is_printed_once(small: Path) -> None:
     arguments = ("dashboard", "--host", "0.0.0.0", "--port", 0, "--home", small)  # noqa: S104
     with begin(*arguments, folder=small) as running:

@@ -68,6 +68,36 @@ def test_after_a_kill_in_the_lr_range_test_what_is_swept_is_not_swept_again(
         assert database.note(note) == undisturbed.database.note(note)
 
 
+def test_after_a_kill_of_the_coordinator_trials_end_as_if_nothing_had_been(
+    undisturbed: Undisturbed, plain_images: Path, tmp_path: Path
+) -> None:
+    """To the last digit, in a search of the first two trials of the undisturbed one."""
+    database = Database(tmp_path)
+    # Known configurations are the same whatever the rates that are searched.
+    wishes = ("--trials", 2, "--lr-bounds", "off")
+    command = ("start", *undisturbed.options, "--home", tmp_path, *wishes)
+    with begin(*command, folder=tmp_path, data=plain_images) as running:
+        wait_for_epoch(running, database, 0, 1)
+        kill_coordinator(running)
+    before, killed = database.epochs(), database.trials()
+    (begun,) = (trial for trial in killed if trial.state is TrialState.RUNNING)
+    epochs = len(begun.intermediate_values)
+    saved = epochs_in_checkpoint(tmp_path, begun.number)
+    assert len(saved) >= epochs
+    with begin(*command, folder=tmp_path, data=plain_images) as running:
+        result = ended(running, 0)
+    assert f"trial {begun.number} continues after epoch {epochs}\n" in result.out
+    assert result.err == ""
+    assert_same_rows(before, database.epochs())
+    assert database.finished() == {0: "COMPLETE", 1: "COMPLETE"}
+    after = database.trials()
+    assert values_of(after) == values_of(undisturbed.database.trials())[:2]
+    # Seconds are measured anew whenever an epoch is trained: these were not.
+    seconds = [epoch["seconds"] for epoch in after[begun.number].user_attrs["epochs"]]
+    assert seconds[: len(saved)] == pytest.approx([one["seconds"] for one in saved], rel=1e-5)
+
+
+@pytest.mark.slow
 def test_after_a_kill_of_the_coordinator_a_study_ends_as_if_nothing_had_been(
     undisturbed: Undisturbed, plain_images: Path, tmp_path: Path
 ) -> None:

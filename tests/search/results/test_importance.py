@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -78,8 +79,13 @@ def additive(values: Values) -> float:
     return 0.2 + 0.4 * (dropout / 0.5) + 0.2 * (smoothing / 0.4)
 
 
+@cache
+def of_a_sum(count: int) -> Importance:
+    return known(THREE, trials(THREE, additive, count))
+
+
 def test_shares_of_a_sum_are_those_of_its_terms_and_their_intervals_have_them() -> None:
-    found = known(THREE, trials(THREE, additive, 40))
+    found = of_a_sum(40)
     assert [one.name for one in found.parameters] == ["dropout", "label_smoothing", "flip"]
     shares = by_name(found)
     for name, truth in (("dropout", 0.8), ("label_smoothing", 0.2)):
@@ -107,7 +113,7 @@ def test_trials_that_were_stopped_early_count_too() -> None:
 
 
 def test_fewer_trials_mean_wider_intervals() -> None:
-    few, many = (known(THREE, trials(THREE, additive, count)) for count in (10, 40))
+    few, many = of_a_sum(10), of_a_sum(40)
 
     def width(found: Importance) -> float:
         return sum(one.share.high - one.share.low for one in found.parameters)

@@ -87,20 +87,20 @@ def test_a_training_leaves_numbers_and_plots(
 
 
 def test_the_feature_maps_are_of_the_wanted_image_and_the_written_network(
-    capsys: pytest.CaptureFixture[str], config: Path, plain_images: Path
+    capsys: pytest.CaptureFixture[str], config: Path, few_images: Path
 ) -> None:
-    trained(capsys, config, plain_images, "--train-images", 100, "--image", 17, "--no-plots")
+    trained(capsys, config, few_images, "--train-images", 100, "--image", 17, "--no-plots")
     folder = config.with_suffix("")
     assert not list(folder.glob("*.png"))
     found = json.loads((folder / "features-0.json").read_text())
     recipe = read_configuration(config)
-    labelled = open_data(str(plain_images)).read_train()
+    labelled = open_data(str(few_images)).read_train()
     splits = splits_of(labelled, split(labelled, 100))
     image, label = splits.validation.images[17:18], int(splits.validation.labels[17])
     assert (found["image"], found["class"], found["seed"]) == (17, NAMES[label], 0)
     assert (found["split"], found["data"].split(",")[0]) == (
         "validation",
-        "CIFAR-10 (not the official files)",
+        "own images of 10 classes",
     )
     network = network_of(recipe.network)
     network.load_state_dict(load_state(folder / "network-0.pt"))

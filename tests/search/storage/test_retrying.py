@@ -109,9 +109,14 @@ def test_a_database_that_became_read_only_is_waited_for(
 
 
 def test_a_lock_is_waited_for_without_more_for_a_minute(
-    database: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+    storage: RetryingStorage,
+    database: Path,
+    study: optuna.Study,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(retrying, "SECONDS_OF_A_LOCK", 0.0)
+    with storage.engine.connect() as connection:  # the only one, which waits for seconds by itself
+        connection.execute(text("PRAGMA busy_timeout=50"))
     with closing(sqlite3.connect(database)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StorageInternalError):

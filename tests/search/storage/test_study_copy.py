@@ -271,6 +271,7 @@ def test_states_of_another_study_in_the_home_are_left_alone(stopped: Place, targ
     assert optuna.get_all_study_names(target.storage) == []
 
 
+@pytest.mark.usefixtures("impatient")
 def test_neither_side_may_be_running(stopped: Place, any_target: Place) -> None:
     for busy in (stopped, any_target):
         with (

@@ -101,6 +101,7 @@ def owner(home: Home, storage: RetryingStorage) -> Owner | None:
     return StudyLock(home, storage, NAME).owner()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_study_is_held_against_every_home_and_says_by_whom_until_the_process_is_killed(
     storage: RetryingStorage, url: str, here: Home, there: Home
 ) -> None:
@@ -132,6 +133,7 @@ def test_a_study_is_held_against_every_home_and_says_by_whom_until_the_process_i
     assert owner(here, storage) is None
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_study_that_does_not_exist_yet_is_held_too(
     sqlite_url: str, opened: Opener, here: Home, there: Home
 ) -> None:
@@ -148,6 +150,7 @@ def test_a_study_that_does_not_exist_yet_is_held_too(
     assert storage.get_all_studies() == []
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "content", ["", "{", "[1]", "null", "\0", '{"storage": 5, "identity": [1]}']
 )

@@ -81,6 +81,7 @@ def test_a_renamed_study_keeps_its_trials_and_files(
         assert lock.folder.root == folder
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_study_that_runs_or_whose_name_is_taken_is_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,6 +58,7 @@ def environment_of(pid: int | None) -> dict[str, str]:
 
 
 @needs_proc
+@pytest.mark.slow
 def test_workers_and_those_who_replace_them_use_large_pages_and_the_coordinator_does_not(
     pool: LocalPool,
 ) -> None:
@@ -109,6 +110,7 @@ def test_while_the_coordinator_was_stopped_nobody_was_silent(images: Path) -> No
 
 
 @needs_proc
+@pytest.mark.slow
 def test_a_worker_that_has_not_come_up_yet_ends_with_its_coordinator(
     images: Path, tmp_path: Path
 ) -> None:

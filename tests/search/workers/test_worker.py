@@ -414,6 +414,7 @@ def test_a_lack_of_memory_fails_one_trial_and_neither_the_next_nor_the_neighbour
     assert [first.pid, neighbour.pid] == pids
 
 
+@pytest.mark.slow
 def test_a_worker_whose_gpu_is_lost_is_replaced_and_no_other_trial_is_blamed(
     pool: LocalPool, tmp_path: Path
 ) -> None:
