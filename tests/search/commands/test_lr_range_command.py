@@ -4,7 +4,6 @@ import json
 import math
 import os
 import signal
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from search.request import LrRangeRequest
 from search.study.settings import DataIdentity
 from tests.search import running
 from tests.search.conftest import Undisturbed
-from tests.search.running import FAST, apart_from_the_images, begin, ended, needs_proc
+from tests.search.running import FAST, begin, ended, needs_proc
 from tests.search.scripted import DATA
 from tests.search.sweeping import BEST, SweepingPool, curve
 from tests.spaces.making import small_space
@@ -404,7 +403,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", None)  # as this process has found it before
     yield folder
     left = [path.name for path in folder.iterdir() if path.name.startswith("cifar-search-")]
     assert left == []
@@ -436,22 +434,20 @@ def test_a_space_gets_the_bounds_and_the_curves_that_a_search_of_it_measures(
 
 @pytest.mark.usefixtures("temporary")
 def test_a_recipe_is_answered_in_words_and_with_a_plot(
-    recipe: Path, few_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    recipe: Path, plain_images: Path, tmp_path: Path
 ) -> None:
-    """Swept in a worker's process, which is the only one that this test starts."""
     path = tmp_path / "curve.png"
     options = ("--low", "1e-4", "--high", 10, "--epochs", 8, "--seeds", 1, "--plot", path)
-    code = call(*FAST, "--config", recipe, *options, "--data", few_images)
-    out, err = capsys.readouterr()
-    assert code == 0, err
-    assert "lr: loss against learning rate" in out
-    assert "Search lr between 0." in out
-    assert "; start at 0." in out
-    assert "400 training / 100 validation" in " ".join(out.split())
-    assert "1 seed each, from seed 0." in " ".join(out.split())
-    assert out.splitlines()[-1] == str(path)
+    result = running.run(*SMALL, "--config", recipe, *options, folder=tmp_path, data=plain_images)
+    assert result.code == 0, result
+    assert "lr: loss against learning rate" in result.out
+    assert "Search lr between 0." in result.out
+    assert "; start at 0." in result.out
+    assert "CIFAR-10 (not the official files), 400 training / 5,000 validation" in result.out
+    assert "1 seed each, from seed 0." in " ".join(result.out.split())
+    assert result.out.splitlines()[-1] == str(path)
     assert path.read_bytes().startswith(MAGIC)
-    assert apart_from_the_images(err, few_images).strip() == ""
+    assert result.err.strip() == ""
 
 
 @needs_proc
