@@ -59,7 +59,7 @@ def test_a_search_at_eighty_columns() -> None:
     assert lines[0].startswith("mine ")
     # 35 trials less four of six epochs, 45 s each, two at once.
     assert lines[0].endswith("0 s elapsed, about 13 min left")
-    assert line_with(lines, "5/40").startswith("━")
+    assert line_with(lines, "5/40 trials").startswith("━")
     assert "3 complete, 1 stopped early (pruned), 1 failed" in lines
     assert "2 workers on cpu, 11,234 images/s" in lines
     assert "learning rate: sgd 0.004 to 0.4, adam 0.0002 to 0.0091" in lines
@@ -113,7 +113,7 @@ def test_a_trial_that_waits_is_counted_and_shown_again_when_it_goes_on() -> None
     waits = [started(), begins(0), pauses(0, 0.312), begins(1), ends(2, accuracy=0.5)]
     lines = lines_of(*waits)
     assert "1 complete, 0 stopped early (pruned), 0 failed, 1 paused" in lines
-    assert any(line.endswith(" 2/40") for line in lines)
+    assert any(line.endswith(" 2/40 trials") for line in lines)
     assert [line.split()[0] for line in lines if "/6 " in line] == ["1", "2"]
     lines = lines_of(*waits, begins(0, epochs_done=2))
     assert "1 complete, 0 stopped early (pruned), 0 failed" in lines
@@ -179,4 +179,4 @@ def test_a_resumed_study_has_its_earlier_trials() -> None:
     )
     assert line_with(lines, "35.0 %").split()[:2] == ["1", "3/6"]
     assert "best so far: trial 0 (base), 45.0 %" in lines
-    assert any(line.endswith("1/40") for line in lines)
+    assert any(line.endswith(" 1/40 trials") for line in lines)
