@@ -20,6 +20,7 @@ from search.formatting import (
 from search.study.rows import TrialRow
 from search.views.bars import progress_bar
 from search.views.live_confirmation import confirmation_page
+from search.views.live_sweeps import sweep_curves
 from search.views.progress import Progress, RunningTrial
 from search.views.stage import stage_of, times
 
@@ -34,7 +35,9 @@ STOP_HINT = "Ctrl-C: finish the epoch, save, stop"
 DASHBOARD_HINT = "in another terminal: "
 
 
-def draw(progress: Progress, width: int, height: int, hints: bool = True) -> RenderableType:
+def draw(
+    progress: Progress, width: int, height: int, hints: bool = True, ascii_only: bool = False
+) -> RenderableType:
     """Draw the progress of a search.
 
     Args:
@@ -42,6 +45,7 @@ def draw(progress: Progress, width: int, height: int, hints: bool = True) -> Ren
         width: Columns of the terminal.
         height: Lines of the terminal, which limit the number of trials.
         hints: Mention keys and commands.
+        ascii_only: Avoid braille characters, which the terminal cannot show.
     """
     below = _closing(progress, width, hints)
     if progress.confirming is not None:
@@ -49,7 +53,9 @@ def draw(progress: Progress, width: int, height: int, hints: bool = True) -> Ren
         page = confirmation_page(progress.confirming)
         return Group(*_header(study, progress, width), *page, *below)
     if progress.search is None:
-        return Group(*_header("cifar-search", progress, width), *_sweeps(progress), *below)
+        above = [*_header("cifar-search", progress, width), *_sweeps(progress)]
+        free = height - sum(_lines(part, width) for part in chain(above, below))
+        return Group(*above, *sweep_curves(progress, width, free, ascii_only), *below)
     above = [
         *_header(progress.search.study, progress, width),
         Text(f"validation accuracy on {one_line(progress.search.data)}"),
@@ -74,7 +80,7 @@ def _sweeps(progress: Progress) -> list[RenderableType]:
     stage = stage_of(progress)
     if stage is None:
         return [_line("preparing")]
-    return [_line("LR-range test: measuring which learning rates work"), stage.bar()]
+    return [Text("LR-range test: measuring which learning rates work"), stage.bar()]
 
 
 def _trials_done(progress: Progress) -> list[RenderableType]:

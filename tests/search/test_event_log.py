@@ -20,6 +20,7 @@ from search.events import (
     Notice,
     SessionStarted,
     Stopping,
+    SweepCurve,
     SweepsProgress,
 )
 from tests.search.confirmation.made_up import contender, plan, runs
@@ -33,6 +34,7 @@ EVERY: list[Event] = [
     Notice('a "note"\nin \x1b[31mtwo lines'),
     SessionStarted("mine", Path("runs/search.log")),
     SweepsProgress(1, 4, 0.3, 2.5),
+    SweepCurve(1, "adam", (0.1, 0.2), (2.3,)),
     BoundsFound("sgd", 0.01, 0.1, "measured"),
     started(row(0, known="base"), timeout=60.0),
     begins(1, label="known"),

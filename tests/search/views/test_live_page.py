@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from search.events import BoundsFound, Event, Stopping, SweepsProgress
+from search.events import BoundsFound, Event, Stopping, SweepCurve, SweepsProgress
 from search.views.live_page import draw
 from search.views.progress import Progress
 from tests.search.script import DATA, HandClock, begins, ends, epoch, pauses, row, started
@@ -156,6 +156,27 @@ def test_before_the_trials_the_sweeps_are_shown() -> None:
     lines = lines_of(SweepsProgress(3, 8))
     assert "LR-range test" in lines[1]
     assert line_with(lines, "3/8").startswith("━")
+
+
+RATES = tuple(10 ** (-5 + step / 20) for step in range(121))
+CURVES = [
+    SweepsProgress(1, 2),
+    SweepCurve(0, "adam batch 32", RATES, (2.3,) * 60 + (1.9,) * 61, done=True),
+    SweepCurve(1, "adam batch 256", RATES, (2.3,) * 30),
+]
+
+
+@pytest.mark.parametrize("height", [12, 24, 50])
+@pytest.mark.parametrize("width", [20, 40, 80, 160])
+def test_the_curves_of_the_sweeps_are_shown_where_there_is_room(height: int, width: int) -> None:
+    lines = lines_of(*CURVES, height=height, width=width)
+    assert len(lines) <= height
+    assert all(cell_len(line) <= width for line in lines)
+    shown = any("loss against learning rate" in line for line in lines)
+    assert shown == (height >= 24 and width >= 40)
+    assert any("adam batch 256" in line for line in lines) == shown
+    assert not any("inconclusive" in line for line in lines)
+    assert any("\u2800" < symbol <= "\u28ff" for line in lines for symbol in line) == shown
 
 
 def test_before_anything_is_known_it_gets_ready() -> None:
