@@ -1,5 +1,7 @@
 """Figures of a hundred classes: every name has a line of its own."""
 
+from itertools import pairwise
+
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -24,5 +26,5 @@ def test_no_name_covers_another(figure: Figure) -> None:
         labels = axes.get_yticklabels()
         seen += [label.get_text() for label in labels]
         boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.y0)
-        assert all(below.y1 <= above.y0 + 1 for below, above in zip(boxes, boxes[1:], strict=False))
+        assert all(below.y1 <= above.y0 + 1 for below, above in pairwise(boxes))
     assert seen == NAMES
