@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SEED ?= 0
+RUNS ?= runs
 # Markers of the tests that take long, or need a browser or a server.
 LONGER := slow or bench or browser or chaos or postgres or ray or reference
 
@@ -12,7 +13,7 @@ LONGER := slow or bench or browser or chaos or postgres or ray or reference
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help start demo test test-all chaos check lint types contracts format clean
+.PHONY: help start demo readme test test-all chaos check lint types contracts format clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +39,9 @@ demo: $(INSTALLED) ## Search, confirm, report, test, export and train the export
 	$(BIN)/python $(BEST).py --data "$${CIFAR_SEARCH_DATA:-data}" --weights $(BEST).pt
 	$(BIN)/python $(BEST).py --data "$${CIFAR_SEARCH_DATA:-data}"
 	@echo "The report: $(DEMO)/exports/demo/report.html"
+
+readme: $(INSTALLED) ## Draw docs/terminal.svg and print the table of results from the search STUDY in RUNS
+	$(BIN)/python -m bench.readme $(STUDY) --home $(RUNS)
 
 test: check ## Lint, types, import contracts, then the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not ($(LONGER))"

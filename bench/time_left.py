@@ -18,10 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from bench.columns import in_columns
-from search import events
+from search.event_log import event_of, line_of
 from search.events import Event
 from search.views.progress import Progress
 
@@ -70,13 +68,9 @@ class Score:
 def read(path: Path) -> Recording:
     """Read a recording."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
-        head, *lines = map(json.loads, file)
-    return Recording(path.name.partition(".")[0], head["seconds"], [_event(one) for one in lines])
-
-
-def _event(line: dict[str, Any]) -> tuple[float, Event]:
-    moment, kind = line.pop("t"), line.pop("kind")
-    return moment, TypeAdapter(getattr(events, kind)).validate_python(line)
+        head, *lines = file
+    name, seconds = path.name.partition(".")[0], json.loads(head)["seconds"]
+    return Recording(name, seconds, [event_of(one) for one in lines])
 
 
 def replayed(recording: Recording) -> Iterator[tuple[float, Progress]]:
@@ -126,12 +120,10 @@ def record(name: str, space: str, home: Path, options: dict[str, Any]) -> Path:
     """
     import search
 
-    began, lines = time.monotonic(), list[dict[str, Any]]()
+    began, lines = time.monotonic(), list[str]()
 
     def tell(event: Event) -> None:
-        kind = type(event)
-        content = TypeAdapter(kind).dump_python(event, mode="json")
-        lines.append({"t": round(time.monotonic() - began, 2), "kind": kind.__name__, **content})
+        lines.append(line_of(event, time.monotonic() - began))
 
     search.run_search(space, study=name, home=home, tell=tell, **options)
     seconds = round(time.monotonic() - began, 2)
@@ -139,7 +131,7 @@ def record(name: str, space: str, home: Path, options: dict[str, Any]) -> Path:
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.jsonl.gz"
     with gzip.open(path, "wt", encoding="utf-8") as file:
-        file.writelines(f"{json.dumps(one)}\n" for one in (head, *lines))
+        file.writelines(f"{one}\n" for one in (json.dumps(head), *lines))
     return path
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "SearchStarted",
     "SessionStarted",
     "Stopping",
+    "SweepCurve",
     "SweepsProgress",
     "TrialEnded",
     "TrialPaused",
@@ -64,6 +65,25 @@ class SweepsProgress:
     total: int
     share: float = 0.0
     rest: float = 0.0
+
+
+@dataclass(frozen=True)
+class SweepCurve:
+    """The newest sweep of a recipe has come this far.
+
+    Attributes:
+        subject: Number of the recipe.
+        name: The recipe in words.
+        lr: Rates of the whole sweep, ascending.
+        loss: Smoothed training loss at the first of them, in nats.
+        done: The sweep is done.
+    """
+
+    subject: int
+    name: str
+    lr: tuple[float, ...]
+    loss: tuple[float, ...]
+    done: bool = False
 
 
 @dataclass(frozen=True)
@@ -220,6 +240,7 @@ Event = (
     Notice
     | SessionStarted
     | SweepsProgress
+    | SweepCurve
     | BoundsFound
     | SearchStarted
     | TrialStarted

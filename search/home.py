@@ -15,6 +15,7 @@ from search.errors import ServiceError, UsageError
 
 __all__ = [
     "DEFAULT_HOME",
+    "EVENTS",
     "REPORT",
     "STORAGE_VARIABLE",
     "STORAGE_VARIABLES",
@@ -26,6 +27,7 @@ __all__ = [
 
 DEFAULT_HOME = Path("runs")
 REPORT = "report.html"
+EVENTS = "events.jsonl"
 STORAGE_VARIABLES = (STORAGE_VARIABLE, TO_STORAGE_VARIABLE) = (
     "CIFAR_SEARCH_STORAGE",
     "CIFAR_SEARCH_TO_STORAGE",
@@ -155,6 +157,11 @@ class StudyFolder:
     def log(self) -> Path:
         """The study's log: what is said of its searches, in all sessions."""
         return self.logs / "search.log"
+
+    @property
+    def events(self) -> Path:
+        """The events of the study's searches, in all sessions, from which its log is made."""
+        return self.logs / EVENTS
 
     def checkpoint(self, trial: int) -> Path:
         """Return the file of a trial's state after its last epoch: unfinished and best trials have one."""

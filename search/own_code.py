@@ -13,7 +13,7 @@ from search.study.study import SearchStudy
 from spaces.checks import tried_recipes
 from spaces.space import Space
 
-__all__ = ["Consent", "changes", "check_networks", "folder_of", "note_code"]
+__all__ = ["Consent", "changes", "check_networks", "folder_of", "note_code", "trust_code_of"]
 
 
 class Consent:
@@ -74,14 +74,35 @@ def note_code(study: SearchStudy) -> None:
     """
     if not study.settings.space.builders:
         return
-    now, noted = own.sources(own.allowed()), study.note(attributes.OWN_CODE)
-    if noted is None:
-        study.write(attributes.OWN_CODE, now)
-    elif changed := changes(noted, now):
+    if study.note(attributes.OWN_CODE) is None:
+        study.write(attributes.OWN_CODE, own.sources(own.allowed()))
+    elif changed := _changed_since(study):
         raise UsageError(
             f"{changed} changed since study {study.name} was started, so that its trials would be of "
             "different networks. Restore the code, or start another study with --study NAME."
         )
+
+
+def trust_code_of(study: SearchStudy) -> None:
+    """Let this process run the code of a study whose user has consented, if it is still the same.
+
+    Raises:
+        UsageError: A file is not as it was when the study was started.
+        NetworkError: A builder's file is not there, or its network cannot be made.
+    """
+    Consent(True).ask(study.settings.space.builders, f"Study {study.name}")
+    check_networks(study.settings.space, len(study.data.class_names))
+    if changed := _changed_since(study):
+        raise UsageError(
+            f"{changed} changed since study {study.name} was started, so that its networks cannot be made "
+            "again. Restore the code, or leave out --trust."
+        )
+
+
+def _changed_since(study: SearchStudy) -> str | None:
+    """The files of a study's code that differ from those it was started with; None if none is known to."""
+    noted = study.note(attributes.OWN_CODE)
+    return None if noted is None else changes(noted, own.sources(own.allowed()))
 
 
 def changes(noted: Any, now: dict[str, str]) -> str | None:

@@ -9,15 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cifar_core.lr_range.minima import Minimum, local_minima
+from cifar_core.lr_range.smoothing import smooth
 from cifar_core.lr_range.sweep import CEILING, CHECK_EVERY, NEEDED_FALL, Sweep
 
 __all__ = ["Finding", "find_bounds"]
 
-WINDOW = 0.12
-"""Standard deviation, in decades, of the centred smoothing window: no lag in log lr, unlike an
-exponential moving average, which moves the curve to the right."""
-FARTHEST = 6.0
-"""Standard deviations from which on a point weighs nothing."""
 BASIN = 0.9
 """The rates at which the loss is down by this share of its fall are the basin. Its middle says more than
 its lowest point, which wanders along a flat bottom."""
@@ -121,7 +117,7 @@ def find_bounds(sweeps: Sequence[Sweep]) -> Finding:
     start = float(np.median(first))
     loss = _median(sweeps, start * CEILING)
     decades = np.log10(lr)
-    smoothed = _smooth(decades, loss)
+    smoothed = smooth(decades, loss)
     curves = (lr, tuple(loss.tolist()), tuple(smoothed.tolist()), epochs, start)
     fall = start - float(smoothed.min())
     if fall < NEEDED_FALL:
@@ -195,19 +191,6 @@ def _crossing(decades: Curve, smoothed: Curve, edge: float) -> float:
 def _steepest(decades: Curve, smoothed: Curve, bottom: int) -> int:
     """Return the rate at which the loss falls fastest per decade on its way to the minimum."""
     return int(np.argmin(np.gradient(smoothed[: bottom + 1], decades[: bottom + 1])))
-
-
-def _smooth(x: Curve, y: Curve) -> Curve:
-    """A Gaussian mean around each point; at the ends over the side that there is."""
-    # Only over neighbours that weigh something: every point with every other would be a matrix of
-    # gigabytes where a sweep goes over several epochs.
-    first = np.searchsorted(x, x - FARTHEST * WINDOW, side="left")
-    behind = np.searchsorted(x, x + FARTHEST * WINDOW, side="right")
-    smoothed = np.empty_like(y)
-    for here, (start, end) in enumerate(zip(first, behind, strict=True)):
-        weight = np.exp(-0.5 * ((x[start:end] - x[here]) / WINDOW) ** 2)
-        smoothed[here] = weight @ y[start:end] / weight.sum()
-    return smoothed
 
 
 def _rounded(value: float) -> float | None:

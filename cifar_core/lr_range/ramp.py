@@ -27,6 +27,7 @@ class Ramp:
         high: Last rate, above `low`, at most 1000.
         steps: Training steps from one to the other. By default as many as 4,000 images make for each
             decade, from 20 to 250 a decade, whatever the size of the data set.
+        share: Of these steps, above 0 to 1, for a test that must be short; at least 10 a decade stay.
         linear: Equal differences instead of equal ratios. Then the low decades get few steps.
 
     Raises:
@@ -37,6 +38,7 @@ class Ramp:
     high: float = 10.0
     steps: int | None = None
     linear: bool = False
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be swept."""
@@ -48,6 +50,10 @@ class Ramp:
             raise RampError(
                 f"From lr {self.low:g} to {self.high:g} there is nothing to sweep: the ends must be at "
                 f"least {NARROWEST} decades apart."
+            )
+        if not 0.0 < self.share <= 1.0:
+            raise RampError(
+                f"A ramp's `share` must be above 0 and at most 1, but got {self.share:g}."
             )
         # Rounded, so that eleven decades are not a billionth more.
         fewest = math.ceil(round(max(1.0, self.decades) * FEWEST_PER_DECADE, 6))
@@ -78,7 +84,8 @@ class Ramp:
         (0.5, 1.0, 1.5)
         """
         fewest, most = STEPS_PER_DECADE
-        per_decade = min(max(fewest, round(IMAGES_PER_DECADE / batch_size)), most)
+        per_decade: float = min(max(fewest, round(IMAGES_PER_DECADE / batch_size)), most)
+        per_decade = max(self.share * per_decade, FEWEST_PER_DECADE)
         steps = self.steps or round(max(1.0, self.decades) * per_decade) + 1
         spaced = np.linspace if self.linear else np.geomspace
         return tuple(spaced(self.low, self.high, steps).tolist())

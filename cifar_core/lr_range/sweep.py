@@ -1,6 +1,6 @@
 """One sweep: a copy of a training, taken upwards through the rates."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from statistics import fmean
@@ -40,7 +40,13 @@ class Sweep:
     epochs: float
 
 
-def sweep(training: Training, ramp: Ramp | None = None, *, to_the_end: bool = False) -> Sweep:
+def sweep(
+    training: Training,
+    ramp: Ramp | None = None,
+    *,
+    to_the_end: bool = False,
+    tell: Callable[[Sequence[float]], None] = lambda _: None,
+) -> Sweep:
     """Raise the learning rate step by step, from where a training stands, on a copy of it.
 
     The training continues afterwards as if nothing had happened: network, optimizer, order of the
@@ -52,6 +58,8 @@ def sweep(training: Training, ramp: Ramp | None = None, *, to_the_end: bool = Fa
             training images too, its rate and schedule not.
         ramp: The rates.
         to_the_end: Do not end early when the loss is back at its start or far above it.
+        tell: Called with the newest ten losses, so that a curve can be shown while it grows; not with
+            `to_the_end`, which reads no loss before the end.
     """
     lr = (ramp or Ramp()).rates(training.recipe.batch_size)
     losses: list[Tensor] = []
@@ -60,7 +68,9 @@ def sweep(training: Training, ramp: Ramp | None = None, *, to_the_end: bool = Fa
         losses.append(loss)
         # Reading losses makes a GPU wait, so this is not done at every step.
         if not to_the_end and len(losses) % CHECK_EVERY == 0:
-            means.append(fmean(torch.stack(losses[-CHECK_EVERY:]).tolist()))
+            newest = torch.stack(losses[-CHECK_EVERY:]).tolist()
+            tell(newest)
+            means.append(fmean(newest))
             if _are_over(means):
                 break
     known = torch.stack(losses).float().cpu().numpy().astype(np.float64)

@@ -34,6 +34,7 @@ class Curve:
         low: Lower bound for a search, or None.
         high: Upper bound for a search, or None.
         suggested: A rate to start with, or None.
+        growing: It is not measured to its end yet, so that nothing is said of it.
     """
 
     label: str
@@ -48,6 +49,7 @@ class Curve:
     low: float | None = None
     high: float | None = None
     suggested: float | None = None
+    growing: bool = False
 
     @property
     def conclusive(self) -> bool:

@@ -16,6 +16,7 @@ __all__ = [
     "CAPTION_SIZE",
     "DPI",
     "GREY",
+    "MANY",
     "TRAIN",
     "VALIDATION",
     "add_caption",
@@ -24,6 +25,9 @@ __all__ = [
     "wrapped",
     "write_png",
 ]
+
+MANY = 20
+"""Classes from which on a figure needs other proportions for its names to be read."""
 
 DPI = 120
 TRAIN, VALIDATION, GREY = "#0072B2", "#D55E00", "#555555"

@@ -40,7 +40,7 @@ def doctor(
 
     try:
         from search.doctor.examine import examine
-        from search.views.doctor_page import examination_page
+        from search.views.doctor_page import examination_page, examination_to_dict
     except (ImportError, OSError) as error:  # an incomplete library fails when it is imported
         raise ServiceError(
             f"The installation is incomplete: {one_line(str(error))}. Repeat it: make clean start, or "
@@ -52,7 +52,7 @@ def doctor(
     with Console(stderr=True).status("Checking") as shown:
         found = examine(home, request, folder, lambda what: shown.update(f"{what} ..."))
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=2))
+        click.echo(json.dumps(examination_to_dict(found), indent=2))
     else:
         page_console().print(examination_page(found))
     return 0 if found.works else 1

@@ -1,7 +1,6 @@
 """`cifar-search logs`."""
 
 import time
-from pathlib import Path
 from typing import IO
 
 import click
@@ -35,10 +34,7 @@ def logs(study: str | None, storage: str | None, home: Home, follow: bool) -> No
     opened = existing_storage(home, storage)
     name = open_study(opened, study).name
     lock = StudyLock(home, opened, name)
-    owner = lock.owner()
-    log = lock.folder.log
-    if owner is not None and owner.home not in {None, str(home.root.resolve())}:
-        log = StudyLock(Home(Path(owner.home or "")), opened, name).folder.log
+    log = lock.folder_in_use().log
     if not log.is_file():
         raise UsageError(
             f"Study {name} has no log here: {log}. Its searches ran in another home, or were of a version "

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import ExitStack
 
 import click
 
@@ -58,11 +59,14 @@ def status(
     from rich.live import Live
 
     from search.commands.printing import page_console
+    from search.commands.study_log import following
     from search.errors import UsageError
     from search.results.importance import what_mattered
     from search.results.reader import StudyReader
     from search.results.trial_list import listed, row_to_dict, rows_to_csv, trial_of
     from search.storage.urls import where_flags
+    from search.views.progress import Progress
+    from search.views.stage import progress_to_dict
     from search.views.study_pages import study_page
     from search.views.trial_page import trial_page
 
@@ -81,8 +85,19 @@ def status(
     if as_csv:
         click.echo(rows_to_csv(rows, names), nl=False)
         return
+    stack = click.get_current_context().with_resource(ExitStack())
+    followed = None if summary.state != "running" else following(reader.folder(), stack)
+
+    def progress() -> Progress | None:
+        return None if followed is None or summary.state != "running" else followed.look()
+
     if as_json:
-        found = {**summary.to_dict(), "trial_list": [row_to_dict(row) for row in rows]}
+        now = progress()
+        found = {
+            **summary.to_dict(),
+            "progress": None if now is None else progress_to_dict(now),
+            "trial_list": [row_to_dict(row) for row in rows],
+        }
         click.echo(json.dumps(row_to_dict(rows[0]) if trial is not None else found, indent=2))
         return
     console = page_console()
@@ -94,15 +109,17 @@ def status(
     report = str(file) if file.is_file() else None
     if not watch:
         mattered = what_mattered(summary)
-        page = study_page(summary, where, rows=chosen, mattered=mattered, report=report)
+        page = study_page(
+            summary, where, rows=chosen, mattered=mattered, report=report, progress=progress()
+        )
         console.print(page, crop=False)
         return
-    with Live(
-        study_page(summary, where, rows=chosen, report=report), console=console, auto_refresh=False
-    ) as live:
+    page = study_page(summary, where, rows=chosen, report=report, progress=progress())
+    with Live(page, console=console, auto_refresh=False) as live:
         while summary.state == "running":
             time.sleep(SECONDS_BETWEEN_LOOKS)
             summary = reader.look()
             if chosen is not None:
                 chosen = listed(summary.rows, names, sort, top)
-            live.update(study_page(summary, where, rows=chosen, report=report), refresh=True)
+            page = study_page(summary, where, rows=chosen, report=report, progress=progress())
+            live.update(page, refresh=True)

@@ -1,19 +1,20 @@
 """The log of a study: what is said of its searches, with date and time, kept beside its files."""
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO
 
 from rich.console import Console, RenderableType
 
-from search.events import Event, Notice, SessionStarted
+from search.event_log import EventWriter
+from search.events import Event, Notice, Observer, SessionStarted
+from search.home import EVENTS, StudyFolder
+from search.views.followed import Followed
 from search.views.plain import PlainView
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["StudyLog", "is_being_written"]
+__all__ = ["StudyLog", "following", "is_being_written"]
 
 WIDTH = 100
 
@@ -26,7 +27,8 @@ def date_and_time() -> str:
 class StudyLog:
     """Appends what happens to the log of the study, once it is known; an observer and a context manager.
 
-    A log that cannot be written never ends a search.
+    Beside the words it keeps the events themselves, by which other processes show the progress. A log that
+    cannot be written never ends a search.
 
     Attributes:
         study: The study's name; empty before the search has its study.
@@ -38,24 +40,24 @@ class StudyLog:
         self.study = ""
         self.path: Path | None = None
         self.problem: str | None = None
+        self._files = ExitStack()
         self._file: IO[str] | None = None
-        self._view: PlainView | None = None
+        self._observers: list[Observer] = []
 
     def __enter__(self) -> "StudyLog":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
+        with suppress(OSError):
+            self._files.close()
 
     def __call__(self, event: Event) -> None:
         """Handle an event."""
         if isinstance(event, SessionStarted):
             self._open(event)
-        if self._view is not None:
-            with suppress(OSError):
-                self._view(event)
+        for observe in self._observers:
+            with suppress(OSError, ValueError):  # an event that JSON cannot hold is a ValueError
+                observe(event)
 
     def say(self, text: str) -> None:
         """Write a line that is no event's."""
@@ -72,14 +74,33 @@ class StudyLog:
     def _open(self, event: SessionStarted) -> None:
         self.study = event.study
         try:
-            self._file = event.log.open("a", encoding="utf-8")
+            self._file = self._opened(event.log)
+            events = self._opened(event.log.with_name(EVENTS))
         except OSError as error:
             self.problem = f"There is no log of this search: {event.log}: {error.strerror}."
             return
         self.path = event.log
-        _lock(self._file, "LOCK_SH")
-        self._view = PlainView(self._file, stamp=date_and_time)
+        self._observers = [PlainView(self._file, stamp=date_and_time), EventWriter(events)]
         self.say(f"study {event.study} is run by process {os.getpid()}")
+
+    def _opened(self, path: Path) -> IO[str]:
+        file = self._files.enter_context(path.open("a", encoding="utf-8"))
+        _lock(file, "LOCK_SH")
+        return file
+
+
+def following(folder: StudyFolder, stack: ExitStack) -> Followed | None:
+    """Follow the search that writes a study's events now; None if none does, or they cannot be read.
+
+    Args:
+        folder: The study's files.
+        stack: Closes the file.
+    """
+    try:
+        file = stack.enter_context(folder.events.open(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
+    return Followed(file) if is_being_written(file) else None
 
 
 def is_being_written(log: IO[str]) -> bool:

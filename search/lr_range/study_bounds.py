@@ -1,10 +1,11 @@
 """The learning-rate bounds of a study: measured once, then read from it."""
 
-from cifar_core.lr_range import Ramp
 from search.events import BoundsFound, Observer
 from search.home import StudyFolder
 from search.lr_range.bounds import combine_all, unmeasured, with_bounds
-from search.lr_range.corners import corners_of, curves_document
+from search.lr_range.corners import curves_document
+from search.lr_range.curves import labels_of
+from search.lr_range.sweep_plan import sweeps_for
 from search.lr_range.sweeps import measure
 from search.signals import StopRequested
 from search.study import attributes
@@ -22,7 +23,7 @@ def bounded_space(
     folder: StudyFolder,
     observe: Observer,
     stop_requested: StopRequested,
-    work_after: float = 0.0,
+    work_after: float | None = None,
 ) -> Space:
     """Return the space with the study's bounds and suggested rates, measuring them if unknown.
 
@@ -32,7 +33,7 @@ def bounded_space(
         folder: The study's files.
         observe: Told what happens.
         stop_requested: Returns whether to stop.
-        work_after: Expected cost of what follows, in the unit of `cost_of_sweep`.
+        work_after: Expected cost of what follows, in the unit of `cost_of_sweep`; None if it is unknown.
 
     Raises:
         ServiceError: A sweep's worker keeps dying.
@@ -56,23 +57,25 @@ def _measured(
     folder: StudyFolder,
     observe: Observer,
     stop_requested: StopRequested,
-    work_after: float,
+    work_after: float | None,
 ) -> list[Bounds]:
     """Run the LR-range test, and keep its curves and bounds with the study."""
-    space, test = study.settings.space, study.settings.space.lr_range
-    assert test is not None  # noqa: S101 - for mypy; a space with measured rates has it
+    space = study.settings.space
+    plan = sweeps_for(space, work_after)
+    assert plan is not None  # noqa: S101 - for mypy; a space with measured rates has it
     kept = folder.sweeps / study.settings.data.split
     kept.mkdir(parents=True, exist_ok=True)
-    corners = corners_of(space)
+    corners = plan.corners
     findings = measure(
-        [(corner.recipe, Ramp(test.low, test.high)) for corner in corners],
-        test.seeds,
+        [(corner.recipe, plan.ramp) for corner in corners],
+        plan.seeds,
         pool,
         study.settings.seed,
         kept,
         observe,
         stop_requested,
-        work_after,
+        work_after or 0.0,
+        labels_of([corner.values for corner in corners]),
     )
     bounds = combine_all(space, corners, findings)
     study.write(attributes.LR_CURVES, curves_document(corners, findings))

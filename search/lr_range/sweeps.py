@@ -13,7 +13,8 @@ from cifar_core.recipe import Recipe
 from cifar_core.seeds import derive
 from search.errors import ServiceError
 from search.events import Notice, Observer, SweepsProgress
-from search.workers.messages import Died, Failed, SweepDone, SweepTask
+from search.lr_range.growing import GrowingCurves
+from search.workers.messages import Died, Failed, SweepDone, SweepSteps, SweepTask
 from search.workers.pool import Pool
 
 __all__ = ["StopBeforeTrials", "cost_of_sweep", "measure"]
@@ -37,6 +38,7 @@ def measure(
     observer: Observer,
     stop_requested: Callable[[], bool],
     work_after: float = 0.0,
+    names: Sequence[str] = (),
 ) -> list[Finding]:
     """Run the LR-range test at some recipes.
 
@@ -52,6 +54,7 @@ def measure(
         observer: Called with the progress.
         stop_requested: Returns whether to stop.
         work_after: Expected cost of what follows, in the unit of `cost_of_sweep`.
+        names: The recipes in words; their optimizers by default.
 
     Returns:
         The finding of each recipe, in their order.
@@ -63,7 +66,14 @@ def measure(
 
     def run(wanted: Sequence[tuple[int, Recipe, Ramp]]) -> list[Finding]:
         tasks = [
-            [_task(recipe, ramp, derive(seed, "sweep", index, repeat)) for repeat in range(seeds)]
+            [
+                replace(
+                    _task(recipe, ramp, derive(seed, "sweep", index, repeat)),
+                    subject=index,
+                    name=(names[index] if names else "") or recipe.optimizer.name,
+                )
+                for repeat in range(seeds)
+            ]
             for index, recipe, ramp in wanted
         ]
         every = [task for own in tasks for task in own]
@@ -116,12 +126,16 @@ def _run(
     attempts: dict[str, int] = {}
     costs = {task.key: cost_of_sweep(task.recipe, task.ramp) for task in tasks}
     whole = sum(costs.values())
+    curves = GrowingCurves(observer)
 
     def tell() -> None:
         share = sum(costs[key] for key in done) / whole
         observer(SweepsProgress(len(done), len(tasks), share, work_after / whole))
 
     tell()
+    for kept in tasks:
+        if kept.key in done:
+            curves.end(kept, done[kept.key])
     while len(done) < len(tasks):
         if stop_requested():
             raise StopBeforeTrials
@@ -130,11 +144,15 @@ def _run(
                 pool.assign(worker, waiting.pop(0))
         for _, task, message in pool.poll(0.25):
             match task, message:
+                case SweepTask(), SweepSteps(losses):
+                    curves.grow(task, losses)
                 case SweepTask(), SweepDone(sweep):
                     _keep(sweep, folder / f"{task.key}.json", observer)
                     done[task.key] = sweep
+                    curves.end(task, sweep)
                     tell()
                 case SweepTask(), Failed(reason) | Died(reason):
+                    curves.lose(task)
                     attempts[task.key] = attempts.get(task.key, 0) + 1
                     if isinstance(message, Failed) or attempts[task.key] >= ATTEMPTS:
                         raise ServiceError(

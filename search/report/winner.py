@@ -106,8 +106,8 @@ def diagnosed(row: TrialRow, folder: StudyFolder, images: Images | Missing) -> D
         network.load_state_dict(weights)
     except UntrustedError:
         return Missing(
-            f"The network of trial {row.number} is made by code of its own, which a report does not run. "
-            "The report that the search writes at its end has this section, as it runs the code anyway."
+            f"The network of trial {row.number} is made by code of its own, which a report runs only with "
+            "--trust, in the folder of the code."
         )
     except (CheckpointError, NetworkError, LookupError, RuntimeError, TypeError) as error:
         return Missing(f"The trained network of trial {row.number} cannot be read: {error}")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from cifar_core.errors import CifarSearchError
 from search.confirmation.planning import is_pending
-from search.home import Home
+from search.home import Home, StudyFolder
 from search.results.export.configurations import exported_file
 from search.results.summary import State, Summary, summarize
 from search.storage.opening import existing_storage
@@ -69,6 +69,10 @@ class StudyReader:
         self._url = url or home.storage_url()
         self._storage = storage or existing_storage(home, url)
         self._name = name or newest_name(self._storage)
+
+    def folder(self) -> StudyFolder:
+        """Return the study's files, in the home of the process that runs it if there is one."""
+        return StudyLock(self._home, self._storage, self._name).folder_in_use()
 
     def look(self) -> Summary:
         """Summarize the study as it stands now."""

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from cifar_core.epoch_cost import image_cost
-from cifar_core.lr_range import Ramp
 from cifar_core.recipe import Recipe
 from search.confirmation.elimination import expected_trainings
 from search.doctor.speed import Speed
 from search.events import Notice, Observer
 from search.execution.outlook import planned
-from search.lr_range.corners import corners_of
-from search.lr_range.sweeps import cost_of_sweep
+from search.formatting import counted
+from search.lr_range.sweep_plan import SweepPlan, sweeps_for
 from search.plan import Plan
 from search.study.settings import Budget
 from search.study.study import SearchStudy
@@ -20,7 +19,6 @@ from spaces.space import Space
 __all__ = [
     "after_test_of",
     "effort_after_test",
-    "effort_of_test",
     "say_what_the_test_costs",
     "seconds_of_search",
 ]
@@ -29,18 +27,8 @@ Images = tuple[int, int]
 
 OF_SCORING = 1 / 3
 """An image that is scored against one that is trained on: forward alone, not forward and backward."""
-SHARE_TO_MENTION = 0.1
 TRAINED_BY_OTHERS = 1 / 2
 """Epochs that other policies than freeze-thaw train, against all: half is what halving leaves."""
-
-
-def effort_of_test(space: Space) -> float:
-    """Return the cost of the LR-range test of a space, in million multiply-adds; 0 if it has none."""
-    test = space.lr_range
-    if test is None:
-        return 0.0
-    ramp = Ramp(test.low, test.high)
-    return test.seeds * sum(cost_of_sweep(one.recipe, ramp) for one in corners_of(space))
 
 
 def effort_after_test(
@@ -85,23 +73,41 @@ def seconds_of_search(plan: Plan, images: Images, speeds: Sequence[Speed]) -> tu
     Returns:
         The time by the recipe that is computed fastest, and by the one that is computed slowest.
     """
-    work = effort_of_test(plan.space)
-    work += effort_after_test(plan.space, plan.budget, images, plan.pruner, "on")
+    work = effort_after_test(plan.space, plan.budget, images, plan.pruner, "on")
+    test = sweeps_for(plan.space, work)
+    work += test.cost if test else 0.0
     rates = [one.training * image_cost(one.recipe) for one in speeds]
     return work / max(rates), work / min(rates)
 
 
 def say_what_the_test_costs(study: SearchStudy, observe: Observer) -> None:
-    """Say beforehand what the LR-range test costs, if that is more than a tenth of the whole search."""
-    space = study.settings.space
-    if study.lr_bounds() is not None or study.settings.lr_bounds != "auto" or not space.measured():
+    """Say before an LR-range test what it costs, and how it was shortened."""
+    settings = study.settings
+    work_after = after_test_of(study)
+    whole, plan = sweeps_for(settings.space), sweeps_for(settings.space, work_after)
+    if study.lr_bounds() is not None or settings.lr_bounds != "auto" or not whole or not plan:
         return
-    test = effort_of_test(space)
-    share = test / (test + after_test_of(study))
-    if share > SHARE_TO_MENTION:
-        observe(
-            Notice(
-                f"The LR-range test is about {100 * share:.0f} % of this search, which is small. Without: "
-                "--lr-bounds off, or --lr-bounds LOW:HIGH, with a new --study"
-            )
+    epochs = plan.images / settings.data.train
+    share = plan.cost / (plan.cost + work_after)
+    words = (
+        f"The LR-range test comes first: {counted(plan.sweeps, 'sweep')}, as many images as "
+        f"{epochs:.1f} epochs, about {100 * share:.0f} % of this search"
+    )
+    if plan != whole:
+        uncut = whole.cost / (whole.cost + work_after)
+        words += (
+            f". It was shortened from {100 * uncut:.0f} %, as this search is small: "
+            f"{_difference(plan, whole)}. Without: --lr-bounds off, or --lr-bounds LOW:HIGH, with a "
+            "new --study"
         )
+    observe(Notice(words))
+
+
+def _difference(plan: SweepPlan, whole: SweepPlan) -> str:
+    changes = []
+    if plan.seeds < whole.seeds:
+        changes.append(f"{counted(plan.seeds, 'seed')} instead of {whole.seeds}")
+    if plan.ramp != whole.ramp:
+        share = plan.images * whole.seeds / (plan.seeds * whole.images)
+        changes.append(f"{100 * share:.0f} % of the steps")
+    return " and ".join(changes)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cifar_core.files import write_atomically
 from search.command_lines import command_line
 from search.errors import StudyGoneError, StudyHeldError
-from search.home import Home, safe_name
+from search.home import Home, StudyFolder, safe_name
 from search.storage.database_file import DatabaseFile
 from search.storage.locks import SECONDS_TO_TAKE, is_locked, lock_in
 from search.storage.opening import saying_why
@@ -92,6 +93,13 @@ class StudyLock:
         if not self._lock.is_taken():
             return None
         return Owner.read(notes_of(self._storage, self._study).get(attributes.HOLDER))
+
+    def folder_in_use(self) -> StudyFolder:
+        """Return the study's files in the home of the process that runs it, or otherwise in this home."""
+        owner = self.owner()
+        if owner is None or owner.home in {None, str(self._home.root.resolve())}:
+            return self.folder
+        return folder_of(Home(Path(owner.home or "")), self._storage, self._study)
 
     def check_free(self) -> None:
         """Make sure that no process runs the study, where the lock itself cannot be taken.

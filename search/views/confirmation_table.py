@@ -1,6 +1,6 @@
 """The conclusion of a confirmation in words and as a table."""
 
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -8,6 +8,9 @@ from search.formatting import one_line, percent
 from search.study.confirmation import Confirmation, Confirmed
 
 __all__ = ["confirmation_table", "confirmation_words", "spread"]
+
+NARROW = 75
+"""Columns below which the table has no room for what is less important."""
 
 
 def confirmation_words(confirmation: Confirmation) -> list[RenderableType]:
@@ -22,21 +25,36 @@ def confirmation_words(confirmation: Confirmation) -> list[RenderableType]:
     ]
     if (choice := _choice(confirmation)) is not None:
         lines.append(Text(f"  {one_line(choice)}"))
-    lines.append(confirmation_table(confirmation))
+    lines.append(_Fitted(confirmation))
     lines.append(Text(f"  {_about(confirmation)}", style="dim"))
     for name, reason in confirmation.failures.items():
         lines.append(Text(f"  {one_line(name)} could not be trained: {one_line(reason)}", "red"))
     return lines
 
 
-def confirmation_table(confirmation: Confirmation) -> Table:
-    """Return the contenders, the highest mean first."""
+class _Fitted:
+    """The table in the columns that fit where it is printed."""
+
+    def __init__(self, confirmation: Confirmation) -> None:
+        self._confirmation = confirmation
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        yield confirmation_table(self._confirmation, narrow=options.max_width < NARROW)
+
+
+def confirmation_table(confirmation: Confirmation, narrow: bool = False) -> Table:
+    """Return the contenders, the highest mean first.
+
+    Args:
+        confirmation: What is known of them.
+        narrow: Leave out all but name, accuracy and number of seeds.
+    """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("", overflow="fold")
     headings = ["confirmed", "seeds", "in the\nsearch", "shrink-\nage", "multiply-\nadds"]
     compares = confirmation.reference is not None and len(confirmation.ranking) > 1
     headings += ["differ-\nence"] * compares
-    for heading in headings:
+    for heading in headings[:2] if narrow else headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for one in confirmation.ranking:
         wins = one.contender.trial == confirmation.winner
@@ -51,7 +69,7 @@ def confirmation_table(confirmation: Confirmation) -> Table:
         if compares:
             cells.append(_against(one))
         style = "bold" if wins else "" if one.tied_with_leader else "dim"
-        table.add_row(*(Text(cell) for cell in cells), style=style)
+        table.add_row(*(Text(cell) for cell in cells[: len(table.columns)]), style=style)
     return table
 
 

@@ -1,6 +1,7 @@
 """The results of an examination as sections for the terminal."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -16,7 +17,7 @@ from search.formatting import about, about_range, counted, one_line, short
 from search.plan import Plan
 from search.service.effort import seconds_of_search
 
-__all__ = ["examination_page"]
+__all__ = ["examination_page", "examination_to_dict"]
 
 HEADINGS: dict[Section, str] = {
     "versions": "Versions",
@@ -39,6 +40,16 @@ def examination_page(found: Examination) -> RenderableType:
         parts += [Text(f"  {line}") for line in _meaning(found.outlook, found.plan, found.speeds)]
         parts.append(Text())
     return Group(*parts, _verdict(found))
+
+
+def examination_to_dict(found: Examination) -> dict[str, Any]:
+    """Return the whole examination as plain JSON, with all figures of its page."""
+    content = found.to_dict()
+    if found.outlook is not None:
+        least, most = _seconds_of_search(found.outlook, found.plan, found.speeds)
+        whole = {"seconds_least": round(least, 1), "seconds_most": round(most, 1)}
+        content["outlook"]["whole_search"] = {"trials": found.outlook.trials, **whole}
+    return content
 
 
 def _rows(checks: Sequence[Check]) -> Table:
@@ -81,12 +92,19 @@ def _meaning(outlook: Outlook, plan: Plan, speeds: Sequence[Speed]) -> list[str]
         lines.append(f"A trial of a search here ({size}): {_span(narrow, wide)}.")
     else:
         lines.append(f"A trial of a search here, of the same length: {_span(narrow, wide)}.")
-    whole = seconds_of_search(plan, (trial.train_images, trial.validation_images), speeds)
+    whole = _seconds_of_search(outlook, plan, speeds)
     lines += [
         f"A search of {outlook.trials} trials of {SPACE}: {about_range(*whole)}, including the LR-range",
         "test, the trials that are stopped early, and the confirmation.",
     ]
     return lines
+
+
+def _seconds_of_search(
+    outlook: Outlook, plan: Plan, speeds: Sequence[Speed]
+) -> tuple[float, float]:
+    trial = outlook.trial
+    return seconds_of_search(plan, (trial.train_images, trial.validation_images), speeds)
 
 
 def _span(narrow: float, wide: float) -> str:

@@ -62,7 +62,10 @@ class LiveView:
         """Return the current view; later events do not change it."""
         size = self._console.size
         with self._lock:
-            return draw(self.progress, size.width, size.height, hints=not self._over)
+            ascii_only = "utf" not in self._console.encoding.lower()
+            return draw(
+                self.progress, size.width, size.height, hints=not self._over, ascii_only=ascii_only
+            )
 
 
 def view_for(console: Console, plain: bool, clock: Clock = time.monotonic) -> LiveView | PlainView:

@@ -14,12 +14,11 @@ __all__ = ["confirmation_page"]
 BAR_WIDTH = 13
 
 
-def confirmation_page(confirming: Confirming, width: int) -> list[RenderableType]:
+def confirmation_page(confirming: Confirming) -> list[RenderableType]:
     """Return what is trained, how far it is, and what is known so far.
 
     Args:
         confirming: The progress.
-        width: Columns of the terminal.
     """
     start = confirming.start
     least = len(start.plan.contenders)
@@ -28,7 +27,7 @@ def confirmation_page(confirming: Confirming, width: int) -> list[RenderableType
             f"confirming: {counted(least, 'configuration')} on fresh seeds, at most {start.most} trainings"
         ),
         Text(f"accuracy on {one_line(start.plan.images.described())}", style="dim"),
-        bar(confirming.done, start.most, width),
+        bar(confirming.done, start.most, " trainings"),
         Text(),
     ]
     if confirming.running:

@@ -9,8 +9,6 @@ from rich.text import Text
 
 from search.command_lines import command_line
 from search.formatting import (
-    about_range,
-    duration,
     how_it_ended,
     number,
     one_line,
@@ -20,9 +18,11 @@ from search.formatting import (
     why,
 )
 from search.study.rows import TrialRow
-from search.views.bars import bar, progress_bar
+from search.views.bars import progress_bar
 from search.views.live_confirmation import confirmation_page
+from search.views.live_sweeps import sweep_curves
 from search.views.progress import Progress, RunningTrial
+from search.views.stage import stage_of, times
 
 __all__ = ["draw"]
 
@@ -35,7 +35,9 @@ STOP_HINT = "Ctrl-C: finish the epoch, save, stop"
 DASHBOARD_HINT = "in another terminal: "
 
 
-def draw(progress: Progress, width: int, height: int, hints: bool = True) -> RenderableType:
+def draw(
+    progress: Progress, width: int, height: int, hints: bool = True, ascii_only: bool = False
+) -> RenderableType:
     """Draw the progress of a search.
 
     Args:
@@ -43,18 +45,21 @@ def draw(progress: Progress, width: int, height: int, hints: bool = True) -> Ren
         width: Columns of the terminal.
         height: Lines of the terminal, which limit the number of trials.
         hints: Mention keys and commands.
+        ascii_only: Avoid braille characters, which the terminal cannot show.
     """
     below = _closing(progress, width, hints)
     if progress.confirming is not None:
         study = progress.confirming.start.study
-        page = confirmation_page(progress.confirming, width)
+        page = confirmation_page(progress.confirming)
         return Group(*_header(study, progress, width), *page, *below)
     if progress.search is None:
-        return Group(*_header("cifar-search", progress, width), *_sweeps(progress, width), *below)
+        above = [*_header("cifar-search", progress, width), *_sweeps(progress)]
+        free = height - sum(_lines(part, width) for part in chain(above, below))
+        return Group(*above, *sweep_curves(progress, width, free, ascii_only), *below)
     above = [
         *_header(progress.search.study, progress, width),
         Text(f"validation accuracy on {one_line(progress.search.data)}"),
-        *_trials_done(progress, width),
+        *_trials_done(progress),
         Text(),
     ]
     below = [*_best(progress), *below]
@@ -64,25 +69,23 @@ def draw(progress: Progress, width: int, height: int, hints: bool = True) -> Ren
 
 
 def _header(name: str, progress: Progress, width: int) -> list[RenderableType]:
-    times = f"{duration(progress.elapsed)} elapsed"
-    if (left := progress.time_left) and left[1] > 0.0:
-        times += f", {about_range(*left)} left"
     if width < NARROW:
-        return [_line(one_line(name), style="bold"), _line(times)]
+        return [_line(one_line(name), style="bold"), _line(times(progress))]
     grid = Table.grid(Column(ratio=1), Column(no_wrap=True), expand=True, padding=(0, 2, 0, 0))
-    grid.add_row(_line(one_line(name), style="bold"), times)
+    grid.add_row(_line(one_line(name), style="bold"), times(progress))
     return [grid]
 
 
-def _sweeps(progress: Progress, width: int) -> list[RenderableType]:
-    if progress.sweeps is None:
+def _sweeps(progress: Progress) -> list[RenderableType]:
+    stage = stage_of(progress)
+    if stage is None:
         return [_line("preparing")]
-    done, total = progress.sweeps.done, progress.sweeps.total
-    return [_line("LR-range test: measuring which learning rates work"), bar(done, total, width)]
+    return [Text("LR-range test: measuring which learning rates work"), stage.bar()]
 
 
-def _trials_done(progress: Progress, width: int) -> list[RenderableType]:
-    assert progress.search is not None  # noqa: S101 - for mypy; `draw` looked
+def _trials_done(progress: Progress) -> list[RenderableType]:
+    stage = stage_of(progress)
+    assert progress.search is not None and stage is not None  # noqa: S101, PT018 - `draw` looked
     complete, pruned, failed = map(progress.count, ("complete", "pruned", "failed"))
     counts = f"{complete} complete, {pruned} stopped early (pruned), {failed} failed"
     if progress.waiting:
@@ -96,13 +99,9 @@ def _trials_done(progress: Progress, width: int) -> list[RenderableType]:
         for found in progress.bounds.values()
     )
     ranges = [Text(f"learning rate: {', '.join(rates)}")] if progress.bounds else []
-    planned = progress.planned_epochs
-    if planned is None:
-        done = bar(progress.done, progress.total, width)
-    else:
-        done = bar(min(progress.epochs_done, planned), planned, width, " epochs")
+    if stage.unit == "epochs":
         counts = f"{progress.done} of {progress.total} trials begun: {counts}"
-    return [done, Text(counts), Text(pace), *ranges]
+    return [stage.bar(), Text(counts), Text(pace), *ranges]
 
 
 def _trials(progress: Progress, width: int, room: int) -> Table:

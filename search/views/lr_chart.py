@@ -20,7 +20,7 @@ from search.views.lr_chart_frame import (
 )
 from search.views.lr_chart_marks import colour_of, legend_lines, marks_of, symbol_of
 
-__all__ = ["chart"]
+__all__ = ["NARROWEST", "chart"]
 
 NARROWEST = 30
 FEWEST_ROWS = 3

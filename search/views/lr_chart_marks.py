@@ -135,7 +135,9 @@ def _points(curve: Curve) -> Iterator[Mark]:
 def _names(curves: Sequence[Curve], glyphs: Glyphs) -> Iterator[Entry]:
     for index, curve in enumerate(curves):
         label = one_line(curve.label)
-        if not curve.measured:
+        if curve.growing:
+            pass
+        elif not curve.measured:
             label += " (no loss)"
         elif not curve.conclusive:
             label += " (inconclusive)"

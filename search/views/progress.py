@@ -15,6 +15,7 @@ from search.events import (
     Event,
     SearchStarted,
     Stopping,
+    SweepCurve,
     SweepsProgress,
     TrialEnded,
     TrialPaused,
@@ -94,6 +95,7 @@ class Progress:
     Attributes:
         search: The start of the search; None before it.
         sweeps: Progress of the LR-range test; None if there is none.
+        curves: The newest curves of that test, by recipe.
         bounds: Learning-rate ranges by optimizer.
         running: Running trials by number.
         confirming: Progress of the confirmation; None before it.
@@ -103,6 +105,7 @@ class Progress:
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.search: SearchStarted | None = None
         self.sweeps: SweepsProgress | None = None
+        self.curves: dict[int, SweepCurve] = {}
         self.bounds: dict[str, BoundsFound] = {}
         self.running: dict[int, RunningTrial] = {}
         self.confirming: Confirming | None = None
@@ -124,6 +127,8 @@ class Progress:
         match event:
             case SweepsProgress():
                 self._see_sweeps(event)
+            case SweepCurve():
+                self.curves[event.subject] = event
             case BoundsFound():
                 self.bounds[event.optimizer] = event
             case SearchStarted():

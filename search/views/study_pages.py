@@ -26,6 +26,8 @@ from search.views.best_trials import best_trials, mattered_line, so_far
 from search.views.confirmation_table import confirmation_words
 from search.views.grid_table import summary_table
 from search.views.next_steps import resume_command
+from search.views.progress import Progress
+from search.views.stage import progress_lines
 
 __all__ = ["study_list", "study_page"]
 
@@ -62,6 +64,7 @@ def study_page(
     rows: list[TrialRow] | None = None,
     mattered: Importance | Unknown | None = None,
     report: str | None = None,
+    progress: Progress | None = None,
 ) -> RenderableType:
     """Show one study: its progress, its results, and its trials.
 
@@ -71,6 +74,7 @@ def study_page(
         rows: The trials to list, in this order; by default all, by number, below the best.
         mattered: What mattered, or why that cannot be said; None to say nothing of it.
         report: File of the study's report, or None.
+        progress: The progress of the process that runs the study; None if there is none, or it is unknown.
     """
     listed = summary.rows if rows is None else rows
     trials = summary.trials
@@ -82,6 +86,7 @@ def study_page(
             f"{trials.failed} failed, {trials.running} running, {trials.paused} paused), "
             f"{duration(summary.seconds)}",
         ),
+        *([] if progress is None else progress_lines(progress)),
         Text(summary.settings.data.described(), style="dim"),
     ]
     for one in summary.bounds:

@@ -19,6 +19,7 @@ __all__ = [
     "SpeedDone",
     "SpeedTask",
     "SweepDone",
+    "SweepSteps",
     "SweepTask",
     "Task",
     "TrainTask",
@@ -55,12 +56,16 @@ class SweepTask:
         recipe: The recipe to train.
         ramp: The learning rates.
         seed: The sweep's seed.
+        subject: Number of the recipe in its test.
+        name: The recipe in words.
     """
 
     key: str
     recipe: Recipe
     ramp: Ramp
     seed: int
+    subject: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,17 @@ class Remark:
 
 
 @dataclass(frozen=True)
+class SweepSteps:
+    """A sweep goes on.
+
+    Attributes:
+        losses: The losses since the last of these messages.
+    """
+
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class SweepDone:
     """A sweep is done."""
 
@@ -173,5 +189,15 @@ class Died:
 
 
 WorkerMessage = (
-    Ready | Beat | Remark | EpochsDone | Unsaved | Finished | SweepDone | SpeedDone | Failed | Died
+    Ready
+    | Beat
+    | Remark
+    | EpochsDone
+    | Unsaved
+    | Finished
+    | SweepSteps
+    | SweepDone
+    | SpeedDone
+    | Failed
+    | Died
 )

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
@@ -33,6 +34,7 @@ from search.workers.messages import (
     SpeedDone,
     SpeedTask,
     SweepDone,
+    SweepSteps,
     SweepTask,
     Task,
     TrainTask,
@@ -44,6 +46,7 @@ from search.workers.shared_images import map_images
 __all__ = ["Talks", "serve", "work"]
 
 SECONDS_BETWEEN_BEATS = 1.0
+SECONDS_BETWEEN_STEPS = 0.5
 LARGEST_LOG = 2**20
 """Bytes of a worker's log, beside the one before it, when it starts."""
 
@@ -134,7 +137,7 @@ def _outcome(
                 device=device,
                 each_step=_Beats(connection),
             )
-            return SweepDone(sweep(training, task.ramp))
+            return SweepDone(sweep(training, task.ramp, tell=_Steps(connection)))
         if isinstance(task, SpeedTask):
             return SpeedDone(measure_throughput(task.recipe, splits, device, task.seconds))
         return _train(task, splits, device, connection, compile_networks)
@@ -209,6 +212,22 @@ def _saves(training: Training, checkpoint: Path, connection: Talks) -> bool:
                 return False
         else:
             return True
+
+
+class _Steps:
+    """Tells the coordinator the losses of a sweep now and then."""
+
+    def __init__(self, connection: Talks) -> None:
+        self._connection = connection
+        self._last = time.monotonic()
+        self._losses: list[float] = []
+
+    def __call__(self, losses: Sequence[float]) -> None:
+        self._losses += losses
+        now = time.monotonic()
+        if now - self._last > SECONDS_BETWEEN_STEPS:
+            self._connection.send(SweepSteps(tuple(self._losses)))
+            self._last, self._losses = now, []
 
 
 class _Beats:

@@ -73,6 +73,21 @@ def test_a_decade_has_the_steps_of_so_many_images_between_a_least_and_a_most(
     assert len(Ramp(1e-4, 1.0, linear=True).rates(batch_size)) == 4 * per_decade + 1
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "share", "steps"), [(32, 0.5, 63), (256, 0.75, 16), (256, 0.1, 11)]
+)
+def test_a_share_of_the_steps_is_at_least_ten_a_decade(
+    batch_size: int, share: float, steps: int
+) -> None:
+    assert len(Ramp(0.1, 1.0, share=share).rates(batch_size)) == steps
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, 1.1, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(RampError, match=r"`share` must be above 0 and at most 1, but got"):
+        Ramp(0.1, 1.0, share=share)
+
+
 def test_less_than_a_decade_has_the_steps_of_one() -> None:
     assert len(Ramp(0.1, 0.2).rates(64)) == len(Ramp(0.1, 1.0).rates(64))
 

@@ -194,6 +194,14 @@ def test_a_sweep_ends_when_the_loss_is_far_above_its_start_or_back_there_after_a
     assert len(taken) == 100
 
 
+def test_a_sweep_tells_its_losses_while_it_is_made(small_splits: Splits, scripted: Script) -> None:
+    losses = tuple(2.0 - step / 64 for step in range(20))
+    scripted(*losses)
+    told: list[tuple[float, ...]] = []
+    sweep(begin(QUICK, small_splits), SHORT, tell=lambda newest: told.append(tuple(newest)))
+    assert told == [losses[:10], losses[10:]]
+
+
 def test_losses_are_judged_by_tens_and_not_one_by_one() -> None:
     spiky = [*[START] * 9, 9.0]
     assert is_over([START] * CHECK_EVERY + spiky)

@@ -79,7 +79,7 @@ def test_the_search_of_an_own_network_is_as_any_other(searched: Path) -> None:
     assert found["trials"]["complete"] + found["trials"]["pruned"] == 2
     assert found["best"]["recipe"]["network"]["builder"] == "nets_of_mine:small"
     report = (searched / "home" / "exports" / "own" / "report.html").read_text()
-    assert "which a report does not run" not in report
+    assert "which a report runs only with" not in report
     exported = (searched / "home" / "exports" / "own" / "best-1.toml").read_text()
     assert '"nets_of_mine.py" = ' in exported
     assert (searched / "home" / "exports" / "own" / "best-1.pt").exists()
@@ -109,7 +109,24 @@ def test_commands_that_read_import_nothing(copy: Path, here: Here) -> None:
         assert (ended.code, ended.err) == (0, ""), command
     assert "nets_of_mine" not in sys.modules
     report = (copy / "home" / "exports" / "own" / "report.html").read_text()
-    assert "made by code of its own, which a report does not run." in report
+    assert "made by code of its own, which a report runs only with --trust" in report
+
+
+def test_a_report_that_may_run_the_code_has_the_accuracy_by_class_unless_it_has_changed(
+    copy: Path, here: Here
+) -> None:
+    module, out = copy / "nets_of_mine.py", copy / "it.html"
+    command = ("report", "--home", "home", "--trust", "--out", out)
+    ended = here(*command)
+    assert (ended.code, ended.out.strip()) == (0, str(out)), ended  # the code itself prints, too
+    report = out.read_text()
+    assert "Most often confused: " in report
+    assert "code of its own" not in report
+    module.write_text(f"{module.read_text()}\n# a change\n")
+    ended = here(*command)
+    assert ended.code == 2
+    assert "nets_of_mine.py has changed since study own was started" in ended.err
+    assert "leave out --trust" in ended.err
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from search.commands.study_log import StudyLog
+from search.events import SessionStarted, SweepsProgress
 from search.home import Home
 from search.storage.opening import open_storage
 from search.storage.study_lock import StudyLock
@@ -108,3 +110,24 @@ def test_status_prints_trials_as_csv_and_json_and_one_alone(here: Here, tmp_path
     alone = json.loads(here("status", "--home", tmp_path, "--json", "--trial", best.number).out)
     assert alone["scores"]["4"] == best.value
     assert f"trial {best.number}" in here("status", "--home", tmp_path, "--trial", best.number).out
+
+
+def test_status_shows_the_progress_of_the_process_that_runs_the_study(
+    here: Here, tmp_path: Path
+) -> None:
+    make_study(tmp_path)
+    log = Home(tmp_path).study("mine").log
+    with StudyLog() as ended:  # of an earlier session
+        ended(SessionStarted("mine", log))
+    lock = StudyLock(Home(tmp_path), open_storage(Home(tmp_path).storage_url()), "mine")
+    with lock:
+        assert json.loads(here("status", "--home", tmp_path, "--json").out)["progress"] is None
+        with StudyLog() as running:
+            running(SessionStarted("mine", log))
+            running(SweepsProgress(3, 8, 0.5, 1.0))
+            page = here("status", "--home", tmp_path).out
+            found = json.loads(here("status", "--home", tmp_path, "--json").out)["progress"]
+    assert "LR-range test: 0 s elapsed" in page
+    assert page.splitlines()[2].endswith("  3/8 sweeps")
+    assert (found["stage"], found["done"], found["total"]) == ("LR-range test", 3, 8)
+    assert "elapsed" not in here("status", "--home", tmp_path).out

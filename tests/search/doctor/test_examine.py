@@ -118,6 +118,9 @@ def test_the_document_has_a_check_for_everything_that_a_search_needs(
     assert found["checks"]["storage"]["studies"] == 0
     assert found["checks"]["images"]["official"] is False
     assert len(found["checks"]["workers"]["workers"]) == 2
+    whole = found["outlook"]["whole_search"]
+    assert whole["trials"] == 25
+    assert 0.0 < whole["seconds_least"] < whole["seconds_most"]
 
 
 def test_the_speed_is_that_of_the_default_network_and_the_widest_on_a_searchs_images(

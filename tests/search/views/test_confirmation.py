@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from search.confirmation.conclusion import conclude
@@ -12,6 +13,7 @@ from search.request import StartRequest
 from search.results.summary import Summary
 from search.study.confirmation import Confirmation, ConfirmationPlan, ConfirmationRun
 from search.views.closing import closing_words
+from search.views.confirmation_table import spread
 from search.views.live_page import draw
 from search.views.next_steps import next_steps
 from search.views.plain import PlainView
@@ -91,6 +93,25 @@ def test_the_live_page_shows_what_runs_and_what_is_known_so_far() -> None:
     assert "1/12" in page
     assert "reference Net4, seed 1" not in page
     assert "Confirmation so far: Trial 48 is better than reference Net4 by 4.6 +- " in page
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_nothing_that_matters_is_cropped_at_any_width(width: int) -> None:
+    progress = Progress(HandClock())
+    for event in (
+        started(),
+        start(),
+        ConfirmationEpoch(BEST, 1, 3),
+        ConfirmationTrained(run(NET4, 1, 0.6), concluded(PLAN, DONE)),
+    ):
+        progress.handle(event)
+    lines = text(draw(progress, width, 40), width).splitlines()
+    assert all(cell_len(line) <= width for line in lines)
+    for one in concluded(PLAN, DONE).ranking:
+        assert any(spread(one) in line for line in lines), lines
+    assert any(line.split()[:2] == ["trial", "48"] for line in lines)
+    assert not any("…" in line for line in lines)
+    assert any("adds" in line.split() for line in lines) == (width >= 80)
 
 
 @pytest.mark.parametrize("width", [80, 120])

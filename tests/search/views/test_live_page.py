@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from search.events import BoundsFound, Event, Stopping, SweepsProgress
+from search.events import BoundsFound, Event, Stopping, SweepCurve, SweepsProgress
 from search.views.live_page import draw
 from search.views.progress import Progress
 from tests.search.script import DATA, HandClock, begins, ends, epoch, pauses, row, started
@@ -59,7 +59,7 @@ def test_a_search_at_eighty_columns() -> None:
     assert lines[0].startswith("mine ")
     # 35 trials less four of six epochs, 45 s each, two at once.
     assert lines[0].endswith("0 s elapsed, about 13 min left")
-    assert line_with(lines, "5/40").startswith("━")
+    assert line_with(lines, "5/40 trials").startswith("━")
     assert "3 complete, 1 stopped early (pruned), 1 failed" in lines
     assert "2 workers on cpu, 11,234 images/s" in lines
     assert "learning rate: sgd 0.004 to 0.4, adam 0.0002 to 0.0091" in lines
@@ -113,7 +113,7 @@ def test_a_trial_that_waits_is_counted_and_shown_again_when_it_goes_on() -> None
     waits = [started(), begins(0), pauses(0, 0.312), begins(1), ends(2, accuracy=0.5)]
     lines = lines_of(*waits)
     assert "1 complete, 0 stopped early (pruned), 0 failed, 1 paused" in lines
-    assert any(line.endswith(" 2/40") for line in lines)
+    assert any(line.endswith(" 2/40 trials") for line in lines)
     assert [line.split()[0] for line in lines if "/6 " in line] == ["1", "2"]
     lines = lines_of(*waits, begins(0, epochs_done=2))
     assert "1 complete, 0 stopped early (pruned), 0 failed" in lines
@@ -158,6 +158,27 @@ def test_before_the_trials_the_sweeps_are_shown() -> None:
     assert line_with(lines, "3/8").startswith("━")
 
 
+RATES = tuple(10 ** (-5 + step / 20) for step in range(121))
+CURVES = [
+    SweepsProgress(1, 2),
+    SweepCurve(0, "adam batch 32", RATES, (2.3,) * 60 + (1.9,) * 61, done=True),
+    SweepCurve(1, "adam batch 256", RATES, (2.3,) * 30),
+]
+
+
+@pytest.mark.parametrize("height", [12, 24, 50])
+@pytest.mark.parametrize("width", [20, 40, 80, 160])
+def test_the_curves_of_the_sweeps_are_shown_where_there_is_room(height: int, width: int) -> None:
+    lines = lines_of(*CURVES, height=height, width=width)
+    assert len(lines) <= height
+    assert all(cell_len(line) <= width for line in lines)
+    shown = any("loss against learning rate" in line for line in lines)
+    assert shown == (height >= 24 and width >= 40)
+    assert any("adam batch 256" in line for line in lines) == shown
+    assert not any("inconclusive" in line for line in lines)
+    assert any("\u2800" < symbol <= "\u28ff" for line in lines for symbol in line) == shown
+
+
 def test_before_anything_is_known_it_gets_ready() -> None:
     assert "preparing" in lines_of()
 
@@ -179,4 +200,4 @@ def test_a_resumed_study_has_its_earlier_trials() -> None:
     )
     assert line_with(lines, "35.0 %").split()[:2] == ["1", "3/6"]
     assert "best so far: trial 0 (base), 45.0 %" in lines
-    assert any(line.endswith("1/40") for line in lines)
+    assert any(line.endswith(" 1/40 trials") for line in lines)
