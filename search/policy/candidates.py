@@ -30,8 +30,9 @@ TRUST = 3.0
 """Trials that a belief counts as."""
 MOST_BELIEVED = 3.0
 """Largest logarithm of a density that is believed, either way."""
-LEAST_CHANCE = 0.05
-"""Where nothing has this probability to better the best within the horizon, nothing has a chance there."""
+LEAST_GAIN = 0.05
+"""Where nothing is expected to better the best by this many standard deviations of all scores within the
+horizon, nothing has a chance there."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Candidates:
 
         Where nothing has a chance within the horizon, the most uncertain is worth most, however poor it is.
         Early in a search that is a welcome look around. Late, the best score is usually that of a finished
-        training, so it would go on and on: then the chance at the end counts, per epoch until there.
+        training, so it would go on and on: then the improvement at the end counts, per epoch until there.
         """
         looks, finish = situation.looks, situation.finish
         ends = np.full(len(self), looks[-1])
@@ -83,7 +84,7 @@ class Candidates:
         threshold = float(best + horizon.margin * (best - worst))
         reach = ends if finish else horizon.reach(self.done, looks)
         found = log_improvement(*forecasts.predict(self.features, reach), threshold)
-        if situation.late and not finish and found.max() < np.log(LEAST_CHANCE):
+        if situation.late and not finish and found.max() < np.log(LEAST_GAIN):
             found = log_improvement(*forecasts.predict(self.features, ends), threshold)
             found -= np.log(ends - self.done)
         return found - COST_POWER * np.log(self.cost) + self.bonus

@@ -1,8 +1,8 @@
 """The default policy: freeze-thaw Bayesian optimisation (Swersky et al. 2014, arXiv 1406.3896).
 
 Trials pause at looks. Each time a worker is free, one model of all training curves (`curve_model`) decides
-whether a paused trial continues to its next look or a new configuration starts (`choice`), by the
-probability that it betters the best within a random amount of time (`acquisition`). So neither a
+whether a paused trial continues to its next look or a new configuration starts (`choice`), by how much it
+is expected to better the best within a random amount of time (`acquisition`). So neither a
 pruner's fixed shares nor a sampler that ignores paused trials is needed.
 
 A search ends by work: `work.Allowance` says how many epochs a number of trials may train. New

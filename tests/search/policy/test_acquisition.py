@@ -25,11 +25,27 @@ def test_a_horizon_reaches_the_next_look_at_least_and_the_end_at_most() -> None:
     assert all(1e-4 <= one.margin <= 0.1 for one in drawn)
 
 
-def test_the_likelier_is_worth_more_and_nothing_is_infinitely_unlikely() -> None:
+@pytest.mark.parametrize("away", [-30.0, -8.0, -1.0, 0.0, 0.1, 6.0])
+def test_the_expected_improvement_is_the_mean_of_what_exceeds_the_threshold(away: float) -> None:
+    deviation, threshold = 0.3, 1.0
+    grid = np.linspace(
+        -away, max(-away, 0.0) + 12.0, 400_001
+    )  # of the score, in deviations from its mean
+    peak = max(-away, 0.0)
+    density = np.exp(-0.5 * (grid**2 - peak**2)) / np.sqrt(2.0 * np.pi)
+    gain = np.trapezoid((away + grid) * density, grid) * deviation
+    mean = np.array([threshold + away * deviation])
+    found = log_improvement(mean, np.array([deviation]), threshold)[0]
+    assert found == pytest.approx(np.log(gain) - 0.5 * peak**2, rel=1e-6)
+
+
+def test_the_better_is_worth_more_and_nothing_is_infinitely_unlikely() -> None:
     value = log_improvement(np.array([0.5, 0.6, 0.5]), np.array([0.2, 0.2, 0.3]), 0.7)
     assert value[1] > value[0]
     assert value[2] > value[0]
     assert np.isfinite(log_improvement(np.zeros(1), np.full(1, 1e-6), 9.0)).all()
+    hopeless = log_improvement(np.array([-5e2, -1e3, -2e3, -1e6]), np.ones(4), 0.0)
+    assert (np.diff(hopeless) < 0.0).all()
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,7 @@ def test_late_where_nothing_has_a_chance_soon_the_end_counts_and_the_epochs_unti
     known: Any = Known(
         np.array([-1.0, 2.0]),
         np.array([-2.0, 1.5, 1.5]),
-        np.array([2.5, 0.5, 0.5]),
+        np.array([1.6, 0.7, 0.7]),
         np.array([1.5, 0.05, 0.05]),
     )
     candidates = pool([0, 0, 2], [1.0, 1.0, 1.0])
