@@ -179,8 +179,8 @@ def test_steps_are_told_now_and_then(
     steps = len(small_splits.train) // RECIPE.batch_size
     if isinstance(done, SweepDone):
         steps = len(done.sweep.lr)
-    # The clock goes on by half a second with every step, and a beat takes more than one. A sweep also looks at
-    # the clock for the losses that it tells.
+    # The clock goes on by half a second with every step, and a beat takes more than one. A sweep also looks
+    # at the clock for the losses that it tells.
     assert steps // 3 <= beats <= steps // 3 + (kind == "sweep") > 0
 
 
