@@ -30,7 +30,8 @@ def read_tensorboard(home: Path) -> dict[str, Seen]:
         events = EventAccumulator(str(folder)).Reload()
         content = events.SummaryMetadata(SESSION_START_INFO_TAG).plugin_data.content
         values = parse_session_start_info_plugin_data(content).hparams.items()
-        texts = events.Tensors("state/text_summary")
+        # A trial that paused and went on within a second has two files, not read in order of time.
+        newest = max(events.Tensors("state/text_summary"), key=lambda text: text.wall_time)
         found[folder.name] = Seen(
             {name: str(getattr(one, one.WhichOneof("kind"))) for name, one in values},
             {
@@ -38,7 +39,7 @@ def read_tensorboard(home: Path) -> dict[str, Seen]:
                 for tag in events.Tags()["scalars"]
                 if tag not in {"hp_metric"}
             },
-            texts[-1].tensor_proto.string_val[0].decode(),
+            newest.tensor_proto.string_val[0].decode(),
         )
     return found
 
