@@ -24,7 +24,7 @@ from cifar_core.epoch import Epoch
 from cifar_core.recipe import Recipe
 from cifar_core.seeds import derive
 from search.execution.coordinator import Coordinator
-from search.home import Home
+from search.home import Home, StudyFolder
 from search.storage.opening import open_storage
 from search.study.settings import Budget, DataIdentity, Pruner, Settings
 from search.study.study import create_or_open
@@ -116,13 +116,23 @@ def settings_of(space: Space, pruner: Any) -> Settings:
     )
 
 
-def measure(trials: int, pruner: Any, folder: Path) -> InstantPool:
-    """Run a study of so many trials."""
-    space = load_space("baseline_constrained")
+def home_in(folder: Path) -> tuple[Home, StudyFolder]:
+    """Make a home, and the folder of its study `bench`.
+
+    Args:
+        folder: An empty folder.
+    """
     home = Home(folder)
     home.create()
     own = home.study("bench")
     own.create()
+    return home, own
+
+
+def measure(trials: int, pruner: Any, folder: Path) -> InstantPool:
+    """Run a study of so many trials."""
+    space = load_space("baseline_constrained")
+    home, own = home_in(folder)
     settings = settings_of(space, pruner)
     storage = open_storage(home.storage_url())
     study, _ = create_or_open(storage, "bench", settings, Budget(trials=trials))

@@ -48,7 +48,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Score:
-    """How the estimates of a recording came true.
+    """The share of a recording's estimates that came true.
 
     Attributes:
         looks: Moments at which there was a look.

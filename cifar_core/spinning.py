@@ -1,4 +1,4 @@
-"""How long threads wait for each other before they sleep.
+"""The time that threads wait for each other before they sleep.
 
 The threads of one operation wait for the last of them, and GNU's OpenMP, which PyTorch has on Linux, lets
 them spin some 300,000 times meanwhile. On an idle machine that is the quickest; where other programs have

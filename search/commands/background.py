@@ -60,7 +60,7 @@ class Background:
 
 @dataclass(frozen=True)
 class _Pipes:
-    """What the searching process says: by descriptor to read from, the one that it is passed on to."""
+    """Output of the searching process: by descriptor to read from, the one that it is passed on to."""
 
     message: int
     output: int

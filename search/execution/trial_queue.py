@@ -64,7 +64,7 @@ class TrialQueue:
 
     @property
     def ready(self) -> bool:
-        """Whether the next trial can be had at once, without a long thought of the policy."""
+        """Return whether the next trial can be had at once, without a long thought of the policy."""
         return bool(self._interrupted) or not self._room or self._policy.ready()
 
     def __bool__(self) -> bool:

@@ -44,7 +44,7 @@ class SweepPlan:
 
     @property
     def cost(self) -> float:
-        """What they cost, in million multiply-adds of the forward pass."""
+        """Cost of the sweeps, in million multiply-adds of the forward pass."""
         return self.seeds * sum(cost_of_sweep(one.recipe, self.ramp) for one in self.corners)
 
 

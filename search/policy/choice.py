@@ -31,7 +31,7 @@ INTERVAL = 1.645
 
 @dataclass(frozen=True)
 class Forecast:
-    """Why a trial goes on: what it is predicted to come to at its end.
+    """The reason that a trial goes on: its predicted end.
 
     Attributes:
         low: Validation accuracy that it will exceed with a probability of 95 %.

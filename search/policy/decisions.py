@@ -65,7 +65,7 @@ class Decisions:
 
     @property
     def are_ahead(self) -> bool:
-        """What is next is chosen already, or is being chosen beside."""
+        """Choices are made already, or are being made beside."""
         return bool(self._ahead) or self._used_beside() is not None
 
     def forget(self, number: int) -> None:

@@ -34,7 +34,7 @@ INSERTS: Mapping[str, Callable[[Table], Any]] = {
 
 @dataclass
 class _Writes:
-    """What is to be written into one trial.
+    """Writes to one trial that wait.
 
     Attributes:
         rows: Rows by part of the trial and by their keys.

@@ -21,7 +21,7 @@ __all__ = ["Answer", "Beside", "Question", "Thinker", "ThinkingEndedError"]
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be decided, and all that it depends on.
+    """A decision to make, and all that it depends on.
 
     Attributes:
         curves: The trials as the model sees them.
@@ -46,7 +46,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is chosen.
+    """The choices.
 
     Attributes:
         choices: The choices, in the order in which they are to be taken; empty where nothing is left to
@@ -107,7 +107,7 @@ class Thinker:
 
 
 class ThinkingEndedError(Exception):
-    """What thinks beside has ended; the text says how."""
+    """The process beside has ended; the text says how."""
 
 
 class Beside(Protocol):

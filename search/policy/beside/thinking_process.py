@@ -102,7 +102,7 @@ class ThinkingProcess:
 
 
 class SentTrials:
-    """What the process knows of the trials: most of them change no more."""
+    """The trials as the process knows them: most change no more, and are not sent again."""
 
     def __init__(self) -> None:
         self._known: dict[str, list[Any]] = {"curves": [], "trials": []}
